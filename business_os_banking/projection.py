@@ -1,0 +1,207 @@
+"""Statuses, read off a state: the only place where facts become the words that people see.
+
+Pure, as :mod:`business_os_banking.lifecycle` is. The columns of the models are copies of these views.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from business_os_banking.lifecycle import (
+    NEEDS_USER,
+    Attempt,
+    Link,
+    Standing,
+    State,
+    unnamed,
+)
+from business_os_banking.vocabulary import (
+    ConnectionStatus,
+    EndedBy,
+    Group,
+    SessionStatus,
+    StatusReason,
+    group_of,
+)
+
+# A standing with one of these reasons speaks of the bank, not of this customer's consent or login.
+_ABOUT_THE_BANK: Final = ("", StatusReason.BANK_DISABLED)
+
+
+class Success(NamedTuple):
+    """One session reaching one link for the first time."""
+
+    at: datetime
+    session: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionView:
+    """The columns of a connect session that follow from the state."""
+
+    status: SessionStatus
+    connection_id: str
+    succeeded_at: datetime | None
+    returned_at: datetime | None
+    error_class: str
+    error_group: Group | None
+    stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionView:
+    """The columns of a connection that follow from the state."""
+
+    status: ConnectionStatus
+    status_reason: StatusReason | None
+    connection_id: str
+    connected_at: datetime | None
+    last_success_at: datetime | None
+    last_error_class: str
+    disconnected_at: datetime | None
+    ended_by: EndedBy | None
+    details: Mapping[str, str]
+    to_remove: tuple[str, ...]  # links that live on upstream although the connection was ended
+
+
+def view_session(state: State, reference: str) -> SessionView:
+    """Return what *state* says of the session with this *reference*."""
+    attempt = state.attempts.get(reference, Attempt())
+    successes = [s for s in _successes(state) if s.session == reference]
+    error_class = attempt.setback.error_class if attempt.setback and not successes else ""
+    return SessionView(
+        status=_session_status(attempt, succeeded=bool(successes)),
+        connection_id=_session_link(attempt, successes),
+        succeeded_at=min(successes).at if successes else None,
+        returned_at=attempt.returned_at,
+        error_class=error_class,
+        error_group=group_of(error_class) if attempt.setback and not successes else None,
+        stage=attempt.progress.value if attempt.progress else "",
+    )
+
+
+def _session_status(attempt: Attempt, *, succeeded: bool) -> SessionStatus:
+    if succeeded:
+        return SessionStatus.SUCCEEDED
+    if attempt.setback:
+        return SessionStatus(attempt.setback.status)
+    return SessionStatus.OPEN if attempt.opened_at else SessionStatus.CREATED
+
+
+def _session_link(attempt: Attempt, successes: list[Success]) -> str:
+    """Return the link of the last success that named one, else the link mentioned last."""
+    named = [(s.at, s.link) for s in successes if s.link] or [
+        (at, link) for link, at in attempt.named.items()
+    ]
+    return max(named)[1] if named else ""
+
+
+def _successes(state: State) -> list[Success]:
+    """Return every first success of a session on a link, inherited ones included.
+
+    A success that named only the link counts for the session that mentioned this link first; for later
+    ones (a renewal that the bank folded into the old link) only if it came after they mentioned it.
+    """
+    found = [
+        Success(at, reference, link)
+        for reference, attempt in state.attempts.items()
+        for link, at in attempt.successes.items()
+    ]
+    own = {(s.session, s.link) for s in found}
+    for key, link in state.links.items():
+        if link.first_bare_success_at is None or link.last_bare_success_at is None:
+            continue
+        namers = sorted((a.named[key], ref) for ref, a in state.attempts.items() if key in a.named)
+        for position, (named_at, reference) in enumerate(namers):
+            if (reference, key) in own:
+                continue
+            if position == 0:
+                found.append(Success(link.first_bare_success_at, reference, key))
+            elif link.last_bare_success_at >= named_at:
+                at = max(named_at, link.first_bare_success_at)
+                found.append(Success(at, reference, key))
+    return found
+
+
+def current_success(state: State) -> Success | None:
+    """Return the latest success: its session is the current one, its link the connection's link."""
+    return max(_successes(state), default=None)
+
+
+def view_connection(state: State) -> ConnectionView:
+    """Return what *state* says of the connection as a whole."""
+    successes = _successes(state)
+    current = max(successes, default=None)
+    link_id = _session_link(
+        state.attempts.get(current.session, Attempt()) if current else Attempt(),
+        [current] if current else [],
+    )
+    link = _link_of(state, current, link_id)
+    details = {key: noted.value for key, noted in link.details.items()}
+    status, reason = _connection_status(state, current, link, details.get("provider_code", ""))
+    ended_at, ended_by = _ending(state, current, link)
+    return ConnectionView(
+        status=status,
+        status_reason=reason,
+        connection_id=link_id,
+        connected_at=min(s.at for s in successes) if successes else None,
+        last_success_at=link.last_success_at,
+        last_error_class=_last_error(state, current, link),
+        disconnected_at=ended_at,
+        ended_by=ended_by,
+        details=details,
+        to_remove=_to_remove(state) if state.ended else (),
+    )
+
+
+def _link_of(state: State, current: Success | None, link_id: str) -> Link:
+    if current is None:
+        return Link()
+    anonymous = state.links.get(unnamed(current.session), Link())
+    return state.links.get(link_id, Link()) | anonymous
+
+
+def _connection_status(
+    state: State, current: Success | None, link: Link, provider_code: str
+) -> tuple[ConnectionStatus, StatusReason | None]:
+    if state.ended or (current and link.removed_at):
+        return ConnectionStatus.DISCONNECTED, None
+    if current is None:
+        return ConnectionStatus.PENDING, None
+    standing = link.standing
+    bank = state.banks.get(provider_code)
+    # What was said last of the bank as a whole and of this link's use of the bank is what counts: a success
+    # proves that a bank works again, and a bank switched on again mends the links that it had stopped.
+    if (
+        bank
+        and (standing is None or standing.reason in _ABOUT_THE_BANK)
+        and not (standing and standing.at > bank.at)
+    ):
+        standing = Standing(bank.at, bank.rank, StatusReason.BANK_DISABLED)
+    if standing and standing.rank == NEEDS_USER:
+        return ConnectionStatus.INACTIVE, StatusReason(standing.reason)
+    return ConnectionStatus.ACTIVE, None
+
+
+def _ending(state: State, current: Success | None, link: Link) -> tuple[datetime | None, EndedBy | None]:
+    if state.ended:
+        return state.ended.at, EndedBy(state.ended.value)
+    if current and link.removed_at:
+        return link.removed_at, EndedBy.PROVIDER
+    return None, None
+
+
+def _last_error(state: State, current: Success | None, link: Link) -> str:
+    if current is None:
+        setbacks = [a.setback for a in state.attempts.values() if a.setback]
+        return max(setbacks).error_class if setbacks else ""
+    if link.trouble and not (link.last_success_at and link.last_success_at >= link.trouble.at):
+        return link.trouble.value
+    return ""
+
+
+def _to_remove(state: State) -> tuple[str, ...]:
+    alive = (s for s in _successes(state) if not _link_of(state, s, s.link).removed_at)
+    return tuple(sorted({s.link for s in alive if s.link}))

@@ -1,0 +1,185 @@
+"""The words the app uses for statuses, facts and errors: pure data, importable from anywhere.
+
+The classes of errors come from Salt Edge (error list of API v5 and v6) and, for calls that never got
+that far, from :mod:`business_os_banking.exceptions`.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class SessionStatus(StrEnum):
+    CREATED = "created"  # written before the API call
+    OPEN = "open"  # the upstream gave us a pending_token
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class ConnectionStatus(StrEnum):
+    PENDING = "pending"  # no session has succeeded yet
+    ACTIVE = "active"
+    INACTIVE = "inactive"  # only the user can help; see StatusReason
+    DISCONNECTED = "disconnected"  # a tombstone; see EndedBy
+
+
+class StatusReason(StrEnum):
+    CONSENT_EXPIRED = "consent_expired"
+    CONSENT_REVOKED = "consent_revoked"
+    LOGIN_CHANGED = "login_changed"
+    BANK_STEP_REQUIRED = "bank_step_required"
+    ACCESS_DENIED = "access_denied"
+    BANK_DISABLED = "bank_disabled"
+
+
+class EndedBy(StrEnum):
+    OWNER = "owner"
+    OPERATOR = "operator"
+    PROVIDER = "provider"
+
+
+class Source(StrEnum):
+    WEBHOOK = "webhook"
+    READ = "read"  # an answer of the API, to a read, a connect call or a delete
+    BROWSER = "browser"
+    SWEEP = "sweep"
+    OPERATOR = "operator"
+
+
+class Kind(StrEnum):
+    OPENED = "opened"
+    SUCCEEDED = "succeeded"
+    PROGRESSED = "progressed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    RETURNED = "returned"
+    CONSENT_ENDED = "consent_ended"
+    PROVIDER_CHANGED = "provider_changed"
+    REMOVED = "removed"
+    DISCONNECTED = "disconnected"
+    UNKNOWN = "unknown"  # kept for the record; asserts nothing
+
+
+class Outcome(StrEnum):
+    APPLIED = "applied"
+    NO_CHANGE = "no_change"
+    UNMATCHED = "unmatched"  # belongs to nothing we know yet
+    ORPHANED = "orphaned"  # a success for a connection that its owner or an operator had ended
+    FAILED = "failed"  # our own fault; applied again later
+
+
+class Group(StrEnum):
+    """What went wrong, as far as a customer needs to know it."""
+
+    YOU_CANCELLED = "you_cancelled"
+    WRONG_LOGIN = "wrong_login"
+    TOOK_TOO_LONG = "took_too_long"
+    TRY_AGAIN = "try_again"
+    BANK_NOT_AVAILABLE = "bank_not_available"
+    ALREADY_CONNECTED = "already_connected"
+    SETUP = "setup"
+
+
+SESSION_EXPIRED: Final = "SessionExpired"
+CANCELLED_CLASSES: Final = frozenset({"ProviderAccessNotGranted"})
+
+_GROUPS: Final[dict[Group, frozenset[str]]] = {
+    Group.YOU_CANCELLED: CANCELLED_CLASSES,
+    Group.WRONG_LOGIN: frozenset(
+        {"InvalidCredentials", "InvalidInteractiveCredentials", "CredentialsNotMatch"}
+    ),
+    Group.TOOK_TOO_LONG: frozenset(
+        {
+            "InteractiveTimeout",
+            "InteractiveAdapterTimeout",
+            "ExecutionTimeout",
+            "FetchingTimeout",
+            "ConnectionLost",
+            "ConnectionFetchingStopped",
+            SESSION_EXPIRED,
+        }
+    ),
+    Group.BANK_NOT_AVAILABLE: frozenset(
+        {
+            "ProviderError",
+            "ProviderUnavailable",
+            "ProviderInactive",
+            "ProviderDisabled",
+            "ConnectionFailed",
+            "ConnectionDisabled",
+        }
+    ),
+    Group.ALREADY_CONNECTED: frozenset({"ConnectionDuplicated", "ConnectionAlreadyProcessing"}),
+    Group.TRY_AGAIN: frozenset(
+        {
+            "ConsentExpired",
+            "ConsentRevoked",
+            "AispConsentExpired",
+            "AispConsentRevoked",
+            "AispConsentAlreadyRevoked",
+            "ConnectionNotFound",
+            "ConnectionCannotBeRefreshed",
+            "BackgroundFetchLimitExceeded",
+            "RateLimitExceeded",
+            "TooManyRequests",
+            "NotReachable",
+            "TimedOut",
+            "RateLimited",
+            "UpstreamTrouble",
+            "NotFound",
+            "Interrupted",
+        }
+    ),
+    Group.SETUP: frozenset(
+        {
+            "ConnectionLimitReached",
+            "ClientPending",
+            "ClientDisabled",
+            "ClientRestricted",
+            "ApiKeyNotFound",
+            "ActionNotAllowed",
+            "CustomFieldsSizeTooBig",
+            "CustomFieldsFormatInvalid",
+            "ReturnURLInvalid",
+            "ReturnURLTooLong",
+            "EmailInvalid",
+            "AispConsentScopesNotAllowed",
+            "InvalidAispConsentPeriod",
+            "NotConfigured",
+            "Refused",
+            "OutOfCredits",
+            "InvalidRequest",
+            "Unintelligible",
+        }
+    ),
+}
+
+KNOWN_CLASSES: Final[dict[str, Group]] = {name: group for group, names in _GROUPS.items() for name in names}
+
+
+def group_of(error_class: str) -> Group:
+    """Return the customer-facing group of *error_class*; an unknown class is ``try_again``."""
+    return KNOWN_CLASSES.get(error_class, Group.TRY_AGAIN)
+
+
+# What a failure says about a link that has worked before. Classes that are not here are temporary:
+# they are remembered as the last error and change no state.
+REASONS: Final[dict[str, StatusReason]] = {
+    "InvalidCredentials": StatusReason.LOGIN_CHANGED,
+    "CredentialsNotMatch": StatusReason.LOGIN_CHANGED,
+    "InvalidInteractiveCredentials": StatusReason.BANK_STEP_REQUIRED,
+    "ConsentExpired": StatusReason.CONSENT_EXPIRED,
+    "AispConsentExpired": StatusReason.CONSENT_EXPIRED,
+    "ConsentRevoked": StatusReason.CONSENT_REVOKED,
+    "AispConsentRevoked": StatusReason.CONSENT_REVOKED,
+    "AispConsentAlreadyRevoked": StatusReason.CONSENT_REVOKED,
+    "ProviderDisabled": StatusReason.BANK_DISABLED,
+    "ConnectionDisabled": StatusReason.BANK_DISABLED,
+}
+CONSENT_CLASSES: Final = frozenset(
+    name
+    for name, reason in REASONS.items()
+    if reason in {StatusReason.CONSENT_EXPIRED, StatusReason.CONSENT_REVOKED}
+)
