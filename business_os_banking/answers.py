@@ -1,0 +1,149 @@
+"""Reading what Business OS answers, tolerantly: unknown fields are ignored, missing ones have defaults."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import UUID
+
+from business_os_banking.exceptions import (
+    BusinessOSError,
+    InvalidRequest,
+    NotFound,
+    OutOfCredits,
+    RateLimited,
+    Refused,
+    Unintelligible,
+    UpstreamTrouble,
+)
+
+_GONE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
+_CLASS_MAX_LENGTH: Final = 128
+
+
+def json_of(content: bytes) -> Any:
+    """Return the decoded JSON; raise `Unintelligible` for anything else, such as a gateway's HTML."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise Unintelligible("The answer is not JSON.") from None
+
+
+def data_of(answer: Any) -> Any:
+    """Return what is under ``data``, where an answer has it; envelopes are not uniform upstream."""
+    if isinstance(answer, Mapping) and isinstance(answer.get("data"), Mapping | list):
+        return answer["data"]
+    return answer
+
+
+def uuid_of(value: Any) -> UUID | None:
+    """Return *value* as a UUID, or ``None`` if it is not the text of one."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return UUID(value.strip())
+    except ValueError:
+        return None
+
+
+def time_of(value: Any) -> datetime | None:
+    """Return an ISO 8601 text as an aware time in UTC (without an offset it is taken as UTC), or ``None``."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value.strip())
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def error_of(status: int, headers: Mapping[str, str], content: bytes) -> BusinessOSError:
+    """Return the exception for an answer that is not 2xx.
+
+    The upstream's message is left out on purpose: it may repeat an e-mail address. Match on the class.
+    """
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    name = _class_of(body)
+    message = f"HTTP {status}" + (f" {name}" if name else "")
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return Refused(message, error_class=name, status=status)
+    if status == HTTPStatus.PAYMENT_REQUIRED:
+        return OutOfCredits(message, error_class=name, status=status)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        wait = _retry_after(headers.get("Retry-After", ""))
+        return RateLimited(message, error_class=name, status=status, retry_after=wait)
+    if status in _GONE:
+        return NotFound(message, error_class=name, status=status)
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        fields = _field_errors(body)
+        if fields:
+            message += f" (fields: {', '.join(sorted(fields))})"
+        return InvalidRequest(message, error_class=name, status=status, fields=fields)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return UpstreamTrouble(message, error_class=name, status=status)
+    return Unintelligible(f"{message}: a redirect is not an answer.", status=status)
+
+
+def _class_of(body: Any) -> str:
+    """Return the class of an error, looked for where the known error shapes have it, or ``""``."""
+    if not isinstance(body, Mapping):
+        return ""
+    error = body.get("error")
+    inner = error if isinstance(error, Mapping) else {}
+    found = inner.get("class"), body.get("error_class"), inner.get("code"), body.get("code")
+    for value in found:
+        # A class is one word; a sentence under the same key is a message, and may name the customer.
+        if isinstance(value, str) and value.isidentifier():
+            return value[:_CLASS_MAX_LENGTH]
+    return ""
+
+
+def _field_errors(body: Any) -> dict[str, list[str]]:
+    """Return the messages by field, from the usual shapes: a map, or a list of objects."""
+    if not isinstance(body, Mapping):
+        return {}
+    error = body.get("error")
+    places = [body.get("errors"), body.get("detail"), body.get("fields")]
+    if isinstance(error, Mapping):
+        places += [error.get("errors"), error.get("fields"), error.get("details")]
+    fields: dict[str, list[str]] = {}
+    for place in places:
+        for name, message in _named_messages(place):
+            fields.setdefault(name, []).append(message)
+    return fields
+
+
+def _named_messages(place: Any) -> list[tuple[str, str]]:
+    if isinstance(place, Mapping):
+        return [
+            (str(name), str(item))
+            for name, value in place.items()
+            for item in (value if isinstance(value, list) else [value])
+        ]
+    found = []
+    for item in place if isinstance(place, list) else []:
+        if isinstance(item, Mapping):
+            location = item.get("loc")
+            name = item.get("field") or item.get("param") or item.get("path")
+            if not name and isinstance(location, list) and location:
+                name = location[-1]
+            message = item.get("message") or item.get("msg") or ""
+            if name:
+                found.append((str(name), str(message)))
+    return found
+
+
+def _retry_after(value: str) -> int | None:
+    """Return the seconds of a ``Retry-After`` header (RFC 9110 10.2.3: seconds or a date), or ``None``."""
+    if value.strip().isdecimal():
+        return int(value)
+    try:
+        wait = parsedate_to_datetime(value) - datetime.now(UTC)
+    except (TypeError, ValueError):
+        return None
+    return max(0, round(wait.total_seconds()))

@@ -1,0 +1,91 @@
+"""What can go wrong between this site and Business OS: one tree, so that callers can catch what they mean."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from business_os_banking.models import ConnectSession
+
+
+class BankingError(Exception):
+    """Everything this app raises on purpose."""
+
+
+class NotAllowed(BankingError):
+    """The site's adapter, or the state of the connection, does not allow this."""
+
+
+class BusinessOSError(BankingError):
+    """A call to Business OS did not give what was asked for.
+
+    ``error_class`` is the class that the upstream named (``ConnectionDuplicated``), else the name of the
+    exception. ``status`` is the HTTP status, ``None`` where there was no answer. ``session`` is the connect
+    session that failed, where there is one. The message is for logs: it holds no secret and no personal data.
+    """
+
+    def __init__(self, message: str = "", *, error_class: str = "", status: int | None = None) -> None:
+        super().__init__(message or type(self).__name__)
+        self.error_class = error_class or type(self).__name__
+        self.status = status
+        self.session: ConnectSession | None = None
+
+
+class NotReachable(BusinessOSError):
+    """No connection could be made, so nothing was sent."""
+
+
+class TimedOut(BusinessOSError):
+    """The connection was made, but no whole answer came in time. What was asked may have been done."""
+
+
+class Refused(BusinessOSError):
+    """401 or 403: the API key is wrong, revoked, or of another organisation."""
+
+
+class OutOfCredits(BusinessOSError):
+    """402: the Business OS account has no credits left."""
+
+
+class NotFound(BusinessOSError):
+    """404, 405 or 410: there is no such thing, or no such path."""
+
+
+class InvalidRequest(BusinessOSError):
+    """400, 409, 422 and the like: the upstream, or our own check before the call, did not accept the request.
+
+    ``fields`` maps the name of a field to its messages, as far as they are known.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        error_class: str = "",
+        status: int | None = None,
+        fields: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        super().__init__(message, error_class=error_class, status=status)
+        self.fields = {name: list(messages) for name, messages in (fields or {}).items()}
+
+
+class RateLimited(BusinessOSError):
+    """429: too many calls. ``retry_after`` is the wait in seconds that was asked for, or ``None``."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        error_class: str = "",
+        status: int | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, error_class=error_class, status=status)
+        self.retry_after = retry_after
+
+
+class UpstreamTrouble(BusinessOSError):
+    """5xx: the upstream, or the bank behind it, has a problem of its own."""
+
+
+class Unintelligible(BusinessOSError):
+    """Not the answer that was agreed: HTML, missing fields, wrong types, a connect_url we do not trust."""
