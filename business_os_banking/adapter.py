@@ -1,0 +1,108 @@
+"""What a site may change about the app: subclass `BankingAdapter` and name it in ``ADAPTER``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.module_loading import import_string
+
+from business_os_banking import conf
+from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.querysets import BankingConnectionQuerySet
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+
+class BankingAdapter:
+    """The site's answers to the app's questions. Override what differs; each hook says what it must keep to.
+
+    Hooks are called once per request at most, have no state of their own, and may query the database.
+    """
+
+    # --- Who and what: security rests on these ---------------------------------------------------------
+
+    def get_owner(self, request: HttpRequest) -> tuple[AbstractBaseUser | None, str]:
+        """Return (user, tenant): who will own a connection that this request starts.
+
+        Must come from the request's authentication alone, never from its data. *tenant* is any text of up to
+        255 characters: an organisation's key, a schema name, ``""`` for a site without tenants.
+        """
+        user = request.user
+        return (user if user.is_authenticated else None), ""
+
+    def can_connect(self, request: HttpRequest, connection: BankingConnection | None = None) -> bool:
+        """Return whether this request may start a session: a new one, or one to renew *connection*.
+
+        *connection* has already been found among `visible_connections`. Keep the result of ``super()``.
+        """
+        return request.user.is_authenticated
+
+    def visible_connections(self, request: HttpRequest) -> BankingConnectionQuerySet:
+        """Return the connections that this request may see, renew and disconnect.
+
+        Everything outside answers 404. Must never be wider than what the person owns.
+        """
+        user, tenant = self.get_owner(request)
+        return BankingConnection.objects.owned_by(user, tenant)
+
+    def get_account(self, request: HttpRequest) -> str:
+        """Return the alias of the Business OS account to use. Must be a key of ``ACCOUNTS``, or one that
+        `get_credentials` knows."""
+        return "default"
+
+    def get_credentials(self, alias: str, connection: BankingConnection | None) -> conf.Account:
+        """Return the credentials behind *alias*, for calls and (with no connection) for webhooks.
+
+        Must raise `ImproperlyConfigured` for an alias that does not exist. Sites that keep keys per tenant
+        build the account with `business_os_banking.conf.make_account`.
+        """
+        return conf.account(alias)
+
+    # --- What is sent ----------------------------------------------------------------------------------
+
+    def get_email(self, request: HttpRequest) -> str:
+        """Return the e-mail address that Business OS makes the Salt Edge customer with; ``""`` for none.
+
+        It leaves your site: return only what the person agreed to share.
+        """
+        return str(getattr(request.user, "email", "") or "")
+
+    def get_custom_fields(self, request: HttpRequest, connection: BankingConnection | None) -> dict[str, Any]:
+        """Return what should come back in every callback. Small (1 KB together with our own key), no
+        personal data, and neither ``session`` nor ``pending_token`` as a key."""
+        return {}
+
+    # --- Where the browser goes ------------------------------------------------------------------------
+
+    def get_return_to(self, request: HttpRequest, session: ConnectSession) -> str:
+        """Return the absolute address that the bank sends the browser back to.
+
+        Must lead to this app's ``return`` page of *session*, from outside: set ``SITE_URL`` where the
+        request does not know its public origin.
+        """
+        path = reverse("business_os_banking:return", args=[session.reference])
+        origin = conf.settings.site_url
+        return f"{origin}{path}" if origin else request.build_absolute_uri(path)
+
+    def get_next_url(self, request: HttpRequest, session: ConnectSession) -> str:
+        """Return where *Continue* leads after a success. ``session.next_url`` is safe: it was checked."""
+        return session.next_url or reverse("business_os_banking:connection-list")
+
+
+def get_adapter() -> BankingAdapter:
+    """Return an instance of the class that ``ADAPTER`` names; `ImproperlyConfigured` if it cannot be had."""
+    path = conf.settings.adapter
+    try:
+        adapter_class = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f'{conf.SETTING}["ADAPTER"] is "{path}", which cannot be imported: {error}'
+        ) from error
+    adapter = adapter_class()
+    if not isinstance(adapter, BankingAdapter):
+        raise ImproperlyConfigured(f'{conf.SETTING}["ADAPTER"] must be a subclass of BankingAdapter.')
+    return adapter

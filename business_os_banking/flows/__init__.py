@@ -1,0 +1,1 @@
+"""What the app does, as plain functions. Pages, webhook, admin and commands call them and add nothing."""

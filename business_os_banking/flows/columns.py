@@ -1,0 +1,106 @@
+"""Between rows and states: how a state is read from a connection's row, and what it makes of the columns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from business_os_banking import lifecycle, projection
+from business_os_banking.lifecycle import GOOD, NEEDS_USER, Attempt, Link, Setback, Standing, State
+from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.vocabulary import ConnectionStatus, SessionStatus
+
+_TIMES = {"consent_expires_at", "next_refresh_possible_at"}
+_LONGEST = {"provider_code": 128, "provider_name": 255, "country_code": 8}
+
+
+def state_of(connection: BankingConnection) -> State:
+    """Return the state of a connection's row.
+
+    A row that a site imported from elsewhere has no facts yet; what its columns say is then where it starts.
+    """
+    state = lifecycle.from_json(connection.state)
+    if state.attempts or connection.status not in {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}:
+        return state
+    at = connection.connected_at or connection.created_at
+    rank = GOOD if connection.status == ConnectionStatus.ACTIVE else NEEDS_USER
+    link = connection.connection_id
+    return state | State(
+        attempts={"": Attempt(successes={link: at})},
+        links={link: Link(standing=Standing(at, rank, connection.status_reason or ""), last_success_at=at)},
+    )
+
+
+def state_of_session(session: ConnectSession) -> State:
+    """Return what the columns of a session say, for one that no fact has spoken of yet."""
+    link, succeeded_at = session.connection_id, session.succeeded_at
+    setback = None
+    if session.status in {SessionStatus.FAILED, SessionStatus.CANCELLED, SessionStatus.EXPIRED}:
+        setback = Setback(session.created_at, 0, session.status, session.error_class)
+    attempt = Attempt(
+        opened_at=session.created_at if session.pending_token else None,
+        returned_at=session.returned_at,
+        successes={link: succeeded_at} if succeeded_at else {},
+        named={link: session.created_at} if link else {},
+        setback=setback,
+    )
+    good = (
+        Link(standing=Standing(succeeded_at, GOOD, ""), last_success_at=succeeded_at)
+        if succeeded_at
+        else None
+    )
+    if attempt == Attempt():
+        return State()
+    return State(attempts={str(session.reference): attempt}, links={link: good} if good and link else {})
+
+
+def of_connection(state: State) -> dict[str, Any]:
+    """Return the columns of a connection that follow from *state*."""
+    view = projection.view_connection(state)
+    columns: dict[str, Any] = {
+        "state": lifecycle.to_json(state),
+        "status": view.status.value,
+        "status_reason": view.status_reason.value if view.status_reason else "",
+        "connection_id": view.connection_id,
+        "connected_at": view.connected_at,
+        "last_success_at": view.last_success_at,
+        "last_error_class": view.last_error_class,
+        "disconnected_at": view.disconnected_at,
+        "ended_by": view.ended_by.value if view.ended_by else "",
+        "removal_due": bool(view.to_remove),
+    }
+    # What no fact has told (a site may have filled it in by hand) is left as it is.
+    for name, value in view.details.items():
+        if value and name in lifecycle.DETAILS:
+            columns[name] = _typed(name, value)
+    return columns
+
+
+def of_session(state: State, reference: str) -> dict[str, Any]:
+    """Return the columns of a session that follow from *state*."""
+    view = projection.view_session(state, reference)
+    columns: dict[str, Any] = {
+        "status": view.status.value,
+        "connection_id": view.connection_id,
+        "stage": view.stage,
+        "succeeded_at": view.succeeded_at,
+        "returned_at": view.returned_at,
+        "error_class": view.error_class,
+        "error_group": view.error_group.value if view.error_group else "",
+    }
+    if view.status not in {SessionStatus.CREATED, SessionStatus.OPEN}:
+        # The address holds a token of the provider; it is kept no longer than it is of use.
+        columns["connect_url"] = ""
+        columns["single_flight"] = None
+    elif view.returned_at:
+        columns["single_flight"] = None
+    return columns
+
+
+def _typed(name: str, value: str) -> datetime | UUID | str:
+    if name in _TIMES:
+        return datetime.fromisoformat(value)
+    if name == "owner_user_id":
+        return UUID(value)
+    return value[: _LONGEST[name]]

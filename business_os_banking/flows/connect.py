@@ -1,0 +1,217 @@
+"""Connect a bank: open a connect session upstream and lose nothing on the way there."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from business_os_banking import conf, exceptions, reports
+from business_os_banking.adapter import get_adapter
+from business_os_banking.client import BusinessOSClient
+from business_os_banking.conf import Account
+from business_os_banking.exceptions import BusinessOSError, NotAllowed, TimedOut, Unintelligible
+from business_os_banking.flows.record import record
+from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.vocabulary import SessionStatus
+
+logger = logging.getLogger(__name__)
+
+_MIN_LIFE: Final = timedelta(minutes=1)  # a session with less to live is not worth sending anybody to
+_POLL_SECONDS: Final = 0.1
+_MARGIN_SECONDS: Final = 5
+
+Owner = tuple[Any, str]  # the site's user or None, and the tenant
+
+
+def start(
+    *,
+    owner: Owner,
+    return_to: Callable[[ConnectSession], str],
+    connection: BankingConnection | None = None,
+    account: str = "default",
+    api: str = "",
+    email: str = "",
+    scopes: Sequence[str] = (),
+    custom_fields: Mapping[str, Any] | None = None,
+    next_url: str = "",
+) -> ConnectSession:
+    """Open a connect session and return it, with the ``connect_url`` to send the browser to.
+
+    With *connection* it is a retry or a renewal of that one, else a new connection of *owner* is made.
+    *return_to* is asked for the address that the bank sends the browser back to.
+
+    The row is committed before the API is called, so a crash in between loses nothing; for that reason the
+    call must not be made inside a transaction (`RuntimeError`). Asked twice for the same thing, at once or
+    while the first session waits to be used, it makes one API call and returns the same session.
+
+    Raises `NotAllowed` for a connection that was ended for good, and `BusinessOSError` (its ``session`` is
+    the failed session, already saved) for whatever goes wrong upstream.
+    """
+    if connection is not None and not connection.can_renew:
+        raise NotAllowed("The connection was disconnected; connect the bank anew.")
+    alias = connection.account if connection else account
+    credentials = _credentials(alias, connection)
+    wanted = ConnectSession(
+        api=api or credentials.api,
+        email=email,
+        scopes=list(scopes or credentials.scopes),
+        custom_fields=dict(custom_fields or {}),
+        next_url=next_url,
+    )
+    _check_custom_fields(wanted.custom_fields)
+    session, is_new = _claim(wanted, owner, connection, credentials)
+    if not is_new:
+        return _follow(session, credentials)
+    return _open(session, credentials, return_to)
+
+
+def _credentials(alias: str, connection: BankingConnection | None) -> Account:
+    try:
+        credentials = get_adapter().get_credentials(alias, connection)
+        conf.require_key(credentials)
+    except ImproperlyConfigured as error:
+        # The customer must not be shown this, and the operator must.
+        logger.error("Bank connections are not set up: %s", error)
+        raise exceptions.Refused("Not set up.", error_class="NotConfigured") from error
+    return credentials
+
+
+def _check_custom_fields(custom_fields: Mapping[str, Any]) -> None:
+    taken = sorted({"session", "pending_token"} & set(custom_fields))
+    if taken:
+        raise ImproperlyConfigured(f"custom_fields must not use the reserved keys {', '.join(taken)}.")
+
+
+def _claim(
+    wanted: ConnectSession, owner: Owner, connection: BankingConnection | None, credentials: Account
+) -> tuple[ConnectSession, bool]:
+    """Return (session, True) for one written now, or (session, False) for one that is under way already.
+
+    The unique `single_flight` lets one of two simultaneous clicks through, on every database.
+    """
+    wanted.single_flight = _single_flight(wanted, owner, connection, credentials.alias)
+    wanted.expires_at = timezone.now() + timedelta(minutes=conf.settings.session_minutes)
+    user, tenant = owner
+    while True:
+        try:
+            with transaction.atomic(durable=True):
+                wanted.connection = connection or BankingConnection.objects.create(
+                    user=user, tenant=tenant, account=credentials.alias
+                )
+                wanted.save(force_insert=True)
+            return wanted, True
+        except IntegrityError:
+            other = _holder(wanted.single_flight)
+            if other is not None and _is_usable(other, credentials):
+                return other, False
+            # A session whose worker died, or that has too little time left, must not block the way.
+            ConnectSession.objects.filter(single_flight=wanted.single_flight).update(single_flight=None)
+
+
+def _single_flight(
+    wanted: ConnectSession, owner: Owner, connection: BankingConnection | None, alias: str
+) -> str:
+    """Return the key that two clicks share when they mean the same."""
+    user, tenant = owner
+    if user is None and connection is None:
+        return reports.digest_of(str(wanted.reference))  # nobody is not one person
+    return reports.digest_of(
+        str(user.pk if user else ""),
+        tenant,
+        alias,
+        str(connection.reference if connection else ""),
+        wanted.api,
+        wanted.email,
+        " ".join(sorted(wanted.scopes)),
+        repr(sorted(wanted.custom_fields.items())),
+        wanted.next_url,
+    )
+
+
+def _holder(single_flight: str) -> ConnectSession | None:
+    return ConnectSession.objects.filter(single_flight=single_flight).select_related("connection").first()
+
+
+def _is_usable(session: ConnectSession, credentials: Account) -> bool:
+    now = timezone.now()
+    if session.status == SessionStatus.CREATED:
+        return session.created_at > now - timedelta(seconds=_patience(credentials))
+    return (
+        session.status == SessionStatus.OPEN
+        and session.returned_at is None
+        and bool(session.connect_url)
+        and session.expires_at is not None
+        and session.expires_at > now + _MIN_LIFE
+    )
+
+
+def _patience(credentials: Account) -> float:
+    """Return the seconds after which a connect call has ended, one way or the other."""
+    connect, read = credentials.timeout
+    return 2 * connect + read + _MARGIN_SECONDS
+
+
+def _follow(session: ConnectSession, credentials: Account) -> ConnectSession:
+    """Wait for the worker that opens *session*, and return or raise what it comes to."""
+    deadline = time.monotonic() + _patience(credentials)
+    while session.status == SessionStatus.CREATED and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        session.refresh_from_db()
+    if session.connect_url:
+        return session
+    error = _error_again(session)
+    error.session = session
+    raise error
+
+
+def _error_again(session: ConnectSession) -> BusinessOSError:
+    if session.status == SessionStatus.CREATED:
+        return TimedOut("The session that was under way did not open in time.")
+    kind = getattr(exceptions, session.error_class, BusinessOSError)
+    known = isinstance(kind, type) and issubclass(kind, BusinessOSError)
+    error_class: type[BusinessOSError] = kind if known else BusinessOSError
+    return error_class("The session that was under way failed.", error_class=session.error_class)
+
+
+def _open(
+    session: ConnectSession, credentials: Account, return_to: Callable[[ConnectSession], str]
+) -> ConnectSession:
+    sent = {**session.custom_fields, "session": str(session.reference)}
+    try:
+        answer = BusinessOSClient(credentials).connect(
+            return_to=return_to(session),
+            email=session.email,
+            api=session.api,
+            scopes=session.scopes,
+            custom_fields=sent,
+        )
+        now = timezone.now()
+        store = {
+            "pending_token": answer.pending_token,
+            "connect_url": answer.connect_url,
+            "expires_at": answer.expires_at or session.expires_at,
+            "owner_user_id": answer.owner_user_id,
+            "custom_fields": sent,
+        }
+        try:
+            record(reports.opened(session, answer, now), store=store)
+        except IntegrityError:
+            raise Unintelligible("The upstream gave a pending_token that it had given before.") from None
+    except BusinessOSError as error:
+        logger.warning("Connect session %s could not be opened: %s", session.reference, error)
+        record(reports.refused(session, error, timezone.now()))
+        session.refresh_from_db()
+        error.session = session
+        raise
+    session.refresh_from_db()
+    # The webhook may have been faster than the answer, and an ended session keeps no address; the person
+    # still has to be sent somewhere.
+    session.connect_url = answer.connect_url
+    return session

@@ -1,0 +1,45 @@
+"""Disconnect: here at once, and at the provider as a step that is tracked until it is done."""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from business_os_banking import projection, reports
+from business_os_banking.adapter import get_adapter
+from business_os_banking.client import BusinessOSClient
+from business_os_banking.exceptions import BusinessOSError
+from business_os_banking.flows import columns
+from business_os_banking.flows.record import record
+from business_os_banking.models import BankingConnection
+from business_os_banking.vocabulary import EndedBy
+
+logger = logging.getLogger(__name__)
+
+
+def disconnect(connection: BankingConnection, by: str = EndedBy.OWNER) -> BankingConnection:
+    """End *connection* and return it as it is then.
+
+    What is recorded here holds at once, whatever the provider answers. If the removal there fails, the
+    connection keeps ``removal_due``. Disconnecting twice is harmless.
+    """
+    record(reports.disconnected(connection, EndedBy(by).value, timezone.now()))
+    connection.refresh_from_db()
+    if connection.removal_due:
+        remove_upstream(connection)
+    return connection
+
+
+def remove_upstream(connection: BankingConnection) -> bool:
+    """Remove at the provider what it still holds of an ended *connection*; return whether all is gone."""
+    client = BusinessOSClient(get_adapter().get_credentials(connection.account, connection))
+    for link in projection.view_connection(columns.state_of(connection)).to_remove:
+        try:
+            client.delete_connection(link)
+        except BusinessOSError as error:
+            logger.warning("Connection %s is not removed upstream yet: %s", connection.reference, error)
+            return False
+        record(reports.removed(connection, link, timezone.now()))
+    connection.refresh_from_db()
+    return not connection.removal_due

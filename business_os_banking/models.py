@@ -1,0 +1,324 @@
+"""The three tables. Statuses and the other projected columns are written by `flows.record` alone."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from business_os_banking import conf
+from business_os_banking.fields import ConnectionForeignKey
+from business_os_banking.querysets import (
+    BankingConnectionQuerySet,
+    ConnectionEventQuerySet,
+    ConnectSessionQuerySet,
+)
+from business_os_banking.vocabulary import (
+    ConnectionStatus,
+    EndedBy,
+    Group,
+    Kind,
+    Outcome,
+    SessionStatus,
+    Source,
+    StatusReason,
+)
+
+CONNECTION_STATUSES = [
+    (ConnectionStatus.PENDING.value, _("Not finished")),
+    (ConnectionStatus.ACTIVE.value, _("Connected")),
+    (ConnectionStatus.INACTIVE.value, _("Needs your help")),
+    (ConnectionStatus.DISCONNECTED.value, _("Disconnected")),
+]
+STATUS_REASONS = [
+    (StatusReason.CONSENT_EXPIRED.value, _("Consent ended")),
+    (StatusReason.CONSENT_REVOKED.value, _("Consent withdrawn")),
+    (StatusReason.LOGIN_CHANGED.value, _("Login changed")),
+    (StatusReason.BANK_STEP_REQUIRED.value, _("The bank asks for a step")),
+    (StatusReason.ACCESS_DENIED.value, _("Access refused")),
+    (StatusReason.BANK_DISABLED.value, _("Bank switched off")),
+]
+ENDED_BY = [
+    (EndedBy.OWNER.value, _("Owner")),
+    (EndedBy.OPERATOR.value, _("Operator")),
+    (EndedBy.PROVIDER.value, _("Bank or provider")),
+]
+SESSION_STATUSES = [
+    (SessionStatus.CREATED.value, _("Being opened")),
+    (SessionStatus.OPEN.value, _("Open")),
+    (SessionStatus.SUCCEEDED.value, _("Succeeded")),
+    (SessionStatus.FAILED.value, _("Failed")),
+    (SessionStatus.CANCELLED.value, _("Cancelled")),
+    (SessionStatus.EXPIRED.value, _("Expired")),
+]
+ERROR_GROUPS = [
+    (Group.YOU_CANCELLED.value, _("Cancelled by the customer")),
+    (Group.WRONG_LOGIN.value, _("Wrong login")),
+    (Group.TOOK_TOO_LONG.value, _("Took too long")),
+    (Group.TRY_AGAIN.value, _("Passing trouble")),
+    (Group.BANK_NOT_AVAILABLE.value, _("Bank not available")),
+    (Group.ALREADY_CONNECTED.value, _("Already connected")),
+    (Group.SETUP.value, _("Set-up fault")),
+]
+APIS = [
+    ("partner", _("Regulated banks (partner)")),
+    ("openbanking", _("Unregulated providers (openbanking)")),
+]
+SOURCES = [
+    (Source.WEBHOOK.value, _("Webhook")),
+    (Source.READ.value, _("Answer of the API")),
+    (Source.BROWSER.value, _("Browser")),
+    (Source.SWEEP.value, _("Clean-up job")),
+    (Source.OPERATOR.value, _("Owner or operator")),
+]
+KINDS = [
+    (Kind.OPENED.value, _("Session opened")),
+    (Kind.SUCCEEDED.value, _("Bank connected")),
+    (Kind.PROGRESSED.value, _("Progress")),
+    (Kind.FAILED.value, _("Failed")),
+    (Kind.CANCELLED.value, _("Cancelled")),
+    (Kind.EXPIRED.value, _("Session expired")),
+    (Kind.RETURNED.value, _("Browser came back")),
+    (Kind.CONSENT_ENDED.value, _("Consent ended")),
+    (Kind.PROVIDER_CHANGED.value, _("Bank switched on or off")),
+    (Kind.REMOVED.value, _("Removed at the provider")),
+    (Kind.DISCONNECTED.value, _("Disconnected")),
+    (Kind.UNKNOWN.value, _("Not understood")),
+]
+OUTCOMES = [
+    (Outcome.APPLIED.value, _("Applied")),
+    (Outcome.NO_CHANGE.value, _("Nothing to change")),
+    (Outcome.UNMATCHED.value, _("Matches nothing yet")),
+    (Outcome.ORPHANED.value, _("For an ended connection")),
+    (Outcome.FAILED.value, _("Failed, to be applied again")),
+]
+
+
+class BankingConnection(models.Model):
+    """The lasting link between one owner and one bank login. Point your foreign keys here."""
+
+    id = models.BigAutoField(primary_key=True)
+    reference = models.UUIDField(_("reference"), default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(
+        django_settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="banking_connections",
+    )
+    tenant = models.CharField(_("tenant"), max_length=255, blank=True, default="", db_index=True)
+    account = models.CharField(_("Business OS account"), max_length=64, default="default")
+    status = models.CharField(
+        _("status"), max_length=16, choices=CONNECTION_STATUSES, default=ConnectionStatus.PENDING.value
+    )
+    status_reason = models.CharField(
+        _("reason"), max_length=32, choices=STATUS_REASONS, blank=True, default=""
+    )
+    connection_id = models.CharField(
+        _("upstream connection"), max_length=64, blank=True, default="", db_index=True
+    )
+    provider_code = models.CharField(_("bank code"), max_length=128, blank=True, default="")
+    provider_name = models.CharField(_("bank"), max_length=255, blank=True, default="")
+    country_code = models.CharField(_("country"), max_length=8, blank=True, default="")
+    owner_user_id = models.UUIDField(_("owner in Business OS"), null=True, blank=True)
+    consent_expires_at = models.DateTimeField(_("consent ends"), null=True, blank=True)
+    next_refresh_possible_at = models.DateTimeField(_("next refresh possible"), null=True, blank=True)
+    last_success_at = models.DateTimeField(_("last success"), null=True, blank=True)
+    last_error_class = models.CharField(_("last error"), max_length=128, blank=True, default="")
+    connected_at = models.DateTimeField(_("connected"), null=True, blank=True)
+    disconnected_at = models.DateTimeField(_("disconnected"), null=True, blank=True)
+    ended_by = models.CharField(_("ended by"), max_length=16, choices=ENDED_BY, blank=True, default="")
+    removal_due = models.BooleanField(
+        _("still to be removed upstream"),
+        default=False,
+        help_text=_("Ended here, but the provider still holds the connection."),
+    )
+    metadata = models.JSONField(
+        _("metadata"), default=dict, blank=True, help_text=_("Yours to use; the app never reads it.")
+    )
+    # Everything that facts have said, as lifecycle.to_json writes it. The columns above are read off it.
+    state = models.JSONField(default=dict, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    objects = BankingConnectionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("bank connection")
+        verbose_name_plural = _("bank connections")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["user", "tenant", "-id"], name="bob_connection_owner"),
+            models.Index(fields=["status", "consent_expires_at"], name="bob_connection_consent"),
+            models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
+            models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.display_name} ({self.get_status_display()})"
+
+    def get_absolute_url(self) -> str:
+        return reverse("business_os_banking:connection-detail", args=[self.reference])
+
+    @property
+    def display_name(self) -> str:
+        """The bank's name, as far as it is known."""
+        return self.provider_name or self.provider_code or str(_("Bank"))
+
+    @property
+    def is_expiring_soon(self) -> bool:
+        """Whether the consent of a working connection ends within ``EXPIRING_SOON_DAYS``."""
+        if self.status != ConnectionStatus.ACTIVE or self.consent_expires_at is None:
+            return False
+        return self.consent_expires_at <= timezone.now() + timedelta(days=conf.settings.expiring_soon_days)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a working connection has not been heard of for ``STALE_DAYS``."""
+        if self.status != ConnectionStatus.ACTIVE or self.last_success_at is None:
+            return False
+        return self.last_success_at < timezone.now() - timedelta(days=conf.settings.stale_days)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether the owner should do something."""
+        return self.status == ConnectionStatus.INACTIVE or self.is_expiring_soon
+
+    @property
+    def is_ended_for_good(self) -> bool:
+        """Whether its owner or an operator ended it: no later success brings it back."""
+        return self.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR}
+
+    @property
+    def can_renew(self) -> bool:
+        """Whether a new session (a retry or a renewal) may be started on it."""
+        return not self.is_ended_for_good
+
+    @property
+    def can_disconnect(self) -> bool:
+        return self.status != ConnectionStatus.DISCONNECTED
+
+
+class ConnectSession(models.Model):
+    """One trip to the widget: a first connect, a retry or a renewal."""
+
+    id = models.BigAutoField(primary_key=True)
+    connection = ConnectionForeignKey(
+        BankingConnection,
+        verbose_name=_("connection"),
+        on_delete=models.CASCADE,
+        related_name="sessions",
+    )
+    reference = models.UUIDField(_("reference"), default=uuid.uuid4, unique=True, editable=False)
+    status = models.CharField(
+        _("status"), max_length=16, choices=SESSION_STATUSES, default=SessionStatus.CREATED.value
+    )
+    api = models.CharField(_("API"), max_length=16, choices=APIS, default="partner")
+    email = models.EmailField(_("e-mail"), blank=True, default="")
+    scopes = models.JSONField(_("scopes"), default=list, blank=True)
+    custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
+    pending_token = models.UUIDField(_("pending token"), unique=True, null=True, blank=True)
+    connect_url = models.TextField(_("address of the widget"), blank=True, default="")
+    expires_at = models.DateTimeField(_("ends"), null=True, blank=True)
+    owner_user_id = models.UUIDField(_("owner in Business OS"), null=True, blank=True)
+    connection_id = models.CharField(
+        _("upstream connection"), max_length=64, blank=True, default="", db_index=True
+    )
+    next_url = models.TextField(_("goes on to"), blank=True, default="")
+    stage = models.CharField(_("last stage"), max_length=64, blank=True, default="")
+    returned_at = models.DateTimeField(_("browser came back"), null=True, blank=True)
+    succeeded_at = models.DateTimeField(_("succeeded"), null=True, blank=True)
+    error_class = models.CharField(_("error"), max_length=128, blank=True, default="")
+    error_group = models.CharField(
+        _("kind of error"), max_length=32, choices=ERROR_GROUPS, blank=True, default=""
+    )
+    # Held while a second click should land on this session, so that the database lets only one through.
+    single_flight = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    connection_pk: int
+
+    objects = ConnectSessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("connect session")
+        verbose_name_plural = _("connect sessions")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["status", "expires_at"], name="bob_session_sweep")]
+
+    def __str__(self) -> str:
+        return str(self.reference)
+
+    def get_absolute_url(self) -> str:
+        return reverse("business_os_banking:return", args=[self.reference])
+
+
+class ConnectionEvent(models.Model):
+    """One recorded fact, with what it did. Facts are never changed; outcome and deliveries may be."""
+
+    id = models.BigAutoField(primary_key=True)
+    connection = ConnectionForeignKey(
+        BankingConnection,
+        verbose_name=_("connection"),
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="events",
+    )
+    session = models.ForeignKey(
+        ConnectSession,
+        verbose_name=_("session"),
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="events",
+    )
+    account = models.CharField(_("Business OS account"), max_length=64, default="default")
+    source = models.CharField(_("source"), max_length=16, choices=SOURCES)
+    kind = models.CharField(_("what happened"), max_length=32, choices=KINDS)
+    stage = models.CharField(_("stage"), max_length=64, blank=True, default="")
+    error_class = models.CharField(_("error"), max_length=128, blank=True, default="")
+    pending_token = models.UUIDField(null=True, blank=True, editable=False)
+    session_reference = models.UUIDField(null=True, blank=True, editable=False)
+    connection_id = models.CharField(_("upstream connection"), max_length=64, blank=True, default="")
+    # What else the merge learns from the fact: reason, ended_by, bank, consent end. See flows.record.
+    assertions = models.JSONField(_("also says"), default=dict, blank=True)
+    occurred_at = models.DateTimeField(_("happened"))
+    received_at = models.DateTimeField(_("received"))
+    digest = models.CharField(_("digest"), max_length=64, unique=True)
+    payload = models.JSONField(_("content"), default=dict, blank=True)
+    outcome = models.CharField(_("effect"), max_length=16, choices=OUTCOMES)
+    note = models.CharField(_("note"), max_length=255, blank=True, default="")
+    deliveries = models.PositiveIntegerField(_("times received"), default=1)
+    # The names of the signals that this fact made due, and when all of them had been heard.
+    announcements = models.JSONField(_("announces"), default=list, blank=True)
+    announced_at = models.DateTimeField(_("announced"), null=True, blank=True)
+
+    connection_pk: int | None
+
+    objects = ConnectionEventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["outcome", "id"], name="bob_event_outcome"),
+            models.Index(fields=["pending_token"], name="bob_event_token"),
+            models.Index(fields=["connection_id"], name="bob_event_upstream"),
+            models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} ({self.get_source_display()})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the identifying facts of the event, for logs: no payload, no token."""
+        return {"event": self.pk, "kind": self.kind, "source": self.source, "outcome": self.outcome}

@@ -1,0 +1,49 @@
+"""What one asks of the tables, by name; every method can be chained."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from business_os_banking.vocabulary import ConnectionStatus, Outcome, SessionStatus
+
+if TYPE_CHECKING:
+    from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession  # noqa: F401
+
+
+class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
+    def owned_by(self, user: Any, tenant: str = "") -> BankingConnectionQuerySet:
+        """Return the connections of *user* within *tenant*; nobody owns nothing."""
+        if user is None or not user.is_authenticated:
+            return self.none()
+        return self.filter(user=user, tenant=tenant)
+
+    def active(self) -> BankingConnectionQuerySet:
+        return self.filter(status=ConnectionStatus.ACTIVE)
+
+    def inactive(self) -> BankingConnectionQuerySet:
+        return self.filter(status=ConnectionStatus.INACTIVE)
+
+    def living(self) -> BankingConnectionQuerySet:
+        """Leave out the tombstones."""
+        return self.exclude(status=ConnectionStatus.DISCONNECTED)
+
+
+class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):
+    def waiting(self) -> ConnectSessionQuerySet:
+        """Return the sessions of which nothing final is known and no setback either."""
+        return self.filter(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
+
+    def overdue(self, now: datetime) -> ConnectSessionQuerySet:
+        """Return the waiting sessions that ended before *now*."""
+        return self.waiting().filter(expires_at__lt=now)
+
+
+class ConnectionEventQuerySet(models.QuerySet["ConnectionEvent"]):
+    def unmatched(self) -> ConnectionEventQuerySet:
+        return self.filter(outcome=Outcome.UNMATCHED)
+
+    def unannounced(self) -> ConnectionEventQuerySet:
+        return self.filter(announced_at__isnull=True)

@@ -1,0 +1,246 @@
+"""What does it say? From a trusted body to a report, tolerant in shape.
+
+The body of a Business OS webhook is not documented; these are Salt Edge's callbacks (`upstream.md` 3) as they
+are, or wrapped. Unknown keys are ignored, unknown events are kept and do nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from business_os_banking import answers, conf, reports
+from business_os_banking.exceptions import BankingError
+from business_os_banking.lifecycle import DETAILS
+from business_os_banking.reports import Report
+from business_os_banking.vocabulary import CANCELLED_CLASSES, CONSENT_CLASSES, Kind, Source, StatusReason
+from business_os_banking.webhooks.verifiers import Delivery
+
+Object = Mapping[str, Any]
+
+MAX_DEPTH: Final = 5
+_WRAPPERS: Final = ("data", "payload", "body", "event", "connection", "last_attempt", "meta")
+_EVENT_KEYS: Final = ("type", "event", "event_type", "event_name", "action")
+_EVENT_HEADERS: Final = ("X-Event", "X-Event-Type", "X-Event-Name")
+# The first word that is found in an event's name tells its kind.
+_NAMED_KINDS: Final = (
+    ("destroy", Kind.REMOVED),
+    ("remove", Kind.REMOVED),
+    ("delete", Kind.REMOVED),
+    ("provider", Kind.PROVIDER_CHANGED),
+    ("consent", Kind.CONSENT_ENDED),
+    ("revoke", Kind.CONSENT_ENDED),
+    ("fail", Kind.FAILED),
+    ("error", Kind.FAILED),
+    ("success", Kind.SUCCEEDED),
+    ("notify", Kind.PROGRESSED),
+    ("progress", Kind.PROGRESSED),
+)
+_FINISHED: Final = {"finish", "finish_fetching"}
+_DESTROY_KEYS: Final = {"connection_id", "customer_id", "customer_identifier", "custom_fields"}
+# What is kept of a body. Everything else may be personal or secret, and is dropped before it is stored.
+_KEPT: Final = (
+    *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
+    *("provider_status", "country_code", "version", "time"),
+)
+_WORD: Final = re.compile(r"[\w.:/+-]{1,128}", re.ASCII)
+_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+class NotUnderstoodError(BankingError):
+    """The body is not a JSON object."""
+
+
+def read(delivery: Delivery, account: str) -> Report:
+    """Return what the body of an authentic *delivery* for *account* reports.
+
+    Raises `NotUnderstoodError` for anything but a JSON object; an object that makes no sense to us gives a
+    report of kind ``unknown``.
+    """
+    body = _parse(delivery.body)
+    objects = list(_objects(body))
+    event_name = _event_name(objects, delivery.headers)
+    tokens = _found(objects, ("pending_token", "pendingToken"))
+    links = _found(objects, ("connection_id",)) | _connection_object_ids(objects)
+    sessions = {value for item in objects for value in _our_key(item)}
+    kind, says = _interpret(body, objects, event_name)
+    return Report(
+        kind=kind,
+        source=Source.WEBHOOK,
+        account=account,
+        digest=reports.digest_of(Source.WEBHOOK, account, event_name, delivery.body),
+        occurred_at=reports.when(answers.time_of(_first(objects, "time")), delivery.received_at),
+        received_at=delivery.received_at,
+        pending_token=_only_uuid(tokens),
+        session_reference=_only_uuid(sessions),
+        connection_id=next(iter(links)) if len(links) == 1 else "",
+        payload=_redacted(objects, event_name),
+        conflict=_conflict(tokens, sessions, links),
+        **says,
+    )
+
+
+def _parse(body: bytes) -> Object:
+    try:
+        parsed = json.loads(body.decode("utf-8"), parse_float=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        raise NotUnderstoodError("the body is not JSON in UTF-8") from None
+    if not isinstance(parsed, dict):
+        raise NotUnderstoodError("the body is not a JSON object")
+    return parsed
+
+
+def _objects(body: Object, depth: int = 1) -> Iterator[Object]:
+    """Yield *body* and the objects that it wraps, outermost first."""
+    yield body
+    if depth < MAX_DEPTH:
+        for key in (*_WRAPPERS, "custom_fields"):
+            inner = body.get(key)
+            if isinstance(inner, dict):
+                # Custom fields hold what callers put there, never an envelope.
+                yield from _objects(inner, MAX_DEPTH if key == "custom_fields" else depth + 1)
+
+
+def _text(value: Any, pattern: re.Pattern[str] = _WORD) -> str:
+    """Return a short, plain text (numbers count), or ``""`` for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if value.bit_length() < 256 else ""
+    return value if isinstance(value, str) and pattern.fullmatch(value) else ""
+
+
+def _first(objects: list[Object], key: str) -> str:
+    return next((text for item in objects if (text := _text(item.get(key)))), "")
+
+
+def _found(objects: list[Object], keys: tuple[str, ...]) -> set[str]:
+    values = {_text(item.get(key), _ID).lower() for item in objects for key in keys}
+    return values - {""}
+
+
+def _connection_object_ids(objects: list[Object]) -> set[str]:
+    """Return the ids of whole connection objects (v6), which call their id plainly ``id``."""
+    nested = [item["connection"] for item in objects if isinstance(item.get("connection"), dict)]
+    whole = [item for item in objects if isinstance(item.get("last_attempt"), dict)]
+    return _found([*nested, *whole], ("id",))
+
+
+def _our_key(item: Object) -> Iterator[str]:
+    fields = item.get("custom_fields")
+    if isinstance(fields, dict) and (text := _text(fields.get("session"), _ID)):
+        yield text.lower()
+
+
+def _only_uuid(values: set[str]) -> UUID | None:
+    return answers.uuid_of(next(iter(values))) if len(values) == 1 else None
+
+
+def _conflict(tokens: set[str], sessions: set[str], links: set[str]) -> str:
+    for name, values in (("tokens", tokens), ("keys of ours", sessions), ("connections", links)):
+        if len(values) > 1:
+            return f"The body names {len(values)} different {name}."
+    return ""
+
+
+def _event_name(objects: list[Object], headers: Mapping[str, str]) -> str:
+    named = [_first(objects, key) for key in _EVENT_KEYS]
+    named += [_text(headers.get(name, "")) for name in _EVENT_HEADERS]
+    return next((name for name in named if name), "")
+
+
+def _interpret(body: Object, objects: list[Object], event_name: str) -> tuple[Kind, dict[str, Any]]:
+    """Return the kind of the event, and the further fields of the report that the body fills."""
+    error_class = _first(objects, "error_class")
+    provider_status = _first(objects, "provider_status")
+    says: dict[str, Any] = {
+        "stage": _first(objects, "stage")[:64],
+        "error_class": error_class,
+        "provider_code": _first(objects, "provider_code"),
+        "details": {key: value for key in DETAILS if (value := _detail(objects, key))},
+    }
+    kind = _named_kind(event_name) or _inferred_kind(body, objects)
+    if kind is Kind.PROVIDER_CHANGED:
+        says["provider_active"] = {"active": True, "inactive": False}.get(provider_status)
+    elif kind is Kind.CONSENT_ENDED:
+        kind, says["reason"] = _consent(objects, error_class)
+    elif kind is Kind.FAILED and error_class in CANCELLED_CLASSES:
+        kind = Kind.CANCELLED
+    elif kind is Kind.FAILED and error_class in CONSENT_CLASSES:
+        kind = Kind.CONSENT_ENDED
+    elif kind is Kind.PROGRESSED and says["stage"] in _FINISHED:
+        kind = Kind.SUCCEEDED
+    return kind, says
+
+
+def _named_kind(event_name: str) -> Kind | None:
+    name = event_name.lower()
+    return next((kind for word, kind in _NAMED_KINDS if word in name), None)
+
+
+def _inferred_kind(body: Object, objects: list[Object]) -> Kind:
+    """Return the kind that the shape of a body without an event name gives away (`upstream.md` 3.6)."""
+    has = {key for item in objects for key in item}
+    if "provider_status" in has:
+        return Kind.PROVIDER_CHANGED
+    if "payment_id" in has:
+        return Kind.UNKNOWN
+    if "error_class" in has:
+        return Kind.FAILED
+    if "last_attempt" in has:
+        return _kind_of_connection_object(objects)
+    if has & {"consent_status", "consent_id"} or ("reason" in has and "stage" not in has):
+        return Kind.CONSENT_ENDED
+    if "stage" in has:
+        return Kind.PROGRESSED
+    return Kind.REMOVED if conf.settings.destroy_by_shape and _is_bare_destroy(body) else Kind.UNKNOWN
+
+
+def _kind_of_connection_object(objects: list[Object]) -> Kind:
+    return Kind.SUCCEEDED if _first(objects, "status") == "active" else Kind.UNKNOWN
+
+
+def _is_bare_destroy(body: Object) -> bool:
+    """Whether this is exactly a Salt Edge callback with ids and nothing to say about them.
+
+    Of the known callbacks only destroy looks like that. The match is exact because a wrong guess would show
+    a working connection as gone.
+    """
+    data, meta = body.get("data"), body.get("meta")
+    if not isinstance(data, dict) or not isinstance(meta, dict) or "version" not in meta:
+        return False
+    return set(body) == {"data", "meta"} and "connection_id" in data and set(data) <= _DESTROY_KEYS
+
+
+def _consent(objects: list[Object], error_class: str) -> tuple[Kind, str]:
+    words = {_first(objects, key).lower() for key in ("consent_status", "status", "reason")} | {
+        error_class.lower()
+    }
+    if any("expire" in word for word in words):
+        return Kind.CONSENT_ENDED, StatusReason.CONSENT_EXPIRED
+    if any("revoke" in word for word in words) or words & {"client", "provider", "saltedge"}:
+        return Kind.CONSENT_ENDED, StatusReason.CONSENT_REVOKED
+    return Kind.UNKNOWN, ""
+
+
+def _detail(objects: list[Object], key: str) -> str:
+    value = next((item[key] for item in objects if item.get(key)), None)
+    if key == "provider_name":
+        return _printable(value, 255)
+    if key.endswith("_at"):
+        time = answers.time_of(value)
+        return time.isoformat() if time else ""
+    if key == "owner_user_id":
+        return str(answers.uuid_of(value) or "")
+    return _text(value)
+
+
+def _printable(value: Any, length: int) -> str:
+    text = value if isinstance(value, str) else ""
+    return "".join(char for char in text if char.isprintable())[:length]
+
+
+def _redacted(objects: list[Object], event_name: str) -> dict[str, str]:
+    kept = {key: text for key in _KEPT if (text := _first(objects, key))}
+    return {"event": event_name, **kept} if event_name else kept

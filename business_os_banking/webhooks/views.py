@@ -1,0 +1,92 @@
+"""The endpoint that Business OS calls: bytes in, a trusted report out, and always the right answer."""
+
+from __future__ import annotations
+
+import logging
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from business_os_banking import conf, signals
+from business_os_banking.adapter import get_adapter
+from business_os_banking.conf import Account
+from business_os_banking.flows.record import record
+from business_os_banking.webhooks import payloads
+from business_os_banking.webhooks.verifiers import Delivery, WebhookRejected
+
+logger = logging.getLogger(__name__)
+
+
+# The order of the decorators matters: the sender has no CSRF token and no login, whatever middleware the site
+# runs, and a failed event must survive the answer 500, which under ATOMIC_REQUESTS would roll it back.
+@csrf_exempt
+@login_not_required
+@transaction.non_atomic_requests
+@require_POST
+def webhook(request: HttpRequest, account: str = "default", secret: str = "") -> HttpResponse:
+    """Receive one event.
+
+    200: recorded, whether or not it changed anything. 400: not a JSON object. 403: nobody we know; nothing is
+    stored and no query made. 404: no such account. 413: too large. 500: our fault; the event is kept, and a
+    redelivery helps. 503: the account has no webhook secret yet. Bodies of answers are empty.
+    """
+    body = _body(request, conf.settings.webhook_max_bytes)
+    if body is None:
+        return HttpResponse(status=413)
+    try:
+        credentials = get_adapter().get_credentials(account, None)
+    except ImproperlyConfigured:
+        return _rejected(account, "there is no such account", status=404)
+    if not credentials.webhook_secrets or not credentials.webhook_verifiers:
+        return _rejected(account, "WEBHOOK_SECRETS or WEBHOOK_VERIFIERS is empty", status=503)
+    delivery = Delivery(body=body, headers=request.headers, url_secret=secret, received_at=timezone.now())
+    try:
+        _verify(delivery, credentials)
+    except WebhookRejected as rejection:
+        return _rejected(account, str(rejection), status=403)
+    try:
+        report = payloads.read(delivery, credentials.alias)
+    except payloads.NotUnderstoodError as error:
+        logger.warning("Webhook for account %s: %s", account, error)
+        return HttpResponse(status=400)
+    try:
+        record(report)
+    except Exception:
+        logger.exception("Webhook for account %s: the event could not be applied", account)
+        return HttpResponse(status=500)
+    return HttpResponse(status=200)
+
+
+def _body(request: HttpRequest, limit: int) -> bytes | None:
+    """Return the raw body, or ``None`` if it is larger than *limit* bytes; no more than that is ever read."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdecimal() and int(length) > limit:
+        return None
+    # Some middleware may have read the body before us; reading the stream again would find nothing.
+    body: bytes = request.body if hasattr(request, "_body") else request.read(limit + 1)
+    return body if len(body) <= limit else None
+
+
+def _verify(delivery: Delivery, credentials: Account) -> None:
+    """Return if one of the account's verifiers accepts; else raise with what each of them missed."""
+    reasons = []
+    for path in credentials.webhook_verifiers:
+        try:
+            import_string(path)(credentials).verify(delivery)
+        except WebhookRejected as rejection:
+            reasons.append(str(rejection))
+        else:
+            return
+    raise WebhookRejected("; ".join(reasons))
+
+
+def _rejected(account: str, reason: str, *, status: int) -> HttpResponse:
+    logger.warning("Webhook for account %s rejected: %s", account, reason)
+    signals.webhook_rejected.send_robust(sender=Delivery, account=account, reason=reason)
+    return HttpResponse(status=status)
