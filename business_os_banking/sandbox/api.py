@@ -1,0 +1,153 @@
+"""The fake Business OS API: plain JSON views that refuse what the real thing would refuse."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from hmac import compare_digest
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.csrf import csrf_exempt
+
+from . import conf, outcomes, payloads
+from .guard import View, sandbox_view
+from .models import SandboxConnection, SandboxSession
+from .validation import NotJSONError, Problem, check_connect, read_json
+
+
+def endpoint(method: str) -> Callable[[View], View]:
+    """A view for one HTTP method that gets the caller's API key as its second argument."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            if request.method != method:
+                answer = _error(405, "MethodNotAllowed", f"Only {method} is possible here.")
+                answer["Allow"] = method
+                return answer
+            given = request.headers.get("x-api-key", "").encode()
+            for key in conf.settings.api_keys:
+                if compare_digest(given, key.encode()):
+                    return view(request, key, *args, **kwargs)
+            return _error(401, "ApiKeyNotFound", "The API key is missing or unknown.")
+
+        exempt: View = csrf_exempt(sandbox_view(checked))
+        return exempt
+
+    return decorate
+
+
+@endpoint("POST")
+def connect(request: HttpRequest, key: str) -> HttpResponse:
+    """Open a connect session."""
+    if request.content_type != "application/json":
+        return _error(400, "WrongRequestFormat", "The Content-Type must be application/json.")
+    try:
+        body = read_json(request.body)
+    except NotJSONError as error:
+        return _error(400, "WrongRequestFormat", f"The body is not JSON. {error}")
+    wanted, problems = check_connect(request.GET.get("api", "partner"), body)
+    if wanted is None:
+        return _invalid(problems)
+    now = timezone.now()
+    session = SandboxSession(
+        api_key=key,
+        owner_user_id=payloads.owner_user_id(key),
+        api=wanted.api,
+        email=wanted.email,
+        return_to=wanted.return_to,
+        scopes=wanted.scopes,
+        custom_fields=wanted.custom_fields,
+        webhook_url=outcomes.webhook_url(request),
+        expires_at=now + timedelta(minutes=conf.settings.session_minutes),
+    )
+    session.customer_id = payloads.customer_id(key, wanted.api, wanted.email, str(session.pending_token))
+    session.save()
+    path = reverse("business_os_banking_sandbox:connect")
+    query = urlencode({"token": session.token})
+    return JsonResponse(
+        {
+            "connect_url": f"{request.build_absolute_uri(path)}?{query}",
+            "expires_at": payloads.iso(session.expires_at),
+            "owner_user_id": str(session.owner_user_id),
+            "pending_token": str(session.pending_token),
+        }
+    )
+
+
+@endpoint("GET")
+def connection_list(request: HttpRequest, key: str) -> HttpResponse:
+    """The connections made with this key, oldest first, a page at a time."""
+    from_id = request.GET.get("from_id", "")
+    if from_id and not _is_id(from_id):
+        return _invalid([Problem("from_id", "WrongRequestFormat", "from_id must be an id.")])
+    rows = _connections(key).order_by("connection_id")
+    if from_id:
+        # Ids all have 19 digits, so that the order of the texts is the order of the numbers.
+        rows = rows.filter(connection_id__gte=from_id.zfill(19))
+    size = conf.settings.page_size
+    page = list(rows[: size + 1])
+    next_id = page[size].connection_id if len(page) > size else None
+    # The path is Salt Edge's own, handed through by Business OS: no use to a caller, and so here.
+    next_page = f"/api/v6/connections?from_id={next_id}" if next_id else None
+    return JsonResponse(
+        {
+            "data": [payloads.connection(row) for row in page[:size]],
+            "meta": {"next_id": next_id, "next_page": next_page},
+        }
+    )
+
+
+@endpoint("DELETE")
+def connection_detail(request: HttpRequest, key: str, connection_id: str) -> HttpResponse:
+    """Remove a connection."""
+    row = _find(key, Q(connection_id=connection_id), connection_id)
+    if row is None:
+        return _error(404, "ConnectionNotFound", "There is no such connection.")
+    row.session.webhook_url = row.session.webhook_url or outcomes.webhook_url(request)
+    outcomes.remove(row)
+    return JsonResponse(
+        {
+            "data": {
+                "connection_id": row.connection_id,
+                "customer_id": row.session.customer_id,
+                "removed": True,
+            }
+        }
+    )
+
+
+@endpoint("GET")
+def account_detail(_request: HttpRequest, key: str, account_id: str) -> HttpResponse:
+    """One account, by its own id, or by its connection's: no path of the sandbox lists accounts."""
+    row = _find(key, Q(account_id=account_id) | Q(connection_id=account_id), account_id)
+    if row is None:
+        return _error(404, "AccountNotFound", "There is no such account.")
+    return JsonResponse({"data": payloads.account(row)})
+
+
+def _find(key: str, condition: Q, given_id: str) -> SandboxConnection | None:
+    # Only ids reach the database: PostgreSQL raises for a NUL in a text.
+    return _connections(key).filter(condition).first() if _is_id(given_id) else None
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 19
+
+
+def _connections(key: str) -> QuerySet[SandboxConnection]:
+    rows = SandboxConnection.objects.filter(api_key=key, removed_at=None)
+    return rows.select_related("session")
+
+
+def _invalid(problems: list[Problem]) -> JsonResponse:
+    errors = [{"field": problem.field, "message": problem.message} for problem in problems]
+    return _error(422, problems[0].error_class, problems[0].message, errors=errors)
+
+
+def _error(status: int, error_class: str, message: str, **beside: object) -> JsonResponse:
+    error = {"class": error_class, "message": message, "documentation_url": None}
+    return JsonResponse({"error": error, **beside}, status=status)
