@@ -6,6 +6,8 @@ Pure, as :mod:`business_os_banking.lifecycle` is. The columns of the models are 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Final, NamedTuple
 
 from business_os_banking.lifecycle import (
@@ -139,7 +141,7 @@ def view_connection(state: State) -> ConnectionView:
         [current] if current else [],
     )
     link = _link_of(state, current, link_id)
-    details = {key: noted.value for key, noted in link.details.items()}
+    details = {key: noted.value for key, noted in _about(state, current, link).details.items()}
     status, reason = _connection_status(state, current, link, details.get("provider_code", ""))
     ended_at, ended_by = _ending(state, current, link)
     return ConnectionView(
@@ -161,6 +163,13 @@ def _link_of(state: State, current: Success | None, link_id: str) -> Link:
         return Link()
     anonymous = state.links.get(unnamed(current.session), Link())
     return state.links.get(link_id, Link()) | anonymous
+
+
+def _about(state: State, current: Success | None, link: Link) -> Link:
+    """Return the link whose details describe the connection: until one works, whatever is known of any."""
+    if current is not None:
+        return link
+    return reduce(or_, state.links.values(), Link())
 
 
 def _connection_status(

@@ -7,6 +7,7 @@ itself reports; `webhooks.payloads` makes those that come from outside.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+_WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -156,8 +158,14 @@ def refused(session: ConnectSession, error: BusinessOSError, now: datetime) -> R
 
 
 def returned(session: ConnectSession, hints: Mapping[str, str], now: datetime) -> Report:
-    """Report that the browser came back. *hints* are kept for the record and decide nothing."""
-    return _of_session(session, Kind.RETURNED, Source.BROWSER, now, payload=dict(hints))
+    """Report that the browser came back.
+
+    Of *hints*, from the URL, only those that Salt Edge adds are kept, and only as plain words: anybody may
+    write anything into an address. They decide nothing.
+    """
+    words = {name: hints.get(name, "") for name in ("connection_id", "error_class")}
+    kept = {name: word for name, word in words.items() if _WORD.fullmatch(word)}
+    return _of_session(session, Kind.RETURNED, Source.BROWSER, now, payload=kept)
 
 
 def expired(session: ConnectSession, at: datetime) -> Report:

@@ -19,7 +19,8 @@ from business_os_banking.conf import Account
 from business_os_banking.exceptions import BusinessOSError, NotAllowed, TimedOut, Unintelligible
 from business_os_banking.flows.record import record
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.vocabulary import SessionStatus
+from business_os_banking.reports import Report
+from business_os_banking.vocabulary import Outcome, SessionStatus
 
 logger = logging.getLogger(__name__)
 
@@ -180,6 +181,14 @@ def _error_again(session: ConnectSession) -> BusinessOSError:
     return error_class("The session that was under way failed.", error_class=session.error_class)
 
 
+def _stored(report: Report, store: Mapping[str, Any]) -> bool:
+    """Record *report*; return whether its token could be ours."""
+    try:
+        return record(report, store=store).outcome != Outcome.UNMATCHED
+    except IntegrityError:
+        return False
+
+
 def _open(
     session: ConnectSession, credentials: Account, return_to: Callable[[ConnectSession], str]
 ) -> ConnectSession:
@@ -200,10 +209,8 @@ def _open(
             "owner_user_id": answer.owner_user_id,
             "custom_fields": sent,
         }
-        try:
-            record(reports.opened(session, answer, now), store=store)
-        except IntegrityError:
-            raise Unintelligible("The upstream gave a pending_token that it had given before.") from None
+        if not _stored(reports.opened(session, answer, now), store):
+            raise Unintelligible("The upstream gave a pending_token that it had given before.")
     except BusinessOSError as error:
         logger.warning("Connect session %s could not be opened: %s", session.reference, error)
         record(reports.refused(session, error, timezone.now()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from business_os_banking import projection, reports
@@ -33,13 +34,13 @@ def disconnect(connection: BankingConnection, by: str = EndedBy.OWNER) -> Bankin
 
 def remove_upstream(connection: BankingConnection) -> bool:
     """Remove at the provider what it still holds of an ended *connection*; return whether all is gone."""
-    client = BusinessOSClient(get_adapter().get_credentials(connection.account, connection))
-    for link in projection.view_connection(columns.state_of(connection)).to_remove:
-        try:
+    try:
+        client = BusinessOSClient(get_adapter().get_credentials(connection.account, connection))
+        for link in projection.view_connection(columns.state_of(connection)).to_remove:
             client.delete_connection(link)
-        except BusinessOSError as error:
-            logger.warning("Connection %s is not removed upstream yet: %s", connection.reference, error)
-            return False
-        record(reports.removed(connection, link, timezone.now()))
+            record(reports.removed(connection, link, timezone.now()))
+    except (BusinessOSError, ImproperlyConfigured) as error:
+        logger.warning("Connection %s is not removed upstream yet: %s", connection.reference, error)
+        return False
     connection.refresh_from_db()
     return not connection.removal_due

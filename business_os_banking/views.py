@@ -1,0 +1,212 @@
+"""The customer's pages. They ask the adapter who may do what, call a flow, and show what is stored."""
+
+import logging
+from typing import Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.db.models import Case, IntegerField, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from business_os_banking import conf, wording
+from business_os_banking.adapter import get_adapter
+from business_os_banking.exceptions import BusinessOSError, NotAllowed, RateLimited
+from business_os_banking.flows import connect as connect_flow
+from business_os_banking.flows import disconnect as disconnect_flow
+from business_os_banking.forms import ConnectForm, scopes_in_words
+from business_os_banking.models import BankingConnection
+from business_os_banking.pages import SeeOther, error_page, number, page, retry_url
+from business_os_banking.vocabulary import Group
+
+logger = logging.getLogger(__name__)
+
+PAGE_SIZE: Final = 50
+SESSIONS_SHOWN: Final = 10
+
+
+@login_required
+@never_cache
+@require_safe
+def connection_list(request: HttpRequest) -> HttpResponse:
+    """The customer's connections, the ended ones last."""
+    adapter = get_adapter()
+    current = max(number(request, "page"), 1)
+    start = (current - 1) * PAGE_SIZE
+    ended = Case(When(status="disconnected", then=Value(1)), default=Value(0), output_field=IntegerField())
+    # An attempt that was given up before it ever worked is nothing to keep looking at.
+    found = adapter.visible_connections(request).exclude(status="disconnected", connected_at__isnull=True)
+    found = found.defer("state", "metadata").order_by(ended, "-pk")
+    # One row more than is shown tells whether there is a next page, with no count.
+    rows = list(found[start : start + PAGE_SIZE + 1])
+    return page(
+        request,
+        "connection_list.html",
+        connections=rows[:PAGE_SIZE],
+        can_connect=adapter.can_connect(request),
+        previous_page=current - 1,
+        next_page=current + 1 if len(rows) > PAGE_SIZE else None,
+    )
+
+
+@login_required
+@never_cache
+@require_safe
+def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
+    """One connection: how it stands, since when, and what was tried."""
+    connection = _visible(request, reference)
+    if connection is None:
+        return _unknown_connection(request)
+    return page(
+        request,
+        "connection_detail.html",
+        connection=connection,
+        wording=wording.for_connection(connection),
+        sessions=list(connection.sessions.order_by("-pk")[:SESSIONS_SHOWN]),
+        can_connect=get_adapter().can_connect(request),
+    )
+
+
+@transaction.non_atomic_requests
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def connect(request: HttpRequest) -> HttpResponse:
+    """Say what will happen (GET), or go to the bank (POST)."""
+    return _start(request, None)
+
+
+@transaction.non_atomic_requests
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def renew(request: HttpRequest, reference: UUID) -> HttpResponse:
+    """The same for a connection that exists: its consent is renewed, or its first attempt repeated."""
+    connection = _visible(request, reference)
+    if connection is None:
+        return _unknown_connection(request)
+    if not connection.can_renew:
+        return SeeOther(connection.get_absolute_url())
+    return _start(request, connection)
+
+
+@transaction.non_atomic_requests
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def disconnect(request: HttpRequest, reference: UUID) -> HttpResponse:
+    """Say what will happen (GET), or end the connection (POST)."""
+    connection = _visible(request, reference)
+    if connection is None:
+        return _unknown_connection(request)
+    if not connection.can_disconnect:
+        return SeeOther(reverse("business_os_banking:connection-list"))
+    if request.method != "POST":
+        return page(request, "disconnect.html", connection=connection)
+    disconnect_flow.disconnect(connection, by="owner")
+    if connection.connected_at:
+        text = _("%(bank)s is disconnected.") % {"bank": connection.display_name}
+    else:
+        text = _("The connection is removed from your list.")
+    messages.success(request, text, fail_silently=True)
+    return SeeOther(reverse("business_os_banking:connection-list"))
+
+
+def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpResponse:
+    adapter = get_adapter()
+    if not adapter.can_connect(request, connection):
+        return error_page(request, wording.NOT_ALLOWED, status=403)
+    alias = connection.account if connection else adapter.get_account(request)
+    try:
+        account = adapter.get_credentials(alias, connection)
+    except ImproperlyConfigured as error:
+        logger.error("Bank connections are not set up: %s", error)
+        return error_page(request, wording.GROUPS[Group.SETUP], status=503)
+    if request.method != "POST":
+        last = connection.sessions.order_by("-pk").first() if connection else None
+        initial = {"api": last.api if last else account.api, "next": request.GET.get("next", "")}
+        return _connect_page(request, ConnectForm(account=account, initial=initial), connection, account)
+    form = ConnectForm(request.POST, account=account)
+    if not form.is_valid():
+        return _connect_page(request, form, connection, account, status=400)
+    asked = form.cleaned_data
+    next_url = _safe_next(request, asked["next"])
+    try:
+        session = connect_flow.start(
+            owner=adapter.get_owner(request),
+            return_to=lambda session: adapter.get_return_to(request, session),
+            connection=connection,
+            account=alias,
+            api=asked["api"],
+            email=asked["email"] or adapter.get_email(request),
+            scopes=asked["scopes"],
+            custom_fields=adapter.get_custom_fields(request, connection),
+            next_url=next_url,
+        )
+    except NotAllowed:
+        return error_page(request, wording.NOT_ALLOWED, status=403)
+    except BusinessOSError as error:
+        return _unavailable(request, error, connection, next_url)
+    return SeeOther(session.connect_url)
+
+
+def _connect_page(
+    request: HttpRequest,
+    form: ConnectForm,
+    connection: BankingConnection | None,
+    account: conf.Account,
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    chosen = [scope for scope in form["scopes"].value() or [] if scope in account.scopes]
+    cancel_url = _safe_next(request, form["next"].value() or "")
+    return page(
+        request,
+        "connect.html",
+        status=status,
+        form=form,
+        connection=connection,
+        scopes=scopes_in_words(chosen or account.scopes),
+        # Once it has worked, the kind of bank is known, and only the consent is new.
+        renewing=connection is not None and connection.connected_at is not None,
+        cancel_url=cancel_url or reverse("business_os_banking:connection-list"),
+    )
+
+
+def _unavailable(
+    request: HttpRequest, error: BusinessOSError, connection: BankingConnection | None, next_url: str
+) -> HttpResponse:
+    session = error.session
+    response = error_page(
+        request,
+        wording.for_exception(error),
+        status=503,
+        retry_url=retry_url(session.connection if session else connection, next_url),
+        reference=session.reference if session else None,
+    )
+    if isinstance(error, RateLimited) and error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _visible(request: HttpRequest, reference: UUID) -> BankingConnection | None:
+    return get_adapter().visible_connections(request).filter(reference=reference).first()
+
+
+def _safe_next(request: HttpRequest, url: str) -> str:
+    """Return *url* if it leads to this site, else an empty text."""
+    hosts = {request.get_host(), urlsplit(conf.settings.site_url or "").netloc}
+    safe = url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure())
+    return url if safe else ""
+
+
+def _unknown_connection(request: HttpRequest) -> HttpResponse:
+    return error_page(request, wording.UNKNOWN_CONNECTION, status=404)

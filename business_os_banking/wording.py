@@ -1,0 +1,399 @@
+"""What a customer reads in each situation: a title, what happened, and what to do next.
+
+Rules for every text: plain short sentences, never technical, never blaming, always a next step, and nothing
+personal, because the landing page that shows them is public. Sites may use them in mails and messages, too.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from business_os_banking.exceptions import BusinessOSError
+from business_os_banking.vocabulary import (
+    SESSION_EXPIRED,
+    ConnectionStatus,
+    EndedBy,
+    Group,
+    SessionStatus,
+    StatusReason,
+    group_of,
+)
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+    from business_os_banking.models import BankingConnection, ConnectSession
+
+Text: TypeAlias = "str | _StrPromise"
+Tone = Literal["good", "waiting", "warning", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Lazily translated texts for one situation. `tone` picks colour and icon, never the meaning alone."""
+
+    title: Text
+    text: Text
+    next_step: Text
+    tone: Tone
+
+
+CONNECTED = Wording(
+    _("Your bank is connected"),
+    _("Everything worked. We can now receive the information that you agreed to share."),
+    _("You can carry on."),
+    "good",
+)
+CHECKING = Wording(
+    _("Checking with your bank"),
+    _("We are waiting for your bank to confirm. This usually takes a few seconds, sometimes a minute."),
+    _("This page changes by itself. You may also close it, nothing is lost."),
+    "waiting",
+)
+SLOW = Wording(
+    _("This is taking longer than usual"),
+    _("Your bank has not confirmed yet. Some banks need several minutes."),
+    _("Check again in a moment, or close this page and come back later. Nothing is lost."),
+    "waiting",
+)
+RAN_OUT = Wording(
+    _("This attempt ran out of time"),
+    _("The connection was started but not finished in time. Nothing was changed."),
+    _("Start again whenever you like. It takes about two minutes."),
+    "warning",
+)
+NOT_ALLOWED = Wording(
+    _("Connecting a bank is not switched on for you"),
+    _("Your user account on this site may not connect a bank at the moment."),
+    _("Please ask the person who looks after your account, or contact us."),
+    "warning",
+)
+UNKNOWN_ATTEMPT = Wording(
+    _("We cannot find this attempt"),
+    _("The link may be incomplete or very old. Your bank connections are not affected."),
+    _("Look at your connections, or start again from there."),
+    "warning",
+)
+UNKNOWN_CONNECTION = Wording(
+    _("We cannot find this connection"),
+    _("The link may be incomplete, or it belongs to another user account."),
+    _("Look at your connections, or sign in with the user account that made it."),
+    "warning",
+)
+
+_NOT_YOUR_MISTAKE = _("This is not your mistake, and we have been told.")
+
+GROUPS: dict[Group, Wording] = {
+    Group.YOU_CANCELLED: Wording(
+        _("You stopped before the end"),
+        _("No new connection was made and nothing new was shared."),
+        _("You can start again whenever you like. If you did finish at your bank, it still counts."),
+        "warning",
+    ),
+    Group.WRONG_LOGIN: Wording(
+        _("Your bank did not recognise the login"),
+        _("The login or the confirmation code was not what your bank expected. That happens easily."),
+        _("Try again. It helps to sign in on the website of your bank first, to see that the login works."),
+        "warning",
+    ),
+    Group.TOOK_TOO_LONG: Wording(
+        _("It took too long"),
+        _("Banks wait only a short while for a confirmation, and this time it was not long enough."),
+        _("Have your phone or code generator ready, and try again."),
+        "warning",
+    ),
+    Group.TRY_AGAIN: Wording(
+        _("That did not work this time"),
+        _("Your bank could not complete the connection. Nothing was changed."),
+        _("Please try again. If it happens once more, wait an hour or contact us."),
+        "warning",
+    ),
+    Group.BANK_NOT_AVAILABLE: Wording(
+        _("Your bank is not available at the moment"),
+        _("The service of the bank did not answer as it should. This usually passes."),
+        _("Please try again in a few minutes, or later today."),
+        "warning",
+    ),
+    Group.ALREADY_CONNECTED: Wording(
+        _("This bank is already connected"),
+        _("There is a connection with the same bank login already, so a second one was not made."),
+        _("Look at your connections. If one needs attention, renew it there."),
+        "warning",
+    ),
+    Group.SETUP: Wording(
+        _("We cannot connect banks at the moment"),
+        format_lazy("{} {}", _("Something on our side is not set up correctly."), _NOT_YOUR_MISTAKE),
+        _("Please try again later. If it is urgent, contact us."),
+        "bad",
+    ),
+}
+
+# Keyed by `BusinessOSError.error_class`: nothing reached the bank, so the group's text would mislead.
+ERRORS: dict[str, Wording] = {
+    "NotReachable": Wording(
+        _("We cannot reach the bank service"),
+        _("The service that connects banks could not be reached. Your bank was not contacted."),
+        _("Please try again in a few minutes."),
+        "bad",
+    ),
+    "TimedOut": Wording(
+        _("The bank service did not answer in time"),
+        _("We waited for the service that connects banks, but no answer came. No bank was connected."),
+        _("Please try again in a minute."),
+        "bad",
+    ),
+    "Refused": Wording(
+        _("We cannot connect banks at the moment"),
+        format_lazy("{} {}", _("The service that connects banks did not let us in."), _NOT_YOUR_MISTAKE),
+        _("Please try again later. If it is urgent, contact us."),
+        "bad",
+    ),
+    "OutOfCredits": Wording(
+        _("New bank connections are paused"),
+        format_lazy(
+            "{} {}",
+            _("We have to settle something with the service that connects banks first."),
+            _NOT_YOUR_MISTAKE,
+        ),
+        _("Please try again later today. Connections that you already have are not affected."),
+        "bad",
+    ),
+    "InvalidRequest": Wording(
+        _("We could not start the connection"),
+        format_lazy(
+            "{} {}", _("The service that connects banks could not work with our request."), _NOT_YOUR_MISTAKE
+        ),
+        _("Please try again later. If it is urgent, contact us."),
+        "bad",
+    ),
+    "RateLimited": Wording(
+        _("Many people are connecting right now"),
+        _("The service that connects banks asks us to wait a little."),
+        _("Please wait a minute and try again."),
+        "warning",
+    ),
+    "UpstreamTrouble": Wording(
+        _("The bank service has a problem"),
+        _("The service that connects banks is in trouble at the moment. Your bank was not contacted."),
+        _("This usually passes soon. Please try again in a few minutes."),
+        "bad",
+    ),
+    "Unintelligible": Wording(
+        _("We stopped to be safe"),
+        format_lazy(
+            "{} {}",
+            _("The service that connects banks gave an answer that we could not check."),
+            _NOT_YOUR_MISTAKE,
+        ),
+        _("Please try again in a few minutes."),
+        "bad",
+    ),
+    "Interrupted": Wording(
+        _("This attempt was interrupted"),
+        _("Something came in between before your bank was contacted. No bank was connected."),
+        _("Please try again."),
+        "warning",
+    ),
+    "NotFound": GROUPS[Group.SETUP],
+    "NotConfigured": GROUPS[Group.SETUP],
+    SESSION_EXPIRED: RAN_OUT,
+}
+
+HINT_CANCELLED = Wording(
+    _("It looks as if you stopped"),
+    _("We are making sure with your bank."),
+    _("If you did finish, this page will notice by itself. If not, you can try again."),
+    "waiting",
+)
+HINT_OTHER = Wording(
+    _("Your bank reported a difficulty"),
+    _("We are making sure what it was. This usually takes a few seconds."),
+    _("If it worked after all, this page will notice by itself. If not, you can try again."),
+    "waiting",
+)
+
+PENDING = Wording(
+    _("This bank is not connected yet"),
+    _("A connection was started, but not finished so far."),
+    _("Finish it now, or remove it from your list."),
+    "waiting",
+)
+ACTIVE = Wording(
+    _("This bank is connected"),
+    _("We receive the information that you agreed to share."),
+    _("There is nothing to do."),
+    "good",
+)
+EXPIRING = Wording(
+    _("Your consent ends soon"),
+    _("Banks ask you to confirm now and then that you still want to share your information."),
+    _("Renew the connection now. It keeps working in the meantime."),
+    "warning",
+)
+STALE = Wording(
+    _("Connected, but not up to date"),
+    _("Nothing new has come from your bank for a while. This often sorts itself out."),
+    _("If you do not want to wait, renew the connection."),
+    "warning",
+)
+REASONS: dict[StatusReason, Wording] = {
+    StatusReason.CONSENT_EXPIRED: Wording(
+        _("Your consent has ended"),
+        _("Banks ask you to confirm now and then that you still want to share your information."),
+        _("Renew the connection to keep it going."),
+        "warning",
+    ),
+    StatusReason.CONSENT_REVOKED: Wording(
+        _("Your consent was withdrawn"),
+        _("We no longer receive information from this bank."),
+        _("If that is what you wanted, disconnect it. If not, renew the connection."),
+        "warning",
+    ),
+    StatusReason.LOGIN_CHANGED: Wording(
+        _("Your bank login has changed"),
+        _("The bank no longer accepts the login that this connection was made with."),
+        _("Renew the connection with the login that you use now."),
+        "warning",
+    ),
+    StatusReason.BANK_STEP_REQUIRED: Wording(
+        _("Your bank is waiting for you"),
+        _("It asks for a step that only you can do, such as agreeing to new terms."),
+        _("Sign in on the website of your bank, do what it asks, then renew the connection."),
+        "warning",
+    ),
+    StatusReason.ACCESS_DENIED: Wording(
+        _("Your bank does not give access"),
+        _("The login works, but it may not be allowed to share this information."),
+        _("Ask your bank to allow it, or renew the connection with another login."),
+        "warning",
+    ),
+    StatusReason.BANK_DISABLED: Wording(
+        _("This bank is out of service for now"),
+        _("It cannot be reached through the service that connects banks. Your login is not the cause."),
+        _("We carry on as soon as it is back. You can also try to renew the connection later."),
+        "bad",
+    ),
+}
+INACTIVE = Wording(
+    _("This connection needs you"),
+    _("We no longer receive information from this bank."),
+    _("Renew the connection to keep it going."),
+    "warning",
+)
+ENDED: dict[EndedBy, Wording] = {
+    EndedBy.OWNER: Wording(
+        _("You disconnected this bank"),
+        _("We no longer receive information from it."),
+        _("You can connect it again at any time."),
+        "warning",
+    ),
+    EndedBy.OPERATOR: Wording(
+        _("We ended this connection"),
+        _("We no longer receive information from this bank."),
+        _("Contact us if you have a question, or connect the bank again."),
+        "warning",
+    ),
+    EndedBy.PROVIDER: Wording(
+        _("The bank ended this connection"),
+        _("We no longer receive information from this bank."),
+        _("Connect it again if you still want to use it."),
+        "warning",
+    ),
+}
+
+CONNECTION_LABELS: dict[ConnectionStatus, Text] = {
+    ConnectionStatus.PENDING: pgettext_lazy("state of a bank connection", "Not finished"),
+    ConnectionStatus.ACTIVE: pgettext_lazy("state of a bank connection", "Connected"),
+    ConnectionStatus.INACTIVE: pgettext_lazy("state of a bank connection", "Needs you"),
+    ConnectionStatus.DISCONNECTED: pgettext_lazy("state of a bank connection", "Disconnected"),
+}
+SESSION_LABELS: dict[SessionStatus, Text] = {
+    SessionStatus.CREATED: pgettext_lazy("state of an attempt to connect", "Started"),
+    SessionStatus.OPEN: pgettext_lazy("state of an attempt to connect", "Under way"),
+    SessionStatus.SUCCEEDED: pgettext_lazy("state of an attempt to connect", "Worked"),
+    SessionStatus.FAILED: pgettext_lazy("state of an attempt to connect", "Did not work"),
+    SessionStatus.CANCELLED: pgettext_lazy("state of an attempt to connect", "Stopped"),
+    SessionStatus.EXPIRED: pgettext_lazy("state of an attempt to connect", "Ran out of time"),
+}
+SCOPES: dict[str, tuple[Text, Text]] = {
+    "accounts": (_("Your accounts"), _("Names, account numbers and balances.")),
+    "holder_info": (_("The account holder"), _("Name and contact details, as your bank knows them.")),
+    "transactions": (_("Transactions"), _("What was paid and received, when, and with which text.")),
+}
+
+
+def for_error(error_class: str) -> Wording:
+    """The wording for an error class, whether the upstream's or one of our own exceptions'."""
+    return ERRORS.get(error_class) or GROUPS[group_of(error_class)]
+
+
+def for_exception(error: BusinessOSError) -> Wording:
+    """The wording for a call that failed.
+
+    A class that the upstream named counts if it speaks of the customer or the bank; else the kind of failure
+    says more.
+    """
+    about_us = group_of(error.error_class) in {Group.TRY_AGAIN, Group.SETUP}
+    by_kind = ERRORS.get(type(error).__name__)
+    return by_kind if about_us and by_kind else for_error(error.error_class)
+
+
+def for_hint(error_class: str) -> Wording:
+    """While nothing is recorded: what the return address suggests. Never says that it failed."""
+    if not error_class:
+        return CHECKING
+    cancelled = group_of(error_class) == Group.YOU_CANCELLED
+    return HINT_CANCELLED if cancelled else HINT_OTHER
+
+
+def for_session(session: "ConnectSession") -> Wording:
+    """The wording for one attempt. Reads `session.connection`: select it along."""
+    connection = session.connection
+    if _was_ended(connection):
+        return ENDED[EndedBy(connection.ended_by)]
+    if session.status == SessionStatus.SUCCEEDED:
+        works = connection.status in {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
+        return CONNECTED if works else for_connection(connection)
+    if session.status in {SessionStatus.CREATED, SessionStatus.OPEN}:
+        return CHECKING
+    if session.status == SessionStatus.EXPIRED:
+        found = RAN_OUT
+    elif session.status == SessionStatus.CANCELLED:
+        found = GROUPS[Group.YOU_CANCELLED]
+    else:
+        found = for_error(session.error_class)
+    if connection.status == ConnectionStatus.ACTIVE:
+        # A renewal that did not work, or an old tab: nobody should fear for the link that works.
+        still = _("Your connection with this bank keeps working.")
+        return replace(found, text=format_lazy("{} {}", found.text, still))
+    return found
+
+
+def for_connection(connection: "BankingConnection") -> Wording:
+    """The wording for a connection as it stands now."""
+    if connection.status == ConnectionStatus.PENDING:
+        return PENDING
+    if connection.status == ConnectionStatus.DISCONNECTED:
+        return ENDED[EndedBy(connection.ended_by or EndedBy.PROVIDER)]
+    if connection.status == ConnectionStatus.INACTIVE:
+        return REASONS[StatusReason(connection.status_reason)] if connection.status_reason else INACTIVE
+    if connection.is_expiring_soon:
+        return EXPIRING
+    return STALE if connection.is_stale else ACTIVE
+
+
+def label_for_connection(connection: "BankingConnection") -> Text:
+    """One or two words for a badge."""
+    if connection.status == ConnectionStatus.ACTIVE and connection.is_expiring_soon:
+        return pgettext_lazy("state of a bank connection", "Ends soon")
+    if connection.status_reason == StatusReason.BANK_DISABLED:
+        return pgettext_lazy("state of a bank connection", "Out of service")
+    return CONNECTION_LABELS[ConnectionStatus(connection.status)]
+
+
+def _was_ended(connection: "BankingConnection") -> bool:
+    by_us = {EndedBy.OWNER, EndedBy.OPERATOR}
+    return connection.status == ConnectionStatus.DISCONNECTED and connection.ended_by in by_us

@@ -1,0 +1,254 @@
+"""Starting: the page that explains, the POST that leaves for the bank, and every way it can go wrong."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from django.test import Client
+
+from business_os_banking.adapter import BankingAdapter
+from business_os_banking.exceptions import NotAllowed
+from business_os_banking.models import BankingConnection, ConnectSession
+
+from .conftest import CONNECT_API, Browser, Upstream, a_connection, a_session, actions_of, soup, text_of
+
+CONNECT = "/banking/connect/"
+
+
+class Closed(BankingAdapter):
+    def can_connect(self, request: Any, connection: BankingConnection | None = None) -> bool:
+        return False
+
+
+class Undecided(BankingAdapter):
+    def get_owner(self, request: Any) -> Any:
+        if request.method == "POST":
+            raise NotAllowed
+        return super().get_owner(request)
+
+
+def test_the_page_explains_and_calls_nobody(browser: Browser, upstream: Upstream) -> None:
+    page = browser.get(CONNECT)
+    text = text_of(page)
+    assert page.status_code == 200
+    assert [radio["value"] for radio in soup(page).select("input[type=radio]")] == ["partner", "openbanking"]
+    for words in ("American Express, Revolut and similar", "Transactions", "never sees it", "Salt Edge"):
+        assert words in text
+    assert "partner" not in text
+    assert upstream.calls == []
+    assert not ConnectSession.objects.exists()
+
+
+def test_posting_leaves_for_the_bank(browser: Browser, upstream: Upstream) -> None:
+    upstream.opens()
+    answer = browser.submit(CONNECT, {"api": "openbanking", "next": "/books/"})
+    assert answer.status_code == 303
+    assert urlsplit(answer["Location"]).hostname == "www.saltedge.com"
+    (call,) = upstream.calls
+    assert parse_qs(urlsplit(call.url).query) == {"api": ["openbanking"]}
+    body = json.loads(call.body)
+    session = ConnectSession.objects.get()
+    assert body["email"] == "eva@example.com"
+    assert body["return_to"] == f"http://testserver/banking/return/{session.reference}/"
+    assert body["scopes"] == ["accounts", "holder_info", "transactions"]
+    assert session.next_url == "/books/"
+
+
+def test_scopes_and_email_may_be_given(browser: Browser, upstream: Upstream) -> None:
+    upstream.opens()
+    browser.submit(CONNECT, {"scopes": ["accounts", "transactions"], "email": "other@example.com"})
+    body = json.loads(upstream.calls[0].body)
+    assert (body["scopes"], body["email"]) == (["accounts", "transactions"], "other@example.com")
+
+
+def test_scopes_can_only_narrow_what_the_settings_allow(
+    browser: Browser, upstream: Upstream, settings: Any
+) -> None:
+    accounts = {"default": {**settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"], "SCOPES": ["accounts"]}}
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ACCOUNTS": accounts}
+    assert "Transactions" not in text_of(browser.get(CONNECT))
+    assert browser.submit(CONNECT, {"scopes": ["accounts", "transactions"]}).status_code == 400
+    assert upstream.calls == []
+
+
+@pytest.mark.parametrize("field", ["api", "email", "scopes"])
+def test_nonsense_is_the_page_again(browser: Browser, upstream: Upstream, field: str) -> None:
+    answer = browser.submit(CONNECT, {field: "<script>nonsense", "next": "/books/"})
+    assert answer.status_code == 400
+    assert soup(answer).select_one("[role=alert]") is not None
+    assert soup(answer).select_one("input[name=next]")["value"] == "/books/"  # type: ignore[index]
+    assert b"<script>nonsense" not in answer.content
+    assert upstream.calls == []
+    assert not ConnectSession.objects.exists()
+
+
+def test_without_a_csrf_token_nothing_starts(browser: Browser, upstream: Upstream) -> None:
+    assert browser.post(CONNECT).status_code == 403
+    assert upstream.calls == []
+
+
+def test_only_people_who_are_signed_in(stranger: Browser, upstream: Upstream) -> None:
+    for url in (CONNECT, "/banking/"):
+        assert stranger.get(url)["Location"] == f"/login/?next={url}"
+
+
+@pytest.mark.parametrize(
+    "next_url",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "javascript:alert(1)",
+        "https:evil.example",
+        "\\\\evil.example",
+    ],
+)
+def test_an_unsafe_next_is_dropped_without_a_word(
+    browser: Browser, upstream: Upstream, next_url: str
+) -> None:
+    upstream.opens()
+    assert browser.submit(CONNECT, {"next": next_url}).status_code == 303
+    assert ConnectSession.objects.get().next_url == ""
+    assert actions_of(browser.get(CONNECT, {"next": next_url}))["Not now"] == "/banking/"
+
+
+def test_a_site_under_https_does_not_go_on_to_http(eva: Any, upstream: Upstream) -> None:
+    client = Client()
+    client.force_login(eva)
+    upstream.opens()
+    assert client.post(CONNECT, {"next": "http://testserver/books/"}, secure=True).status_code == 303
+    assert ConnectSession.objects.get().next_url == ""
+
+
+def test_the_adapter_may_say_no(browser: Browser, upstream: Upstream, settings: Any) -> None:
+    token = soup(browser.get(CONNECT)).select_one("[name=csrfmiddlewaretoken]")["value"]  # type: ignore[index]
+    settings.BUSINESS_OS_BANKING = {
+        **settings.BUSINESS_OS_BANKING,
+        "ADAPTER": f"{__name__}.Closed",
+    }
+    for answer in (browser.get(CONNECT), browser.post(CONNECT, {"csrfmiddlewaretoken": token})):
+        assert answer.status_code == 403
+        assert actions_of(answer) == {"See your connections": "/banking/"}
+    assert "Connect" not in actions_of(browser.get("/banking/"))
+    assert upstream.calls == []
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "NotReachable": {"body": requests.ConnectTimeout()},
+    "TimedOut": {"body": requests.ReadTimeout()},
+    "Refused": {"status": 401, "json": {"error": "invalid api key"}},
+    "OutOfCredits": {"status": 402, "json": {"error": "credits"}},
+    "InvalidRequest": {"status": 422, "json": {"errors": {"return_to": ["bad"]}}},
+    "RateLimited": {"status": 429, "json": {}, "headers": {"Retry-After": "17"}},
+    "UpstreamTrouble": {"status": 502, "body": "<html>Bad gateway</html>"},
+    "Unintelligible": {"status": 200, "body": "<html>Welcome</html>"},
+}
+
+
+@pytest.mark.parametrize("error_class", ANSWERS)
+def test_each_wrong_answer_has_its_own_clear_page(
+    browser: Browser, upstream: Upstream, error_class: str
+) -> None:
+    upstream.wire.post(CONNECT_API, **ANSWERS[error_class])
+    answer = browser.submit(CONNECT, {"next": "/books/"})
+    session = ConnectSession.objects.get()
+    text = text_of(answer)
+    assert answer.status_code == 503
+    assert (session.status, session.error_class) == ("failed", error_class)
+    assert f"quote this reference: {session.reference}" in text
+    retry = f"/banking/connections/{session.connection.reference}/renew/?next=%2Fbooks%2F"
+    assert actions_of(answer) == {"Try again": retry, "See your connections": "/banking/"}
+    assert browser.get(retry).status_code == 200
+    told = text.replace(str(session.reference), "")
+    for technical in ("HTTP", "API", "401", "JSON", "gateway", error_class):
+        assert technical not in told
+    if error_class in {"Refused", "OutOfCredits", "InvalidRequest", "Unintelligible"}:
+        assert "not your mistake" in text
+    assert answer.headers.get("Retry-After") == ("17" if error_class == "RateLimited" else None)
+
+
+def test_a_hook_may_say_no_as_well(browser: Browser, upstream: Upstream, settings: Any) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": f"{__name__}.Undecided"}
+    assert browser.submit(CONNECT).status_code == 403
+    assert upstream.calls == []
+
+
+@pytest.mark.parametrize("accounts", [{}, {"default": {"API_KEY": ""}}])
+def test_a_site_without_a_key_says_so_to_its_operator_alone(
+    browser: Browser, upstream: Upstream, settings: Any, accounts: dict[str, Any], caplog: Any
+) -> None:
+    page = soup(browser.get(CONNECT)).select_one("[name=csrfmiddlewaretoken]")
+    settings.BUSINESS_OS_BANKING = {"ACCOUNTS": accounts}
+    answer = browser.post(CONNECT, {"csrfmiddlewaretoken": page["value"]})  # type: ignore[index]
+    assert answer.status_code == 503
+    assert "not your mistake" in text_of(answer)
+    assert "BUSINESS_OS_API_KEY" in caplog.text
+    assert "BUSINESS_OS" not in text_of(answer)
+
+
+def test_no_two_of_these_pages_read_the_same(browser: Browser, upstream: Upstream) -> None:
+    read = set()
+    for answer in ANSWERS.values():
+        upstream.wire.reset()
+        upstream.wire.post(CONNECT_API, **answer)
+        html = soup(browser.submit(CONNECT)).select_one(".bank-outcome")
+        read.add(html.get_text() if html else "")
+    assert len(read) == len(ANSWERS)
+
+
+def test_an_address_off_the_allow_list_is_not_followed(browser: Browser, upstream: Upstream) -> None:
+    upstream.opens(connect_url="https://evil.example/connect")
+    answer = browser.submit(CONNECT)
+    assert answer.status_code == 503
+    assert b"evil.example" not in answer.content
+
+
+def test_a_second_click_lands_where_the_first_did(browser: Browser, upstream: Upstream) -> None:
+    upstream.opens()
+    first, second = browser.submit(CONNECT), browser.submit(CONNECT)
+    assert first["Location"] == second["Location"]
+    assert len(upstream.calls) == 1
+
+
+def test_renewing_stays_on_the_same_connection(browser: Browser, upstream: Upstream, eva: Any) -> None:
+    connection = a_connection(eva, status_reason="consent_expired", status="inactive")
+    a_session(connection, "succeeded", api="openbanking")
+    url = f"/banking/connections/{connection.reference}/renew/"
+    page = browser.get(url)
+    assert "Renew Sparkasse" in text_of(page)
+    assert soup(page).select_one("input[name=api]")["value"] == "openbanking"  # type: ignore[index]
+    upstream.opens()
+    assert browser.submit(url, {"api": "openbanking"}).status_code == 303
+    assert "api=openbanking" in upstream.calls[0].url
+    assert BankingConnection.objects.get() == connection
+
+
+def test_a_connection_that_was_ended_is_not_renewed(browser: Browser, upstream: Upstream, eva: Any) -> None:
+    connection = a_connection(eva, "disconnected", ended_by="owner")
+    url = f"/banking/connections/{connection.reference}/renew/"
+    assert browser.get(url).status_code == 303
+    assert upstream.calls == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bank_is_never_called_inside_a_transaction(
+    browser: Browser, upstream: Upstream, settings: Any
+) -> None:
+    from django.db import connection as database
+
+    settings.DATABASES["default"]["ATOMIC_REQUESTS"] = True
+    seen = []
+
+    def answer(_request: Any) -> tuple[int, dict[str, str], str]:
+        seen.append(database.in_atomic_block)
+        return 503, {}, ""
+
+    upstream.wire.add_callback("POST", CONNECT_API, callback=answer)
+    database.settings_dict["ATOMIC_REQUESTS"] = True
+    try:
+        browser.submit(CONNECT)
+    finally:
+        database.settings_dict["ATOMIC_REQUESTS"] = False
+        settings.DATABASES["default"]["ATOMIC_REQUESTS"] = False
+    assert seen == [False]
