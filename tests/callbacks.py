@@ -1,0 +1,42 @@
+"""Bodies of Salt Edge callbacks, in the shapes of their own documentation (upstream facts 3.4)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+SECRET = "test-webhook-secret"
+
+
+def body(
+    *, token: object = None, session: object = None, time: str = "2026-01-25T10:40:47.965Z", **data: Any
+) -> dict[str, Any]:
+    custom_fields: dict[str, str] = {}
+    if token:
+        custom_fields["pending_token"] = str(token)
+    if session:
+        custom_fields["session"] = str(session)
+    return {
+        "data": {"customer_id": "9876543210123", "custom_fields": custom_fields, **data},
+        "meta": {"version": "6", "time": time},
+    }
+
+
+def success(token: object = None, connection_id: str = "111222333444555666", **more: Any) -> dict[str, Any]:
+    return body(token=token, connection_id=connection_id, stage="finish", **more)
+
+
+def notify(token: object = None, stage: str = "fetch_accounts", **more: Any) -> dict[str, Any]:
+    return body(token=token, **{"connection_id": "111222333444555666", "stage": stage, **more})
+
+
+def fail(token: object = None, error_class: str = "InvalidCredentials", **more: Any) -> dict[str, Any]:
+    return body(token=token, error_class=error_class, error_message="Wrong for ada@kunde.example", **more)
+
+
+def destroy(token: object = None, connection_id: str = "111222333444555666", **more: Any) -> dict[str, Any]:
+    return body(token=token, connection_id=connection_id, **more)
+
+
+def raw(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode()

@@ -1,0 +1,57 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import responses
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.test import Client
+from hypothesis import HealthCheck, settings
+
+from tests.upstream import Upstream
+
+# Deadlines and generation speed tell about the machine, not about the code.
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("suite")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Where everything must run, a skip is a failure: CI sets BANKING_REQUIRE_ALL."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("BANKING_REQUIRE_ALL"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return get_user_model().objects.create_user("ada", email="ada@kunde.example", password="secret")
+
+
+@pytest.fixture
+def other_user(db: None) -> User:
+    return get_user_model().objects.create_user("bob", email="bob@kunde.example", password="secret")
+
+
+@pytest.fixture
+def web(user: User) -> Client:
+    """A browser that is logged in as *user*; CSRF is enforced, as it is on a real site."""
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """Business OS as `responses` plays it: by default, every connect call opens a session."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield Upstream(mock)

@@ -1,0 +1,35 @@
+"""Random facts from small pools, so that they often speak of the same session, link and moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from business_os_banking.lifecycle import Fact
+from business_os_banking.vocabulary import KNOWN_CLASSES, EndedBy, Kind, StatusReason
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def at(seconds: int) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+facts = st.builds(
+    Fact,
+    kind=st.sampled_from(Kind),
+    at=st.integers(0, 8).map(at),
+    session=st.sampled_from(["", "s1", "s2", "s3"]),
+    link=st.sampled_from(["", "A", "B"]),
+    error_class=st.sampled_from(["", "SomethingNew", *sorted(KNOWN_CLASSES)]),
+    stage=st.sampled_from(["", "start", "fetch_accounts", "finish"]),
+    reason=st.sampled_from(["", *StatusReason]),
+    ended_by=st.sampled_from(EndedBy),
+    provider_code=st.sampled_from(["", "bank_xf", "other_xf"]),
+    provider_active=st.sampled_from([None, True, False]),
+    details=st.dictionaries(
+        st.sampled_from(["provider_code", "provider_name"]), st.sampled_from(["bank_xf", "other_xf"])
+    ),
+)
+fact_lists = st.lists(facts, max_size=8)

@@ -1,0 +1,104 @@
+"""The promise: the same set of facts gives the same state, in any order, with any repetition and grouping."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from business_os_banking import lifecycle, projection
+from business_os_banking.lifecycle import Fact, State, merge, merge_all
+from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus
+from tests.lifecycle.strategies import fact_lists, facts
+
+
+@given(fact_lists, st.randoms(use_true_random=False))
+def test_order_makes_no_difference(known: list[Fact], chance: random.Random) -> None:
+    shuffled = random.Random(chance.random()).sample(known, len(known))
+    assert merge_all(shuffled) == merge_all(known)
+
+
+@given(fact_lists, st.data())
+def test_repetition_makes_no_difference(known: list[Fact], data: st.DataObject) -> None:
+    repeated = data.draw(st.lists(st.sampled_from(known), max_size=6)) if known else []
+    assert merge_all([*known, *repeated]) == merge_all(known)
+
+
+@given(fact_lists, fact_lists, fact_lists)
+def test_grouping_makes_no_difference(a: list[Fact], b: list[Fact], c: list[Fact]) -> None:
+    one, two, three = merge_all(a), merge_all(b), merge_all(c)
+    together = merge_all([*a, *b, *c])
+    assert (one | two) | three == together
+    assert one | (two | three) == together
+
+
+@given(fact_lists)
+def test_merging_a_state_with_itself_changes_nothing(known: list[Fact]) -> None:
+    state = merge_all(known)
+    assert state | state == state
+    assert state | State() == state
+
+
+@given(fact_lists, facts)
+def test_a_merge_leaves_its_arguments_alone(known: list[Fact], fact: Fact) -> None:
+    state = merge_all(known)
+    before = lifecycle.to_json(state)
+    merge(state, fact)
+    assert lifecycle.to_json(state) == before
+
+
+@given(fact_lists)
+def test_a_state_survives_the_database(known: list[Fact]) -> None:
+    state = merge_all(known)
+    restored = lifecycle.from_json(lifecycle.to_json(state))
+    assert restored == state
+    assert projection.view_connection(restored) == projection.view_connection(state)
+
+
+@given(fact_lists)
+def test_a_success_is_never_lost(known: list[Fact]) -> None:
+    state = merge_all(known)
+    for fact in known:
+        if fact.kind is Kind.SUCCEEDED and fact.session:
+            view = projection.view_session(state, fact.session)
+            assert view.status is SessionStatus.SUCCEEDED
+            assert view.succeeded_at is not None
+            assert view.succeeded_at <= fact.at
+            assert view.error_class == ""
+            assert projection.view_connection(state).status is not ConnectionStatus.PENDING
+
+
+@given(fact_lists, facts)
+def test_once_succeeded_always_succeeded(known: list[Fact], fact: Fact) -> None:
+    state = merge_all(known)
+    for session in state.attempts:
+        if projection.view_session(state, session).status is SessionStatus.SUCCEEDED:
+            later = projection.view_session(merge(state, fact), session)
+            assert later.status is SessionStatus.SUCCEEDED
+
+
+@given(fact_lists, facts)
+def test_what_its_owner_ended_stays_ended(known: list[Fact], fact: Fact) -> None:
+    ended = Fact(kind=Kind.DISCONNECTED, at=fact.at, ended_by=EndedBy.OWNER)
+    view = projection.view_connection(merge_all([*known, ended, fact]))
+    assert view.status is ConnectionStatus.DISCONNECTED
+    assert view.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR, EndedBy.PROVIDER}
+    assert view.disconnected_at is not None
+
+
+@given(fact_lists)
+def test_a_session_that_never_succeeded_makes_no_connection(known: list[Fact]) -> None:
+    known = [fact for fact in known if fact.kind not in {Kind.SUCCEEDED, Kind.DISCONNECTED}]
+    view = projection.view_connection(merge_all(known))
+    assert view.status is ConnectionStatus.PENDING
+    assert view.to_remove == ()
+
+
+@given(fact_lists)
+def test_every_set_of_facts_has_a_view(known: list[Fact]) -> None:
+    state = merge_all(known)
+    view = projection.view_connection(state)
+    assert (view.status is ConnectionStatus.INACTIVE) == (view.status_reason is not None)
+    assert (view.status is ConnectionStatus.DISCONNECTED) == (view.disconnected_at is not None)
+    assert (view.ended_by is not None) == (view.disconnected_at is not None)

@@ -1,0 +1,279 @@
+"""Every known callback is understood, as it is and wrapped; nothing that was not asked for is kept."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.utils.datastructures import CaseInsensitiveMapping
+from hypothesis import given
+from hypothesis import strategies as st
+
+from business_os_banking.reports import Report
+from business_os_banking.webhooks import payloads
+from business_os_banking.webhooks.verifiers import Delivery
+from tests import callbacks
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+TOKEN = UUID("8c4a8b18-9b7c-4f9d-9a3e-1a2b3c4d5e6f")
+OTHER = UUID("11111111-9b7c-4f9d-9a3e-1a2b3c4d5e6f")
+LINK = "111222333444555666"
+
+
+def read(body: Any, **headers: str) -> Report:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    given_headers = CaseInsensitiveMapping({key.replace("_", "-"): value for key, value in headers.items()})
+    return payloads.read(Delivery(body=content, headers=given_headers, received_at=NOW), "default")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "says"),
+    [
+        (callbacks.success(TOKEN), "succeeded", {"stage": "finish"}),
+        (callbacks.notify(TOKEN), "progressed", {"stage": "fetch_accounts"}),
+        (callbacks.notify(TOKEN, stage="finish_fetching"), "succeeded", {"stage": "finish_fetching"}),
+        (callbacks.notify(TOKEN, stage="never_heard_of"), "progressed", {"stage": "never_heard_of"}),
+        (callbacks.fail(TOKEN, connection_id=LINK), "failed", {"error_class": "InvalidCredentials"}),
+        (callbacks.fail(TOKEN, "ProviderAccessNotGranted", connection_id=LINK), "cancelled", {}),
+        (callbacks.fail(TOKEN, "AispConsentRevoked", connection_id=LINK), "consent_ended", {}),
+        (callbacks.fail(TOKEN, "NeverHeardOf", connection_id=LINK), "failed", {"error_class": "NeverHeardOf"}),
+        (callbacks.destroy(TOKEN), "removed", {}),
+        (
+            callbacks.body(token=TOKEN, connection_id=LINK, consent_status="revoked"),
+            "consent_ended",
+            {"reason": "consent_revoked"},
+        ),
+        (
+            callbacks.body(token=TOKEN, connection_id=LINK, status="expired", reason="expired"),
+            "consent_ended",
+            {"reason": "consent_expired"},
+        ),
+        (
+            callbacks.body(token=TOKEN, connection_id=LINK, reason="client"),
+            "consent_ended",
+            {"reason": "consent_revoked"},
+        ),
+        (callbacks.body(token=TOKEN, connection_id=LINK, consent_status="active"), "unknown", {}),
+        (callbacks.body(token=TOKEN, connection_id=LINK, payment_id="5", status="executed"), "unknown", {}),
+        (callbacks.body(token=TOKEN, connection_id=LINK, something="else"), "unknown", {}),
+    ],
+)
+def test_the_callbacks_of_salt_edge(body: dict[str, Any], kind: str, says: dict[str, str]) -> None:
+    report = read(body)
+    assert report.kind == kind
+    assert (report.pending_token, report.connection_id, report.conflict) == (TOKEN, LINK, "")
+    assert report.occurred_at == datetime(2026, 1, 25, 10, 40, 47, 965000, tzinfo=UTC)
+    for name, value in says.items():
+        assert getattr(report, name) == value
+
+
+def test_a_failure_may_come_without_a_connection() -> None:
+    assert read(callbacks.fail(TOKEN)).connection_id == ""
+
+
+@pytest.mark.parametrize(("status", "active"), [("active", True), ("inactive", False), ("odd", None)])
+def test_a_bank_that_is_switched_on_or_off(status: str, active: bool | None) -> None:
+    body = {"data": {"provider_code": "bank_xf", "provider_status": status}, "meta": {"version": "6"}}
+    report = read(body)
+    assert (report.kind, report.provider_code, report.provider_active) == ("provider_changed", "bank_xf", active)
+
+
+INNER = callbacks.success(TOKEN)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"payload": INNER},
+        {"data": INNER},
+        {"event": INNER},
+        {"body": INNER},
+        {"type": "connection.success", "data": INNER["data"]},
+        {"event_type": "success", "pending_token": str(TOKEN), "connection_id": LINK},
+        {"event": "success", "pendingToken": str(TOKEN).upper(), "data": {"connection_id": int(LINK)}},
+        {"action": "success", "custom_fields": {"pending_token": str(TOKEN)}, "connection_id": LINK},
+        {
+            "event_name": "connection_success",
+            "payload": {"data": {"connection": {"id": LINK, "custom_fields": {"pending_token": str(TOKEN)}}}},
+        },
+        {
+            "connection": {
+                "id": LINK,
+                "status": "active",
+                "last_attempt": {"custom_fields": {"pending_token": str(TOKEN)}},
+            }
+        },
+        {"data": {"id": LINK, "status": "active", "last_attempt": {"custom_fields": {"pending_token": str(TOKEN)}}}},
+    ],
+)
+def test_wrapped_and_flat_variants(body: dict[str, Any]) -> None:
+    report = read(body)
+    assert (report.kind, report.pending_token, report.connection_id) == ("succeeded", TOKEN, LINK)
+    assert report.conflict == ""
+
+
+def test_the_name_of_the_event_may_be_in_a_header() -> None:
+    body = {"connection_id": LINK}
+    assert read(body).kind == "unknown"
+    assert read(body, X_Event_Type="connection.destroyed").kind == "removed"
+    assert read(body, X_Event_Type="connection.destroyed").digest != read(body).digest
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"connection_id": LINK, "custom_fields": {}}},
+        {"data": {"connection_id": LINK}, "meta": {}},
+        {"connection_id": LINK, "meta": {"version": "6"}},
+        {"data": {"connection_id": LINK, "new": 1}, "meta": {"version": "6"}},
+        {"data": {"connection_id": LINK}, "meta": {"version": "6"}, "new": 1},
+        {"data": {"customer_id": "1"}, "meta": {"version": "6"}},
+    ],
+)
+def test_only_the_exact_shape_of_a_destroy_callback_removes(body: dict[str, Any]) -> None:
+    assert read(body).kind == "unknown"
+
+
+def test_the_guess_from_the_shape_can_be_switched_off(settings: Any) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "DESTROY_BY_SHAPE": False}
+    assert read(callbacks.destroy(TOKEN)).kind == "unknown"
+    assert read({"type": "destroy", **callbacks.destroy(TOKEN)}).kind == "removed"
+
+
+def test_our_own_key_is_read_from_custom_fields_only() -> None:
+    assert read(callbacks.body(session=OTHER, connection_id=LINK, stage="start")).session_reference == OTHER
+    assert read({"session": str(OTHER), "stage": "start"}).session_reference is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**INNER, "pending_token": str(OTHER)},
+        {**INNER, "connection_id": "999"},
+        {**INNER, "payload": {"custom_fields": {"session": str(OTHER)}}, "custom_fields": {"session": str(TOKEN)}},
+    ],
+)
+def test_a_body_that_contradicts_itself_is_not_to_be_acted_on(body: dict[str, Any]) -> None:
+    assert "different" in read(body).conflict
+
+
+def test_the_same_token_twice_is_no_contradiction() -> None:
+    assert read({**INNER, "pending_token": str(TOKEN).upper()}).conflict == ""
+
+
+def test_personal_data_and_secrets_are_not_kept() -> None:
+    body = callbacks.fail(TOKEN, connection_id=LINK, holder_name="Ada", iban="DE02120300000000202051")
+    body["data"]["custom_fields"]["note"] = "ada@kunde.example"
+    report = read(body)
+    kept = json.dumps(dict(report.payload)) + json.dumps(report.assertions())
+    for marker in ("ada", "Ada", "DE0212", str(TOKEN), "note"):
+        assert marker not in kept
+    assert report.payload == {
+        "connection_id": LINK,
+        "error_class": "InvalidCredentials",
+        "version": "6",
+        "time": "2026-01-25T10:40:47.965Z",
+    }
+
+
+def test_what_is_said_of_the_bank_and_the_consent_is_read() -> None:
+    body = callbacks.success(
+        TOKEN,
+        provider_code="bank_xf",
+        provider_name="Bänk\x00 & Co",
+        country_code="XF",
+        consent_expires_at="2027-05-01T00:00:00+02:00",
+        next_refresh_possible_at="soon",
+        owner_user_id=str(OTHER),
+    )
+    assert read(body).details == {
+        "provider_code": "bank_xf",
+        "provider_name": "Bänk & Co",
+        "country_code": "XF",
+        "consent_expires_at": "2027-04-30T22:00:00+00:00",
+        "owner_user_id": str(OTHER),
+    }
+
+
+@pytest.mark.parametrize(
+    ("claimed", "expected"),
+    [
+        ("2026-11-22T12:04:59Z", NOW + timedelta(minutes=4, seconds=59)),
+        ("2036-01-01T00:00:00Z", NOW + timedelta(minutes=5)),
+        ("1970-01-01T00:00:00Z", NOW),
+        ("yesterday", NOW),
+        ("2026-11-22T12:00:00", NOW),
+        ("2026-11-22T13:00:00+01:00", NOW),
+        ("0001-01-01T00:00:00+14:00", NOW),
+    ],
+)
+def test_a_wrong_clock_is_not_believed(claimed: str, expected: datetime) -> None:
+    assert read(callbacks.success(TOKEN, time=claimed)).occurred_at == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" ", b"null", b"[]", b'"text"', b"1", b"<html>", b"{", b"\xff\xfe{}", b'{"a": "\xff"}']
+    + [b"[" * 60_000, b'{"a":' * 10_000, b'{"a": ' + b"9" * 9_000 + b"}"],
+)
+def test_what_is_no_json_object_is_not_understood(body: bytes) -> None:
+    with pytest.raises(payloads.NotUnderstoodError):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 1.5, -1, [], {}, "", " ", "\x00", "\ud800", "x" * 10_000, 10**400, "ü", "NaN"]
+)
+def test_values_of_a_wrong_kind_are_as_good_as_missing(value: Any) -> None:
+    body = callbacks.success(TOKEN)
+    body["data"].update(connection_id=value, stage=value, provider_name=value, provider_code=value)
+    report = read(body)
+    assert report.pending_token == TOKEN
+    for text in (report.connection_id, report.stage, *report.details.values(), *map(str, report.payload.values())):
+        assert len(text) <= 255
+        text.encode()
+        assert "\x00" not in text
+
+
+def test_nan_and_repeated_keys_do_no_harm() -> None:
+    assert read(b'{"a": NaN, "stage": "start", "stage": "connect"}').stage == "connect"
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(
+            ["data", "meta", "payload", "event", "custom_fields", "connection", "last_attempt", "stage", "type"]
+            + ["pending_token", "connection_id", "id", "status", "reason", "error_class", "time", "session"]
+        )
+        | st.text(max_size=8),
+        inner,
+        max_size=5,
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["data", "meta", "event", "payload"]), JSON_VALUES))
+def test_any_object_gives_a_report_that_can_be_stored(body: dict[str, Any]) -> None:
+    report = read(body)
+    json.dumps(dict(report.payload)).encode()
+    json.dumps(report.assertions()).encode()
+    assert len(report.stage) <= 64
+    assert len(report.error_class) <= 128
+    assert len(report.connection_id) <= 64
+    assert report.occurred_at <= NOW + timedelta(minutes=5)
+    if report.kind == "consent_ended":
+        report.fact("s1")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_a_report_or_a_clear_refusal(body: bytes) -> None:
+    try:
+        read(body)
+    except payloads.NotUnderstoodError as error:
+        assert str(error)

@@ -1,0 +1,234 @@
+"""The endpoint as its callers meet it: the right answer to everybody, and nothing of a stranger's is kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
+
+from business_os_banking import signals
+from business_os_banking.flows import connect
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from tests import callbacks
+from tests.callbacks import SECRET
+from tests.upstream import Upstream
+
+pytestmark = pytest.mark.django_db
+URL = "/banking/webhook/"
+
+
+@pytest.fixture
+def session(upstream: Upstream, user: User) -> ConnectSession:
+    return connect.start(owner=(user, ""), return_to=lambda s: f"https://site.example/return/{s.reference}/")
+
+
+def post(body: Any, url: str = URL, secret: str | None = SECRET, client: Client | None = None) -> int:
+    content = body if isinstance(body, bytes) else callbacks.raw(body)
+    headers = {"X-Webhook-Secret": secret} if secret else {}
+    client = client or Client(enforce_csrf_checks=True)
+    response = client.post(url, content, content_type="application/json", headers=headers)
+    assert response.content == b""
+    return response.status_code
+
+
+def test_a_success_brings_the_connection_to_life(session: ConnectSession) -> None:
+    assert post(callbacks.success(session.pending_token)) == 200
+    session.refresh_from_db()
+    connection = BankingConnection.objects.get()
+    assert (session.status, session.connect_url) == ("succeeded", "")
+    assert (connection.status, connection.connection_id) == ("active", "111222333444555666")
+    event = ConnectionEvent.objects.get(source="webhook")
+    assert (event.outcome, event.session, event.connection) == ("applied", session, connection)
+
+
+def test_it_takes_four_statements_in_one_transaction(
+    session: ConnectSession, django_assert_num_queries: Any
+) -> None:
+    # One look before it; the test's own transaction makes ours a savepoint.
+    with django_assert_num_queries(7) as captured:
+        assert post(callbacks.success(session.pending_token)) == 200
+    statements = [query["sql"].split()[0] for query in captured.captured_queries]
+    inside = statements[statements.index("SAVEPOINT") + 1 : statements.index("RELEASE")]
+    assert inside == ["SELECT", "UPDATE", "UPDATE", "INSERT"]
+
+
+@pytest.mark.parametrize(
+    "url", [f"/banking/webhook/default/{SECRET}/", "/banking/webhook/default/", "/banking/webhook/"]
+)
+def test_each_form_of_the_address_works(session: ConnectSession, url: str) -> None:
+    in_url = SECRET in url
+    assert post(callbacks.success(session.pending_token), url, secret=None if in_url else SECRET) == 200
+    assert BankingConnection.objects.get().status == "active"
+
+
+def test_the_same_delivery_again_changes_nothing(session: ConnectSession) -> None:
+    body = callbacks.success(session.pending_token)
+    assert [post(body) for _ in range(3)] == [200, 200, 200]
+    event = ConnectionEvent.objects.get(source="webhook")
+    assert (event.deliveries, event.outcome) == (3, "applied")
+
+
+def test_an_unknown_token_is_kept_and_answered_200(upstream: Upstream) -> None:
+    assert post(callbacks.success(uuid.uuid4())) == 200
+    event = ConnectionEvent.objects.get()
+    assert (event.outcome, event.connection, event.session) == ("unmatched", None, None)
+
+
+# --- strangers ---
+
+
+@pytest.mark.parametrize("secret", [None, "wrong", SECRET + "x", SECRET[:-1], "é"])
+def test_without_a_secret_nothing_happens(
+    session: ConnectSession, secret: str | None, django_assert_num_queries: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[dict[str, Any]] = []
+
+    def receiver(**kwargs: Any) -> None:
+        heard.append(kwargs)
+
+    signals.webhook_rejected.connect(receiver)
+    try:
+        with django_assert_num_queries(0), caplog.at_level(logging.DEBUG):
+            assert post(callbacks.success(session.pending_token), secret=secret) == 403
+    finally:
+        signals.webhook_rejected.disconnect(receiver)
+    assert not ConnectionEvent.objects.filter(source="webhook").exists()
+    assert [(item["account"], bool(item["reason"])) for item in heard] == [("default", True)]
+    assert "rejected" in caplog.text
+    assert SECRET not in caplog.text
+    assert str(session.pending_token) not in caplog.text
+
+
+def test_ten_megabytes_are_not_read(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert post(b"x" * 10_000_000) == 413
+        assert post(b"x" * 65_537, secret=None) == 413
+
+
+def test_the_size_limit_is_exact(session: ConnectSession, settings: Any) -> None:
+    body = callbacks.raw(callbacks.success(session.pending_token))
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "WEBHOOK_MAX_BYTES": len(body)}
+    assert post(body) == 200
+    assert post(body + b" ") == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"not json", b"[1, 2]", b'"text"', b"\xff\xfe", b"<html></html>", b"[" * 50_000, b'{"a":' * 9_000],
+)
+def test_what_is_no_json_object_is_answered_400(body: bytes) -> None:
+    assert post(body) == 400
+    assert not ConnectionEvent.objects.exists()
+
+
+def test_two_tokens_in_one_body_change_nothing(session: ConnectSession) -> None:
+    body = callbacks.success(session.pending_token)
+    body["pending_token"] = str(uuid.uuid4())
+    assert post(body) == 200
+    session.refresh_from_db()
+    assert session.status == "open"
+    event = ConnectionEvent.objects.get(source="webhook")
+    assert event.outcome == "unmatched"
+    assert "different tokens" in event.note
+
+
+def test_a_token_and_a_key_of_two_sessions_change_nothing(
+    session: ConnectSession, upstream: Upstream, other_user: User
+) -> None:
+    other = connect.start(owner=(other_user, ""), return_to=lambda s: "https://site.example/")
+    body = callbacks.success(session.pending_token, session=other.reference)
+    assert post(body) == 200
+    assert set(ConnectSession.objects.values_list("status", flat=True)) == {"open"}
+
+
+def test_a_key_of_ours_with_a_foreign_token_changes_nothing(session: ConnectSession) -> None:
+    assert post(callbacks.success(uuid.uuid4(), session=session.reference)) == 200
+    session.refresh_from_db()
+    assert session.status == "open"
+
+
+def test_the_connection_of_another_owner_cannot_be_taken(
+    session: ConnectSession, upstream: Upstream, other_user: User
+) -> None:
+    other = connect.start(owner=(other_user, ""), return_to=lambda s: "https://site.example/")
+    assert post(callbacks.success(other.pending_token, "777")) == 200
+    assert post(callbacks.success(session.pending_token, "777")) == 200
+    session.refresh_from_db()
+    assert session.status == "open"
+    assert BankingConnection.objects.get(connection_id="777").user == other_user
+    assert "another owner" in ConnectionEvent.objects.get(outcome="unmatched").note
+
+
+def test_an_event_of_one_account_never_touches_another(session: ConnectSession, settings: Any) -> None:
+    accounts = settings.BUSINESS_OS_BANKING["ACCOUNTS"]
+    settings.BUSINESS_OS_BANKING = {
+        "ACCOUNTS": {**accounts, "berlin": {**accounts["default"], "WEBHOOK_SECRETS": ["berlin-secret"]}}
+    }
+    body = callbacks.success(session.pending_token)
+    assert post(body, "/banking/webhook/berlin/", "berlin-secret") == 200
+    assert post(body, "/banking/webhook/", "berlin-secret") == 403
+    session.refresh_from_db()
+    assert session.status == "open"
+    assert ConnectionEvent.objects.get(source="webhook").outcome == "unmatched"
+
+
+# --- set-up ---
+
+
+def test_only_post_is_answered() -> None:
+    response = Client().get(URL)
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+
+
+def test_an_account_that_does_not_exist_is_not_found() -> None:
+    assert post(callbacks.success(), "/banking/webhook/nowhere/") == 404
+
+
+@pytest.mark.parametrize("missing", ["WEBHOOK_SECRETS", "WEBHOOK_VERIFIERS"])
+def test_without_a_configured_way_to_prove_it_nobody_is_believed(settings: Any, missing: str) -> None:
+    account = {**settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"], missing: []}
+    settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": account}}
+    assert post(callbacks.success()) == 503
+    assert not ConnectionEvent.objects.exists()
+
+
+def test_it_works_behind_middleware_that_demands_a_login(session: ConnectSession, settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    assert post(callbacks.success(session.pending_token)) == 200
+    assert BankingConnection.objects.get().status == "active"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_our_own_fault_is_kept_answered_500_and_mended_by_a_redelivery(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    settings.DATABASES["default"]["ATOMIC_REQUESTS"] = True
+    session = connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/")
+    connection = BankingConnection.objects.get()
+    # A state that cannot be read: the kind of fault that a bug of ours would be.
+    BankingConnection.objects.filter(pk=connection.pk).update(state={"links": {"A": "broken"}})
+    body = callbacks.success(session.pending_token)
+    assert post(body, client=Client(raise_request_exception=False)) == 500
+    event = ConnectionEvent.objects.get(source="webhook")
+    assert (event.outcome, event.kind) == ("failed", "succeeded")
+    BankingConnection.objects.filter(pk=connection.pk).update(state=connection.state)
+    assert post(body) == 200
+    event.refresh_from_db()
+    assert (event.outcome, event.deliveries) == ("applied", 2)
+    assert BankingConnection.objects.get().status == "active"
+    assert not transaction.get_connection().in_atomic_block
+
+
+def test_the_log_of_a_fault_holds_no_body(session: ConnectSession, caplog: pytest.LogCaptureFixture) -> None:
+    BankingConnection.objects.update(state={"links": {"A": "broken"}})
+    body = callbacks.fail(session.pending_token)
+    assert post(body) == 500
+    assert "could not be applied" in caplog.text
+    assert "ada@kunde.example" not in caplog.text
+    assert json.dumps(ConnectionEvent.objects.get(source="webhook").payload).count("ada") == 0
