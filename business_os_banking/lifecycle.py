@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
 from business_os_banking.vocabulary import (
+    CANCELLED_CLASSES,
     REASONS,
     SESSION_EXPIRED,
     EndedBy,
@@ -201,7 +202,8 @@ def evidence(fact: Fact) -> State:
 def _attempt_evidence(fact: Fact) -> Attempt:
     setback = None
     if fact.kind in _SETBACK_STATUS:
-        rank, status = _SETBACK_STATUS[fact.kind]
+        cancelled = fact.kind is Kind.FAILED and fact.error_class in CANCELLED_CLASSES
+        rank, status = _SETBACK_STATUS[Kind.CANCELLED if cancelled else fact.kind]
         default = SESSION_EXPIRED if fact.kind is Kind.EXPIRED else ""
         setback = Setback(fact.at, rank, status, fact.error_class or default)
     return Attempt(

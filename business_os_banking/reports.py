@@ -118,6 +118,11 @@ def when(claimed: datetime | None, received_at: datetime) -> datetime:
     return min(claimed, received_at + CLOCK_TOLERANCE)
 
 
+def word(value: object) -> str:
+    """Return *value* if it is one plain word (an id, a class, a code), else ``""``: anybody may send anything."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+
+
 def digest_of(*parts: str | bytes) -> str:
     """Return the hex SHA-256 of the parts, each with its length before it, so none runs into the next."""
     digest = hashlib.sha256()
@@ -163,8 +168,7 @@ def returned(session: ConnectSession, hints: Mapping[str, str], now: datetime) -
     Of *hints*, from the URL, only those that Salt Edge adds are kept, and only as plain words: anybody may
     write anything into an address. They decide nothing.
     """
-    words = {name: hints.get(name, "") for name in ("connection_id", "error_class")}
-    kept = {name: word for name, word in words.items() if _WORD.fullmatch(word)}
+    kept = {name: text for name in ("connection_id", "error_class") if (text := word(hints.get(name)))}
     return _of_session(session, Kind.RETURNED, Source.BROWSER, now, payload=kept)
 
 

@@ -50,6 +50,10 @@ def match(report: Report) -> Match:
     if len(named) > 1:
         return Match(conflict="The token and our own key name different sessions.")
     linked = [row for row in rows if report.connection_id and row.link == report.connection_id]
+    if not named and (token or reference):
+        # Not by the link instead: a session of this token may turn up (its answer is still on the way), and
+        # what the fact says of that session must not depend on which of the two came first.
+        return Match()
     if not named:
         return _by_link(report, linked)
     session = next(iter(named.values()))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -133,18 +134,24 @@ def _with_session(state: State, found: Match, root: int) -> State:
 
 
 def _merged(report: Report, found: Match, roots: list[BankingConnection], before: list[State]) -> list[State]:
+    said = lifecycle.evidence(report.fact(found.reference))
+    if not found.reference:
+        return _with_shared_link(report, [old | said for old in before])
+    # The session is of one connection only; others that have the same link learn what was said of the link.
     after = [
-        lifecycle.merge(old, report.fact(found.reference if root.pk == found.home else ""))
-        for root, old in zip(roots, before, strict=True)
+        old | said if root.pk == found.home else old for root, old in zip(roots, before, strict=True)
     ]
+    return _with_shared_link(report, after)
+
+
+def _with_shared_link(report: Report, states: list[State]) -> list[State]:
+    """Let all states know the same of the link: the bank may give two connections of one owner the same."""
     link = report.connection_id
-    if len(after) > 1 and link:
-        # The bank gave one owner's two connections the same link: what is known of it holds for both.
-        shared = State()
-        for state in after:
-            shared |= State(links={link: state.links[link]} if link in state.links else {})
-        after = [state | shared for state in after]
-    return after
+    known = [state.links[link] for state in states if link in state.links]
+    if len(states) == 1 or not known:
+        return states
+    shared = State(links={link: reduce(or_, known)})
+    return [state | shared for state in states]
 
 
 def _save(

@@ -158,31 +158,38 @@ def test_two_clicks_at_once_make_one_call(upstream: Upstream, user: User) -> Non
     assert ConnectSession.objects.count() == 1
 
 
-def test_who_waits_for_a_session_that_fails_fails_alike(upstream: Upstream, user: User) -> None:
-    first = start(user)
-    key = ConnectSession.objects.values_list("single_flight", flat=True).get()
-    for error_class, expected in [
-        ("RateLimited", exceptions.RateLimited),
-        ("ConnectionDuplicated", exceptions.BusinessOSError),
-    ]:
-        ConnectSession.objects.filter(pk=first.pk).update(
-            status="created", connect_url="", single_flight=key, created_at=timezone.now()
-        )
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("error_class", "expected"),
+    [("RateLimited", exceptions.RateLimited), ("ConnectionDuplicated", exceptions.BusinessOSError)],
+)
+def test_who_waits_for_a_session_that_fails_fails_alike(
+    upstream: Upstream, user: User, error_class: str, expected: type[exceptions.BusinessOSError]
+) -> None:
+    session = start(user)
+    ConnectSession.objects.filter(pk=session.pk).update(status="created", connect_url="")
 
-        def fail(error_class: str = error_class) -> None:
-            ConnectSession.objects.filter(pk=first.pk).update(status="failed", error_class=error_class)
-            connections.close_all()
+    def fail() -> None:
+        ConnectSession.objects.filter(pk=session.pk).update(status="failed", error_class=error_class)
+        connections.close_all()
 
-        first.refresh_from_db()
-        fail()
-        with pytest.raises(expected) as caught:
-            connect._follow(ConnectSession(pk=first.pk, status="created"), _Patient())
-        assert caught.value.error_class == error_class
-        assert caught.value.session is not None
+    other_worker = threading.Timer(0.3, fail)
+    other_worker.start()
+    with pytest.raises(expected) as caught:
+        start(user)
+    other_worker.join()
+    assert (caught.value.error_class, caught.value.session) == (error_class, session)
+    assert len(upstream.calls("POST")) == 1
 
 
-class _Patient:
-    timeout = (0.1, 0.1)
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_in_vain_is_told_so(upstream: Upstream, user: User, settings: Any) -> None:
+    account = {**settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"], "TIMEOUT": 0.01}
+    settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": account}}
+    session = start(user)
+    ConnectSession.objects.filter(pk=session.pk).update(status="created", connect_url="")
+    with pytest.raises(exceptions.TimedOut):
+        start(user)
 
 
 @pytest.mark.parametrize(
