@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -33,6 +33,7 @@ from business_os_banking.exceptions import (
     TimedOut,
     Unintelligible,
 )
+from business_os_banking.listing import ConnectionPage, ConnectionRow, page_of
 
 USER_AGENT: Final = f"django-business-os-banking/{__version__}"
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
@@ -105,6 +106,27 @@ class BusinessOSClient:
         data = answers.data_of(answer)
         if isinstance(data, Mapping) and data.get("removed") is False:
             raise Unintelligible("The upstream says that the connection was not removed.")
+
+    def list_connections(self) -> Iterator[ConnectionRow]:
+        """Yield every connection that the upstream lists, page after page (``GET /v2/banking/connections``).
+
+        The path is inferred (setting ``CONNECTIONS_PATH``); raises `NotFound` where there is no such list.
+        """
+        from_id = ""
+        while True:
+            page = self.list_connections_page(from_id)
+            yield from page.rows
+            if not page.next_id or page.next_id == from_id:
+                return
+            from_id = page.next_id
+
+    def list_connections_page(self, from_id: str = "") -> ConnectionPage:
+        """Return one page of the list, the one that starts at *from_id*. Each page may cost credits.
+
+        ``meta.next_id`` is followed, not ``meta.next_page``: that is a path of Salt Edge's own API.
+        """
+        params = {"from_id": from_id} if from_id else None
+        return page_of(self._call("GET", self.account.connections_path, params=params))
 
     def _opened(self, answer: Any) -> OpenedSession:
         data = answers.data_of(answer)

@@ -44,6 +44,14 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "EXPIRING_SOON_DAYS": 14,
     "STALE_DAYS": 7,
     "WEBHOOK_MAX_BYTES": 65_536,
+    "READ_EVERY_HOURS": 24,  # how often everything is read back when no session waits for news
+    "READS_PER_DAY": 200,  # pages of the upstream's list, per account and UTC day; they may cost credits
+    "DISCONNECT_SUPERSEDED": False,  # remove the old upstream connection once a renewal has replaced it
+    "CONSENT_DAYS": 180,  # a consent's length where the provider does not say its end; None: no estimate
+    "CONSENT_REMINDER_DAYS": [14, 7, 1],
+    "CONSENT_MAILS": False,  # send the ready-made mail to the owner at each of these steps
+    "PAYLOAD_DAYS": 30,  # how long the redacted bodies of events, and e-mail addresses of sessions, are kept
+    "EVENT_DAYS": 400,  # how long events are kept
     "DESTROY_BY_SHAPE": True,  # a bare Salt Edge destroy callback carries no event name; see docs/upstream.md
 }
 
@@ -117,6 +125,39 @@ class Settings:
     @property
     def stale_days(self) -> float:
         return float(self._get("STALE_DAYS"))
+
+    @property
+    def read_every_hours(self) -> float:
+        return float(self._get("READ_EVERY_HOURS"))
+
+    @property
+    def reads_per_day(self) -> int:
+        return int(self._get("READS_PER_DAY"))
+
+    @property
+    def disconnect_superseded(self) -> bool:
+        return bool(self._get("DISCONNECT_SUPERSEDED"))
+
+    @property
+    def consent_days(self) -> float | None:
+        days = self._get("CONSENT_DAYS")
+        return None if days is None else float(days)
+
+    @property
+    def consent_reminder_days(self) -> tuple[int, ...]:
+        return tuple(int(days) for days in self._get("CONSENT_REMINDER_DAYS"))
+
+    @property
+    def consent_mails(self) -> bool:
+        return bool(self._get("CONSENT_MAILS"))
+
+    @property
+    def payload_days(self) -> float:
+        return float(self._get("PAYLOAD_DAYS"))
+
+    @property
+    def event_days(self) -> float:
+        return float(self._get("EVENT_DAYS"))
 
     @property
     def webhook_max_bytes(self) -> int:

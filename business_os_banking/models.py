@@ -89,6 +89,7 @@ KINDS = [
     (Kind.PROVIDER_CHANGED.value, _("Bank switched on or off")),
     (Kind.REMOVED.value, _("Removed at the provider")),
     (Kind.DISCONNECTED.value, _("Disconnected")),
+    (Kind.CONSENT_EXPIRING.value, _("Reminded that the consent ends")),
     (Kind.UNKNOWN.value, _("Not understood")),
 ]
 OUTCOMES = [
@@ -129,6 +130,11 @@ class BankingConnection(models.Model):
     country_code = models.CharField(_("country"), max_length=8, blank=True, default="")
     owner_user_id = models.UUIDField(_("owner in Business OS"), null=True, blank=True)
     consent_expires_at = models.DateTimeField(_("consent ends"), null=True, blank=True)
+    consent_is_estimated = models.BooleanField(
+        _("the consent's end is an estimate"),
+        default=False,
+        help_text=_("The provider did not say when; counted from the last consent."),
+    )
     next_refresh_possible_at = models.DateTimeField(_("next refresh possible"), null=True, blank=True)
     last_success_at = models.DateTimeField(_("last success"), null=True, blank=True)
     last_error_class = models.CharField(_("last error"), max_length=128, blank=True, default="")
@@ -140,11 +146,17 @@ class BankingConnection(models.Model):
         default=False,
         help_text=_("Ended here, but the provider still holds the connection."),
     )
+    removal_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    removal_next_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Since when the upstream's list lacks it; a second reading that lacks it too makes it a fact.
+    missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     metadata = models.JSONField(
         _("metadata"), default=dict, blank=True, help_text=_("Yours to use; the app never reads it.")
     )
     # Everything that facts have said, as lifecycle.to_json writes it. The columns above are read off it.
     state = models.JSONField(default=dict, blank=True, editable=False)
+    # What no event in the log tells: an imported row's columns, and what pruned events had said.
+    baseline = models.JSONField(default=dict, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
@@ -288,6 +300,7 @@ class ConnectionEvent(models.Model):
     pending_token = models.UUIDField(null=True, blank=True, editable=False)
     session_reference = models.UUIDField(null=True, blank=True, editable=False)
     connection_id = models.CharField(_("upstream connection"), max_length=64, blank=True, default="")
+    provider_code = models.CharField(_("bank code"), max_length=128, blank=True, default="")
     # What else the merge learns from the fact: reason, ended_by, bank, consent end. See flows.record.
     assertions = models.JSONField(_("also says"), default=dict, blank=True)
     occurred_at = models.DateTimeField(_("happened"))
@@ -313,6 +326,7 @@ class ConnectionEvent(models.Model):
             models.Index(fields=["outcome", "id"], name="bob_event_outcome"),
             models.Index(fields=["pending_token"], name="bob_event_token"),
             models.Index(fields=["connection_id"], name="bob_event_upstream"),
+            models.Index(fields=["provider_code"], name="bob_event_bank"),
             models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
         ]
 
@@ -322,3 +336,27 @@ class ConnectionEvent(models.Model):
     def as_dict(self) -> dict[str, Any]:
         """Return the identifying facts of the event, for logs: no payload, no token."""
         return {"event": self.pk, "kind": self.kind, "source": self.source, "outcome": self.outcome}
+
+
+class AccountState(models.Model):
+    """What the app remembers about one Business OS account: its reading, its credits, its last reconcile."""
+
+    id = models.BigAutoField(primary_key=True)
+    alias = models.CharField(_("Business OS account"), max_length=64, unique=True)
+    reconciled_at = models.DateTimeField(_("last reconciled"), null=True, blank=True)
+    read_at = models.DateTimeField(_("last complete reading"), null=True, blank=True)
+    reads_on = models.DateField(_("day of the reads"), null=True, blank=True)
+    reads = models.PositiveIntegerField(_("reads on that day"), default=0)
+    troubles = models.PositiveIntegerField(_("troubles in a row"), default=0)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
+    list_missing_at = models.DateTimeField(_("list not found"), null=True, blank=True)
+    credits = models.DecimalField(_("credits left"), max_digits=14, decimal_places=2, null=True, blank=True)
+    credits_at = models.DateTimeField(_("credits as of"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("account state")
+        verbose_name_plural = _("account states")
+        ordering = ["alias"]
+
+    def __str__(self) -> str:
+        return self.alias

@@ -66,6 +66,9 @@ class ConnectionView:
     ended_by: EndedBy | None
     details: Mapping[str, str]
     to_remove: tuple[str, ...]  # links that live on upstream although the connection was ended
+    superseded: tuple[str, ...]  # links that live on upstream although a renewal replaced them
+    consented_at: datetime | None  # when the current session succeeded: the last consent
+    consent_expires_at: datetime | None  # as the provider said since then
 
 
 def view_session(state: State, reference: str) -> SessionView:
@@ -154,7 +157,10 @@ def view_connection(state: State) -> ConnectionView:
         disconnected_at=ended_at,
         ended_by=ended_by,
         details=details,
-        to_remove=_to_remove(state) if state.ended else (),
+        to_remove=_alive(state) if state.ended else (),
+        superseded=_superseded(state, link_id, link),
+        consented_at=current.at if current else None,
+        consent_expires_at=_consent_end(current, link),
     )
 
 
@@ -211,6 +217,20 @@ def _last_error(state: State, current: Success | None, link: Link) -> str:
     return ""
 
 
-def _to_remove(state: State) -> tuple[str, ...]:
+def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
+    if state.ended or not current or link.removed_at:
+        return ()
+    return tuple(other for other in _alive(state) if other != current)
+
+
+def _consent_end(current: Success | None, link: Link) -> datetime | None:
+    """Return the end of the consent that was told with, or after, the last consent; older ones are over."""
+    told = link.details.get("consent_expires_at")
+    if current is None or told is None or told.at < current.at:
+        return None
+    return datetime.fromisoformat(told.value)
+
+
+def _alive(state: State) -> tuple[str, ...]:
     alive = (s for s in _successes(state) if not _link_of(state, s, s.link).removed_at)
     return tuple(sorted({s.link for s in alive if s.link}))

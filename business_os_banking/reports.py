@@ -20,7 +20,7 @@ from business_os_banking.vocabulary import Kind, Source
 if TYPE_CHECKING:
     from business_os_banking.client import OpenedSession
     from business_os_banking.exceptions import BusinessOSError
-    from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+    from business_os_banking.models import BankingConnection, ConnectSession
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -72,40 +72,14 @@ class Report:
         )
 
     def assertions(self) -> dict[str, Any]:
-        """Return, as JSON, what `from_event` cannot read from an event's other columns."""
+        """Return, as JSON, what cannot be read from an event's other columns."""
         values: dict[str, Any] = {
             "reason": self.reason,
             "ended_by": self.ended_by,
-            "provider_code": self.provider_code,
             "provider_active": self.provider_active,
             "details": dict(self.details),
         }
         return {key: value for key, value in values.items() if value not in ("", None, {})}
-
-
-def from_event(event: ConnectionEvent) -> Report:
-    """Return the report that *event* was recorded from, so that it can be applied again."""
-    says = event.assertions
-    return Report(
-        kind=Kind(event.kind),
-        source=Source(event.source),
-        account=event.account,
-        digest=event.digest,
-        occurred_at=event.occurred_at,
-        received_at=event.received_at,
-        pending_token=event.pending_token,
-        session_reference=event.session_reference,
-        connection_id=event.connection_id,
-        connection_pk=event.connection_pk,
-        stage=event.stage,
-        error_class=event.error_class,
-        reason=says.get("reason", ""),
-        ended_by=says.get("ended_by", ""),
-        provider_code=says.get("provider_code", ""),
-        provider_active=says.get("provider_active"),
-        details=says.get("details", {}),
-        payload=event.payload,
-    )
 
 
 def when(claimed: datetime | None, received_at: datetime) -> datetime:
@@ -188,6 +162,23 @@ def disconnected(connection: BankingConnection, by: str, now: datetime) -> Repor
         received_at=now,
         connection_pk=connection.pk,
         ended_by=by,
+    )
+
+
+def expiring(connection: BankingConnection, days: int, now: datetime) -> Report:
+    """Report that the consent of *connection* has come within *days* of its end. Once per end and step."""
+    ends = connection.consent_expires_at
+    return Report(
+        kind=Kind.CONSENT_EXPIRING,
+        source=Source.SWEEP,
+        account=connection.account,
+        digest=digest_of(
+            Source.SWEEP, Kind.CONSENT_EXPIRING, str(connection.reference), f"{ends:%Y-%m-%d}", str(days)
+        ),
+        occurred_at=now,
+        received_at=now,
+        connection_pk=connection.pk,
+        payload={"days": days},
     )
 
 

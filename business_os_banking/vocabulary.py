@@ -59,6 +59,7 @@ class Kind(StrEnum):
     PROVIDER_CHANGED = "provider_changed"
     REMOVED = "removed"
     DISCONNECTED = "disconnected"
+    CONSENT_EXPIRING = "consent_expiring"  # a reminder; asserts nothing
     UNKNOWN = "unknown"  # kept for the record; asserts nothing
 
 

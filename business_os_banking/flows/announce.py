@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from business_os_banking import signals
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.vocabulary import ConnectionStatus, Outcome, SessionStatus
+from business_os_banking.vocabulary import ConnectionStatus, Kind, Outcome, SessionStatus
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ def of_connection(before: str, after: str, connection: int, session: int | None)
 def of_event(event: ConnectionEvent) -> list[Announcement]:
     """Return what the recording of any event makes due."""
     names = ["event_recorded"]
+    if event.kind == Kind.CONSENT_EXPIRING:
+        names.insert(0, "consent_expiring")
     if event.outcome == Outcome.UNMATCHED:
         names.append("event_unmatched")
     return [

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from business_os_banking import lifecycle, projection
-from business_os_banking.lifecycle import GOOD, NEEDS_USER, Attempt, Link, Setback, Standing, State
+from business_os_banking import conf, lifecycle, projection
+from business_os_banking.lifecycle import GOOD, NEEDS_USER, Attempt, Link, Noted, Setback, Standing, State
 from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.projection import ConnectionView
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus
 
-_TIMES = {"consent_expires_at", "next_refresh_possible_at"}
+_TIMES = {"next_refresh_possible_at"}
 _LONGEST = {"provider_code": 128, "provider_name": 255, "country_code": 8}
 
 
@@ -26,10 +27,21 @@ def state_of(connection: BankingConnection) -> State:
     at = connection.connected_at or connection.created_at
     rank = GOOD if connection.status == ConnectionStatus.ACTIVE else NEEDS_USER
     link = connection.connection_id
+    told = {name: _told(getattr(connection, name)) for name in lifecycle.DETAILS}
     return state | State(
         attempts={"": Attempt(successes={link: at})},
-        links={link: Link(standing=Standing(at, rank, connection.status_reason or ""), last_success_at=at)},
+        links={
+            link: Link(
+                standing=Standing(at, rank, connection.status_reason or ""),
+                last_success_at=at,
+                details={name: Noted(at, value) for name, value in told.items() if value},
+            )
+        },
     )
+
+
+def _told(value: datetime | UUID | str | None) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value or "")
 
 
 def state_of_session(session: ConnectSession) -> State:
@@ -68,13 +80,27 @@ def of_connection(state: State) -> dict[str, Any]:
         "last_error_class": view.last_error_class,
         "disconnected_at": view.disconnected_at,
         "ended_by": view.ended_by.value if view.ended_by else "",
-        "removal_due": bool(view.to_remove),
+        "removal_due": bool(to_remove(view)),
     }
+    columns |= _consent(view)
     # What no fact has told (a site may have filled it in by hand) is left as it is.
     for name, value in view.details.items():
-        if value and name in lifecycle.DETAILS:
+        if value and name in lifecycle.DETAILS and name != "consent_expires_at":
             columns[name] = _typed(name, value)
     return columns
+
+
+def to_remove(view: ConnectionView) -> tuple[str, ...]:
+    """Return the upstream connections that are to be removed at the provider."""
+    return view.to_remove + (view.superseded if conf.settings.disconnect_superseded else ())
+
+
+def _consent(view: ConnectionView) -> dict[str, Any]:
+    """Return when the consent ends: as the provider said, else counted from the last consent."""
+    ends, days = view.consent_expires_at, conf.settings.consent_days
+    if ends is None and view.consented_at is not None and days is not None:
+        return {"consent_expires_at": view.consented_at + timedelta(days=days), "consent_is_estimated": True}
+    return {"consent_expires_at": ends, "consent_is_estimated": False}
 
 
 def of_session(state: State, reference: str) -> dict[str, Any]:

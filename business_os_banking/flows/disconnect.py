@@ -33,10 +33,12 @@ def disconnect(connection: BankingConnection, by: str = EndedBy.OWNER) -> Bankin
 
 
 def remove_upstream(connection: BankingConnection) -> bool:
-    """Remove at the provider what it still holds of an ended *connection*; return whether all is gone."""
+    """Remove at the provider what it still holds and *connection* no longer needs; return whether all is gone."""
     try:
         client = BusinessOSClient(get_adapter().get_credentials(connection.account, connection))
-        for link in projection.view_connection(columns.state_of(connection)).to_remove:
+        for link in columns.to_remove(projection.view_connection(columns.state_of(connection))):
+            if _is_in_use(connection, link):
+                continue
             client.delete_connection(link)
             record(reports.removed(connection, link, timezone.now()))
     except (BusinessOSError, ImproperlyConfigured) as error:
@@ -44,3 +46,9 @@ def remove_upstream(connection: BankingConnection) -> bool:
         return False
     connection.refresh_from_db()
     return not connection.removal_due
+
+
+def _is_in_use(connection: BankingConnection, link: str) -> bool:
+    """Whether another living connection of ours stands on the same link: removing it would cut that one off."""
+    others = BankingConnection.objects.living().filter(account=connection.account, connection_id=link)
+    return others.exclude(pk=connection.pk).exists()

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.reports import Report
+from business_os_banking.vocabulary import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ def match(report: Report) -> Match:
     """
     if report.conflict:
         return Match(conflict=report.conflict)
+    if report.kind is Kind.PROVIDER_CHANGED:
+        return Match()  # concerns all connections at a bank; see flows.banks
     rows = _candidates(report)
     token, reference = str(report.pending_token or ""), str(report.session_reference or "")
     named = {row.pk: row for row in rows if row.token and row.token == token}

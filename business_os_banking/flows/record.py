@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import partial, reduce
-from operator import or_
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,17 +12,18 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from business_os_banking import lifecycle, reports
-from business_os_banking.flows import announce, columns
-from business_os_banking.flows.match import Match, match
-from business_os_banking.lifecycle import State
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking import reports
+from business_os_banking.flows import announce, banks, log, merging
+from business_os_banking.flows.match import match
+from business_os_banking.flows.merging import Merged
+from business_os_banking.models import ConnectionEvent, ConnectSession
 from business_os_banking.reports import Report
-from business_os_banking.vocabulary import EndedBy, Kind, Outcome
+from business_os_banking.vocabulary import Kind, Outcome
 
 logger = logging.getLogger(__name__)
 
 _TO_BE_APPLIED = (Outcome.UNMATCHED, Outcome.FAILED)
+_EFFECTS = ["connection", "session", "outcome", "note", "announcements", "announced_at"]
 
 
 def record(report: Report, *, store: Mapping[str, Any] | None = None) -> ConnectionEvent:
@@ -36,12 +36,15 @@ def record(report: Report, *, store: Mapping[str, Any] | None = None) -> Connect
     If our own code or database fails, the event is kept as ``failed`` where that is still possible, and the
     exception goes on: reconcile, or a redelivery, applies it.
     """
+    if report.kind is Kind.PROVIDER_CHANGED:
+        return _record_bank(report)
     try:
         found = match(report)
         with transaction.atomic():
-            event = _event_of(report)
-            _merge_into(event, report, found, store or {})
+            event = log.to_event(report)
+            merged = merging.merge_into(event, report, found, store or {})
             event.save(force_insert=True)
+            transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
         return event
     except IntegrityError:
         repeated = ConnectionEvent.objects.filter(digest=report.digest).first()
@@ -60,7 +63,9 @@ def returned(session: ConnectSession, hints: Mapping[str, str]) -> ConnectionEve
 
 def apply(event: ConnectionEvent) -> ConnectionEvent:
     """Apply an event that matched nothing, or on which we failed; return it as it is then."""
-    report = reports.from_event(event)
+    report = log.from_event(event)
+    if report.kind is Kind.PROVIDER_CHANGED:
+        return banks.apply(event)
     found = match(report)
     if event.outcome == Outcome.UNMATCHED and not found.connections:
         return event
@@ -68,140 +73,43 @@ def apply(event: ConnectionEvent) -> ConnectionEvent:
         # Another worker may be applying it too; whoever comes second finds it done.
         waiting = ConnectionEvent.objects.select_for_update().filter(pk=event.pk, outcome__in=_TO_BE_APPLIED)
         if waiting.exists():
-            _merge_into(event, report, found, {})
-            event.save(
-                update_fields=["connection", "session", "outcome", "note", "announcements", "announced_at"]
-            )
+            merged = merging.merge_into(event, report, found, {})
+            event.save(update_fields=_EFFECTS)
+            transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
             return event
     event.refresh_from_db()
     return event
 
 
-def _event_of(report: Report) -> ConnectionEvent:
-    return ConnectionEvent(
-        account=report.account,
-        source=report.source.value,
-        kind=report.kind.value,
-        stage=report.stage,
-        error_class=report.error_class,
-        pending_token=report.pending_token,
-        session_reference=report.session_reference,
-        connection_id=report.connection_id,
-        assertions=report.assertions(),
-        occurred_at=report.occurred_at,
-        received_at=report.received_at,
-        digest=report.digest,
-        payload=dict(report.payload),
-    )
+def _record_bank(report: Report) -> ConnectionEvent:
+    """Keep the event first, then bring it to all connections at the bank, a batch at a time.
 
-
-def _lock(found: Match) -> list[BankingConnection]:
-    """Lock the connections, always in the order of their keys, so that two workers cannot block each other.
-
-    The connection is the only row that is locked: it holds the state of all its sessions.
+    There may be thousands of them, too many for one transaction. Until all are done the event counts as failed,
+    so that reconcile finishes what a crash interrupts.
     """
-    if not found.connections:
-        return []
-    rows = BankingConnection.objects.select_for_update().filter(pk__in=found.connections)
-    return list(rows.order_by("pk"))
+    event = log.to_event(report)
+    event.outcome = Outcome.FAILED.value
+    merging.set_announcements(event, [])
+    try:
+        with transaction.atomic():
+            event.save(force_insert=True)
+    except IntegrityError:
+        return _again(ConnectionEvent.objects.get(digest=report.digest))
+    return banks.apply(event)
 
 
-def _merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapping[str, Any]) -> None:
-    """Merge *report* into the state of what it is about; write outcome and announcements on *event*."""
-    roots = _lock(found)
-    event.note = found.conflict
-    event.connection_pk = found.home or (roots[0].pk if roots else None)
-    event.session_id = found.session
-    announcements: list[announce.Announcement] = []
-    before = [columns.state_of(root) for root in roots]
-    if found.session:
-        before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
-    after = _merged(report, found, roots, before)
-    for root, old, new in zip(roots, before, after, strict=True):
-        session = found.session if root.pk == found.home else None
-        announcements += _save(root, old, new, report, session, store)
-    event.outcome = _outcome(report, roots, changed=bool(store) or before != after).value
-    event.announcements = [*announcements, *announce.of_event(event)]
-    event.announced_at = None if announce.somebody_listens(event.announcements) else timezone.now()
-    transaction.on_commit(partial(_after_commit, event, report, before, after), robust=True)
-
-
-def _with_session(state: State, found: Match, root: int) -> State:
-    if root != found.home or not found.reference or found.reference in state.attempts:
-        return state
-    session = ConnectSession.objects.filter(reference=found.reference).first()
-    return state | columns.state_of_session(session) if session else state
-
-
-def _merged(report: Report, found: Match, roots: list[BankingConnection], before: list[State]) -> list[State]:
-    said = lifecycle.evidence(report.fact(found.reference))
-    if not found.reference:
-        return _with_shared_link(report, [old | said for old in before])
-    # The session is of one connection only; others that have the same link learn what was said of the link.
-    after = [
-        old | said if root.pk == found.home else old for root, old in zip(roots, before, strict=True)
-    ]
-    return _with_shared_link(report, after)
-
-
-def _with_shared_link(report: Report, states: list[State]) -> list[State]:
-    """Let all states know the same of the link: the bank may give two connections of one owner the same."""
-    link = report.connection_id
-    known = [state.links[link] for state in states if link in state.links]
-    if len(states) == 1 or not known:
-        return states
-    shared = State(links={link: reduce(or_, known)})
-    return [state | shared for state in states]
-
-
-def _save(
-    root: BankingConnection,
-    old: State,
-    new: State,
-    report: Report,
-    session: int | None,
-    store: Mapping[str, Any],
-) -> list[announce.Announcement]:
-    """Write the columns that changed; return what that makes due."""
-    due: list[announce.Announcement] = []
-    named = str(report.session_reference or "")
-    for reference in filter(None, new.attempts):
-        was, now = columns.of_session(old, reference), columns.of_session(new, reference)
-        extra = store if reference == named else {}
-        if was != now or extra:
-            rows = ConnectSession.objects.filter(connection=root, reference=reference)
-            rows.update(**{**extra, **now})
-            if was["status"] != now["status"]:
-                pk = session or rows.values_list("pk", flat=True).first()
-                due += announce.of_session(was["status"], now["status"], root.pk, pk)
-    if old != new:
-        status = root.status
-        changed = columns.of_connection(new)
-        BankingConnection.objects.filter(pk=root.pk).update(**changed, updated_at=timezone.now())
-        due += announce.of_connection(status, changed["status"], root.pk, session)
-    return due
-
-
-def _outcome(report: Report, roots: list[BankingConnection], *, changed: bool) -> Outcome:
-    if not roots:
-        return Outcome.UNMATCHED
-    ended = any(root.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR} for root in roots)
-    if report.kind is Kind.SUCCEEDED and ended:
-        return Outcome.ORPHANED
-    return Outcome.APPLIED if changed else Outcome.NO_CHANGE
-
-
-def _after_commit(event: ConnectionEvent, report: Report, before: list[State], after: list[State]) -> None:
+def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> None:
     if event.announced_at is None:
         announce.announce(event)
     if event.outcome == Outcome.UNMATCHED:
         # What it waits for may have been committed between our look and our own commit.
         apply(event)
-    known = {link for state in before for link in state.links}
-    learnt = {link for state in after for link in state.links} - known
     token = report.pending_token if report.kind is Kind.OPENED else None
-    if learnt or token:
-        adopt(account=report.account, pending_token=token, links=learnt)
+    links = merged.learnt_links()
+    if links or token:
+        adopt(account=report.account, pending_token=token, links=links)
+    for code in merged.learnt_banks():
+        banks.adopt(report.account, code, merged.connections)
 
 
 def adopt(*, account: str, pending_token: UUID | None, links: set[str]) -> int:
@@ -225,7 +133,7 @@ def _again(event: ConnectionEvent) -> ConnectionEvent:
 
 
 def _keep_failed(report: Report) -> None:
-    event = _event_of(report)
+    event = log.to_event(report)
     event.outcome = Outcome.FAILED.value
     try:
         with transaction.atomic():

@@ -1,0 +1,77 @@
+"""Explain: the timeline of a connection, one line a fact, in words that support can read out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.vocabulary import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a timeline. ``at`` is when it happened, ``received_at`` when we heard of it (UTC)."""
+
+    at: datetime
+    received_at: datetime
+    event: int
+    source: str
+    what: str
+    effect: str
+    session: str
+
+
+def find(reference: UUID) -> BankingConnection | None:
+    """Return the connection that *reference*, its own or that of one of its sessions, names."""
+    connection = BankingConnection.objects.filter(reference=reference).first()
+    if connection is not None:
+        return connection
+    session = ConnectSession.objects.filter(reference=reference).select_related("connection").first()
+    return session.connection if session else None
+
+
+def explain(connection: BankingConnection) -> Iterator[Entry]:
+    """Yield what happened to *connection*, oldest first: every event of its own, and those on its links."""
+    links = list(connection.sessions.exclude(connection_id="").values_list("connection_id", flat=True))
+    about = Q(connection=connection) | Q(connection_id__in=links, account=connection.account)
+    events = ConnectionEvent.objects.filter(about).select_related("session")
+    for event in events.order_by("occurred_at", "pk").iterator(500):
+        yield Entry(
+            at=event.occurred_at,
+            received_at=event.received_at,
+            event=event.pk,
+            source=event.get_source_display(),
+            what=_what(event),
+            effect=_effect(event),
+            session=str(event.session.reference) if event.session else "",
+        )
+
+
+def _what(event: ConnectionEvent) -> str:
+    told = [event.stage, event.error_class, str(event.assertions.get("reason", ""))]
+    extra = ", ".join(word for word in told if word)
+    what = str(event.get_kind_display())
+    return f"{what} ({extra})" if extra else what
+
+
+def _effect(event: ConnectionEvent) -> str:
+    signals = [item["signal"] for item in event.announcements]
+    due = [name for name in signals if name not in {"event_recorded", "event_unmatched"}]
+    parts = [str(event.get_outcome_display())]
+    if event.note:
+        parts.append(event.note)
+    if due:
+        parts.append(", ".join(due))
+    if event.outcome == Outcome.NO_CHANGE and event.deliveries == 1 and not event.note:
+        parts.append(_("what it says was known, or is outdone by something later"))
+    if event.deliveries > 1:
+        parts.append(_("received %(count)d times") % {"count": event.deliveries})
+    if event.announced_at is None:
+        parts.append(_("not heard by every receiver yet"))
+    return "; ".join(parts)

@@ -1,0 +1,61 @@
+"""Between reports and the rows of the log: an event holds all that its report said, so it can be replayed."""
+
+from __future__ import annotations
+
+from business_os_banking.lifecycle import Fact
+from business_os_banking.models import ConnectionEvent
+from business_os_banking.reports import Report
+from business_os_banking.vocabulary import Kind, Source
+
+
+def to_event(report: Report) -> ConnectionEvent:
+    """Return an unsaved event for *report*; what it did is still to be written on it."""
+    from business_os_banking.models import ConnectionEvent
+
+    return ConnectionEvent(
+        account=report.account,
+        source=report.source.value,
+        kind=report.kind.value,
+        stage=report.stage,
+        error_class=report.error_class,
+        pending_token=report.pending_token,
+        session_reference=report.session_reference,
+        connection_id=report.connection_id,
+        provider_code=report.provider_code if report.kind is Kind.PROVIDER_CHANGED else "",
+        assertions=report.assertions(),
+        occurred_at=report.occurred_at,
+        received_at=report.received_at,
+        digest=report.digest,
+        payload=dict(report.payload),
+    )
+
+
+def from_event(event: ConnectionEvent) -> Report:
+    """Return the report that *event* was recorded from, so that it can be applied again."""
+    says = event.assertions
+    return Report(
+        kind=Kind(event.kind),
+        source=Source(event.source),
+        account=event.account,
+        digest=event.digest,
+        occurred_at=event.occurred_at,
+        received_at=event.received_at,
+        pending_token=event.pending_token,
+        session_reference=event.session_reference,
+        connection_id=event.connection_id,
+        connection_pk=event.connection_pk,
+        stage=event.stage,
+        error_class=event.error_class,
+        reason=says.get("reason", ""),
+        ended_by=says.get("ended_by", ""),
+        provider_code=event.provider_code,
+        provider_active=says.get("provider_active"),
+        details=says.get("details", {}),
+        payload=event.payload,
+    )
+
+
+def fact_of(event: ConnectionEvent) -> Fact:
+    """Return the fact of *event* as it was filed."""
+    named = event.pending_token or event.session_reference
+    return from_event(event).fact(str(event.session.reference) if named and event.session else "")

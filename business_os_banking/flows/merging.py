@@ -1,0 +1,156 @@
+"""Merging a report into the rows that it is about: lock, join, save what changed. Used by the door alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.utils import timezone
+
+from business_os_banking import lifecycle
+from business_os_banking.flows import announce, columns
+from business_os_banking.flows.match import Match
+from business_os_banking.lifecycle import State
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.reports import Report
+from business_os_banking.vocabulary import EndedBy, Kind, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The connections that a report was merged into, and their states before and after."""
+
+    connections: tuple[int, ...]
+    before: list[State]
+    after: list[State]
+
+    def learnt_links(self) -> set[str]:
+        """Return the upstream ids that are known only since this merge."""
+        return _links(self.after) - _links(self.before)
+
+    def learnt_banks(self) -> set[str]:
+        """Return the bank codes that are known only since this merge."""
+        return _banks(self.after) - _banks(self.before)
+
+
+def _links(states: list[State]) -> set[str]:
+    named = {link for state in states for attempt in state.attempts.values() for link in attempt.named}
+    return named | {link for state in states for link in state.links if not link.startswith("?")}
+
+
+def _banks(states: list[State]) -> set[str]:
+    details = (link.details.get("provider_code") for state in states for link in state.links.values())
+    return {noted.value for noted in details if noted is not None}
+
+
+def lock(pks: Collection[int]) -> list[BankingConnection]:
+    """Lock and return the connections, always in the order of their keys, so that two workers cannot block each other.
+
+    The connection is the only row that is locked: it holds the state of all its sessions.
+    """
+    if not pks:
+        return []
+    rows = BankingConnection.objects.select_for_update().filter(pk__in=pks)
+    return list(rows.order_by("pk"))
+
+
+def merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapping[str, Any]) -> Merged:
+    """Merge *report* into the state of what it is about, and return what came of it.
+
+    Sets on *event* what it did; the caller saves it, in the same transaction.
+    """
+    roots = lock(found.connections)
+    event.note = found.conflict
+    event.connection_pk = found.home or (roots[0].pk if roots else None)
+    event.session_id = found.session
+    before = [columns.state_of(root) for root in roots]
+    if found.session:
+        before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
+    after = _merged(report, found, roots, before)
+    due: list[announce.Announcement] = []
+    for root, old, new in zip(roots, before, after, strict=True):
+        home = root.pk == found.home
+        session = found.session if home else None
+        due += save(root, old, new, session=session, named=found.reference if home else "", store=store)
+    event.outcome = _outcome(report, roots, changed=bool(store) or before != after).value
+    set_announcements(event, due)
+    return Merged(tuple(root.pk for root in roots), before, after)
+
+
+def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) -> None:
+    """Write on *event* what it makes due; if nobody listens, there is nobody to tell now or later."""
+    event.announcements = [*due, *announce.of_event(event)]
+    event.announced_at = None if announce.somebody_listens(event.announcements) else timezone.now()
+
+
+def _with_session(state: State, found: Match, root: int) -> State:
+    if root != found.home or not found.reference or found.reference in state.attempts:
+        return state
+    session = ConnectSession.objects.filter(reference=found.reference).first()
+    return state | columns.state_of_session(session) if session else state
+
+
+def _merged(report: Report, found: Match, roots: list[BankingConnection], before: list[State]) -> list[State]:
+    said = lifecycle.evidence(report.fact(found.reference))
+    if not found.reference:
+        return _with_shared_link(report, [old | said for old in before])
+    # The session is of one connection only; others that have the same link learn what was said of the link.
+    after = [old | said if root.pk == found.home else old for root, old in zip(roots, before, strict=True)]
+    return _with_shared_link(report, after)
+
+
+def _with_shared_link(report: Report, states: list[State]) -> list[State]:
+    """Let all states know the same of the link: the bank may give two connections of one owner the same."""
+    link = report.connection_id
+    known = [state.links[link] for state in states if link in state.links]
+    if len(states) == 1 or not known:
+        return states
+    shared = State(links={link: reduce(or_, known)})
+    return [state | shared for state in states]
+
+
+def save(
+    root: BankingConnection,
+    old: State,
+    new: State,
+    *,
+    session: int | None = None,
+    named: str = "",
+    store: Mapping[str, Any] | None = None,
+) -> list[announce.Announcement]:
+    """Write the columns that changed from *old* to *new*; return what that makes due.
+
+    *session* and *named* are the key and the reference of the session that the fact was about, *store* holds
+    further columns for it.
+    """
+    due: list[announce.Announcement] = []
+    for reference in filter(None, new.attempts):
+        was, now = columns.of_session(old, reference), columns.of_session(new, reference)
+        extra = store if store and reference == named else {}
+        if was != now or extra:
+            rows = ConnectSession.objects.filter(connection=root, reference=reference)
+            rows.update(**{**extra, **now})
+            if was["status"] != now["status"]:
+                pk = session if reference == named else rows.values_list("pk", flat=True).first()
+                due += announce.of_session(was["status"], now["status"], root.pk, pk)
+    if old != new:
+        changed = columns.of_connection(new)
+        stored = lifecycle.from_json(root.state)
+        if old != stored:
+            # What the columns of an imported row said is in no event: without this, no log could rebuild it.
+            changed["baseline"] = lifecycle.to_json(lifecycle.from_json(root.baseline) | old)
+        BankingConnection.objects.filter(pk=root.pk).update(**changed, updated_at=timezone.now())
+        due += announce.of_connection(root.status, changed["status"], root.pk, session)
+    return due
+
+
+def _outcome(report: Report, roots: list[BankingConnection], *, changed: bool) -> Outcome:
+    if not roots:
+        return Outcome.UNMATCHED
+    ended = any(root.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR} for root in roots)
+    if report.kind is Kind.SUCCEEDED and ended:
+        return Outcome.ORPHANED
+    return Outcome.APPLIED if changed else Outcome.NO_CHANGE

@@ -1,0 +1,108 @@
+"""Prune and erase: keep the log as long as it is of use, and personal data no longer than it may be kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from business_os_banking import conf, lifecycle
+from business_os_banking.exceptions import BankingError
+from business_os_banking.flows import log
+from business_os_banking.flows.disconnect import disconnect
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.vocabulary import EndedBy, Outcome, SessionStatus
+
+_BATCH: Final = 500
+
+
+class StillHeldError(BankingError):
+    """The provider still holds the connection, so its row must not be forgotten."""
+
+
+@dataclass
+class Pruned:
+    """How many payloads were emptied, events deleted, and e-mail addresses cleared."""
+
+    payloads: int = 0
+    events: int = 0
+    emails: int = 0
+
+
+def prune(now: datetime | None = None) -> Pruned:
+    """Empty payloads older than ``PAYLOAD_DAYS``, delete events older than ``EVENT_DAYS``; return the counts.
+
+    An event is kept however old it is while its session is open, while it waits to be applied or announced.
+    What a deleted event had told is kept in its connection's baseline, so that state can still be rebuilt.
+    Done in small batches, each its own transaction; it can be stopped and run again at any time.
+    """
+    now = now or timezone.now()
+    pruned = Pruned()
+    old_body = now - timedelta(days=conf.settings.payload_days)
+    bodies = ConnectionEvent.objects.filter(received_at__lt=old_body).exclude(payload={})
+    while pks := list(bodies.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
+        pruned.payloads += ConnectionEvent.objects.filter(pk__in=pks).update(payload={})
+    emails = ConnectSession.objects.filter(created_at__lt=old_body).exclude(email="")
+    emails = emails.exclude(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
+    while pks := list(emails.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
+        pruned.emails += ConnectSession.objects.filter(pk__in=pks).update(email="", custom_fields={})
+    old_event = now - timedelta(days=conf.settings.event_days)
+    while batch := list(_prunable(old_event)[:_BATCH]):
+        pruned.events += _delete(batch)
+    return pruned
+
+
+def _prunable(before: datetime) -> QuerySet[ConnectionEvent]:
+    waiting = Q(outcome__in=(Outcome.FAILED,)) | Q(announced_at=None)
+    open_sessions = Q(session__status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
+    old = ConnectionEvent.objects.filter(received_at__lt=before)
+    return old.exclude(waiting).exclude(open_sessions).select_related("session").order_by("pk")
+
+
+def _delete(batch: list[ConnectionEvent]) -> int:
+    """Delete the events of *batch* after folding what they say into the baselines of their connections."""
+    with transaction.atomic():
+        pks = {event.connection_pk for event in batch if event.connection_pk is not None}
+        rows = BankingConnection.objects.select_for_update().filter(pk__in=pks).order_by("pk")
+        for connection in rows:
+            before = lifecycle.from_json(connection.baseline)
+            after = before
+            for event in batch:
+                if event.connection_pk == connection.pk:
+                    after |= lifecycle.evidence(log.fact_of(event))
+            if after != before:
+                BankingConnection.objects.filter(pk=connection.pk).update(baseline=lifecycle.to_json(after))
+        deleted, _by_model = ConnectionEvent.objects.filter(pk__in=[event.pk for event in batch]).delete()
+    return deleted
+
+
+def erase(*, user: Any = None, tenant: str = "", upstream: bool = True) -> int:
+    """Delete all connections of *user* or *tenant* with their sessions and events; return how many there were.
+
+    With *upstream* each is disconnected at the provider first; raises `StillHeldError` and deletes nothing of a
+    connection that the provider still holds, so that no bank link lives on that nobody remembers.
+    """
+    if user is None and not tenant:
+        raise ValueError("Name a user or a tenant.")
+    rows = BankingConnection.objects.all()
+    rows = rows.filter(user=user) if user is not None else rows
+    rows = rows.filter(tenant=tenant) if tenant else rows
+    erased = 0
+    for connection in rows.order_by("pk"):
+        if upstream and disconnect(connection, by=EndedBy.OPERATOR).removal_due:
+            raise StillHeldError(
+                f"Connection {connection.reference} could not be removed at the provider yet; run this again."
+            )
+        links = list(connection.sessions.exclude(connection_id="").values_list("connection_id", flat=True))
+        with transaction.atomic():
+            # Events that matched nothing may still speak of these links.
+            ConnectionEvent.objects.filter(
+                connection=None, account=connection.account, connection_id__in=links
+            ).delete()
+            connection.delete()
+        erased += 1
+    return erased

@@ -1,0 +1,191 @@
+"""Reading back: what the upstream's list of connections says, as facts through the one door.
+
+Needed, because whether webhooks ever come is not documented. Reads may cost credits, so they are counted against
+a daily budget, and planned: sessions that wait come first, everything else once in a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import F
+
+from business_os_banking import conf, listing, reports
+from business_os_banking.adapter import get_adapter
+from business_os_banking.client import BusinessOSClient
+from business_os_banking.exceptions import BusinessOSError, NotFound, RateLimited
+from business_os_banking.flows.record import record
+from business_os_banking.listing import ConnectionRow
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.vocabulary import ConnectionStatus
+
+logger = logging.getLogger(__name__)
+
+_JITTER: Final = 0.1
+_FIRST_PAUSE: Final = timedelta(minutes=1)
+_LONGEST_PAUSE: Final = timedelta(hours=6)
+_BATCH: Final = 500
+
+
+@dataclass
+class Reading:
+    """What reading one account's list came to. ``complete`` is whether all of the list was read."""
+
+    facts: int = 0
+    pages: int = 0
+    complete: bool = False
+    problem: str = ""
+    needs_a_person: bool = False
+    seen: set[str] = field(default_factory=set)
+
+
+def read_account(alias: str, now: datetime) -> Reading:
+    """Read the list of the account *alias*, if it is due, and record what it says; never raises for the upstream.
+
+    Due means: a session waits for news, or the last complete reading is ``READ_EVERY_HOURS`` old; and the list
+    exists, no pause after trouble is on, and today's budget is not used up.
+    """
+    state, _new = AccountState.objects.get_or_create(alias=alias)
+    reading = Reading()
+    if state.list_missing_at is not None and now < state.list_missing_at + timedelta(days=1):
+        reading.problem = "the upstream has no such list"
+        return reading
+    if state.paused_until is not None and now < state.paused_until:
+        reading.problem = f"paused until {state.paused_until:%Y-%m-%d %H:%M} UTC after trouble"
+        return reading
+    if not _is_due(alias, state, now):
+        return reading
+    try:
+        _read_pages(alias, state, reading, now)
+    except NotFound:
+        _list_is_missing(alias, state, now)
+        reading.problem = "the upstream has no such list"
+    except BusinessOSError as error:
+        _pause(state, error, now)
+        reading.problem = str(error)
+        reading.needs_a_person = not isinstance(error, RateLimited) and error.status in {401, 402, 403}
+    else:
+        AccountState.objects.filter(pk=state.pk).update(
+            troubles=0,
+            paused_until=None,
+            list_missing_at=None,
+            **({"read_at": now} if reading.complete else {}),
+        )
+        if reading.complete:
+            _note_missing(alias, reading, now)
+    return reading
+
+
+def _is_due(alias: str, state: AccountState, now: datetime) -> bool:
+    waiting = ConnectSession.objects.waiting().filter(connection__account=alias, pending_token__isnull=False)
+    if waiting.exists():
+        return True
+    if not BankingConnection.objects.living().filter(account=alias).exclude(connection_id="").exists():
+        return False
+    hours = conf.settings.read_every_hours * random.uniform(1 - _JITTER, 1)  # noqa: S311 - spreads load
+    return state.read_at is None or now >= state.read_at + timedelta(hours=hours)
+
+
+def _read_pages(alias: str, state: AccountState, reading: Reading, now: datetime) -> None:
+    client = BusinessOSClient(get_adapter().get_credentials(alias, None))
+    from_id = ""
+    while True:
+        if not _take_from_budget(state, now):
+            reading.problem = "today's budget for reads (READS_PER_DAY) is used up"
+            return
+        page = client.list_connections_page(from_id)
+        reading.pages += 1
+        if page.credits is not None:
+            AccountState.objects.filter(pk=state.pk).update(credits=page.credits, credits_at=now)
+        reading.facts += _record_rows(alias, page.rows, now)
+        reading.seen.update(row.id for row in page.rows)
+        if not page.next_id or page.next_id == from_id:
+            reading.complete = True
+            return
+        from_id = page.next_id
+
+
+def _take_from_budget(state: AccountState, now: datetime) -> bool:
+    """Count one read against today's budget (UTC); return whether it is within. Safe with two at once."""
+    today = now.date()
+    AccountState.objects.filter(pk=state.pk).exclude(reads_on=today).update(reads_on=today, reads=0)
+    within = AccountState.objects.filter(pk=state.pk, reads__lt=conf.settings.reads_per_day)
+    return bool(within.update(reads=F("reads") + 1))
+
+
+def _record_rows(alias: str, rows: Iterable[ConnectionRow], now: datetime) -> int:
+    found = {report.digest: report for row in rows if (report := listing.report_of(row, alias, now))}
+    known = set(ConnectionEvent.objects.filter(digest__in=list(found)).values_list("digest", flat=True))
+    new = [report for digest, report in found.items() if digest not in known]
+    ours = _ours(alias, new)
+    for report in ours:
+        record(report)
+    return len(ours)
+
+
+def _ours(alias: str, found: list[reports.Report]) -> list[reports.Report]:
+    """Leave out what concerns nobody here: the key may belong to an organisation with other systems."""
+    tokens = {report.pending_token for report in found if report.pending_token}
+    references = {report.session_reference for report in found if report.session_reference}
+    links = {report.connection_id for report in found}
+    sessions = ConnectSession.objects.filter(connection__account=alias)
+    known: set[object] = set(
+        sessions.filter(pending_token__in=tokens).values_list("pending_token", flat=True)
+    )
+    known |= set(sessions.filter(reference__in=references).values_list("reference", flat=True))
+    known |= set(sessions.filter(connection_id__in=links).values_list("connection_id", flat=True))
+    imported = BankingConnection.objects.filter(account=alias, connection_id__in=links)
+    known |= set(imported.values_list("connection_id", flat=True))
+    return [
+        report
+        for report in found
+        if known & {report.pending_token, report.session_reference, report.connection_id}
+    ]
+
+
+def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
+    """Two complete readings in a row without a link say that it is gone; one alone may be a slip."""
+    living = BankingConnection.objects.living().filter(account=alias).exclude(connection_id="")
+    if not reading.seen and living.exists():
+        reading.problem = "the list is empty although connections are known: is it the right key?"
+        reading.needs_a_person = True
+        logger.error("Account %s: %s", alias, reading.problem)
+        return
+    rows = living.filter(status__in=(ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE))
+    for connection in rows.only("pk", "account", "reference", "connection_id", "missing_since").iterator(
+        _BATCH
+    ):
+        mine = BankingConnection.objects.filter(pk=connection.pk)
+        if connection.connection_id in reading.seen:
+            if connection.missing_since is not None:
+                mine.update(missing_since=None)
+        elif connection.missing_since is None:
+            mine.update(missing_since=now)
+        else:
+            record(reports.removed(connection, connection.connection_id, now))
+            reading.facts += 1
+
+
+def _list_is_missing(alias: str, state: AccountState, now: datetime) -> None:
+    if state.list_missing_at is None:
+        logger.warning(
+            "Account %s: the upstream has no list of connections at CONNECTIONS_PATH, so nothing can be read back; "
+            "webhooks alone will tell. Tried again once a day.",
+            alias,
+        )
+    AccountState.objects.filter(pk=state.pk).update(list_missing_at=now)
+
+
+def _pause(state: AccountState, error: BusinessOSError, now: datetime) -> None:
+    """Wait longer after each trouble in a row, with some jitter, and at least as long as the upstream asks."""
+    wait = min(_FIRST_PAUSE * 2 ** min(state.troubles, 16), _LONGEST_PAUSE)
+    wait *= random.uniform(1, 1 + _JITTER)  # noqa: S311 - spreads load
+    if isinstance(error, RateLimited) and error.retry_after:
+        wait = max(wait, timedelta(seconds=error.retry_after))
+    AccountState.objects.filter(pk=state.pk).update(paused_until=now + wait, troubles=F("troubles") + 1)
+    logger.warning("Account %s: the list of connections could not be read: %s", state.alias, error)

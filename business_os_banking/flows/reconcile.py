@@ -1,0 +1,171 @@
+"""Reconcile: everything that was missed, found again. Safe to run at any time, and twice at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from business_os_banking import conf
+from business_os_banking.flows.announce import announce
+from business_os_banking.flows.disconnect import remove_upstream
+from business_os_banking.flows.expire import expire
+from business_os_banking.flows.read import read_account
+from business_os_banking.flows.record import apply
+from business_os_banking.flows.remind import remind
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.vocabulary import Outcome
+
+logger = logging.getLogger(__name__)
+
+_BATCH: Final = 500
+# A worker that is at it this very moment should be left to finish.
+_SETTLED: Final = timedelta(seconds=30)
+_REMOVALS_PER_RUN: Final = 50
+_LONGEST_WAIT: Final = timedelta(hours=24)
+
+
+@dataclass
+class Result:
+    """What a run did. ``problems`` are texts for a person; ``needs_a_person`` is whether one has to act."""
+
+    applied: int = 0
+    announced: int = 0
+    unheard: int = 0
+    read_pages: int = 0
+    read_facts: int = 0
+    expired: int = 0
+    removed: int = 0
+    not_removed: int = 0
+    reminded: int = 0
+    problems: list[str] = field(default_factory=list)
+    needs_a_person: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def reconcile(now: datetime | None = None) -> Result:
+    """Do whatever is due at *now* (aware, UTC; default: the clock) and return what was done.
+
+    In this order: apply events that failed or matched nothing; tell receivers what they have not heard; read the
+    upstream's list, if sessions wait for news; expire sessions that are overdue and silent; remove upstream what
+    was ended here; remind of consents that end.
+    """
+    now = now or timezone.now()
+    result = Result()
+    result.applied = _apply_waiting(now)
+    _announce_untold(now, result)
+    for alias in _aliases():
+        reading = read_account(alias, now)
+        result.read_pages += reading.pages
+        result.read_facts += reading.facts
+        if reading.problem:
+            result.problems.append(f"{alias}: {reading.problem}")
+        result.needs_a_person |= reading.needs_a_person
+    result.expired = _expire_overdue(now)
+    _remove_ended(now, result)
+    result.reminded = remind(now)
+    AccountState.objects.filter(alias__in=_aliases()).update(reconciled_at=now)
+    return result
+
+
+def preview(now: datetime | None = None) -> Result:
+    """Return what `reconcile` finds due, without doing anything: nothing is written, sent or read upstream."""
+    now = now or timezone.now()
+    return Result(
+        applied=_appliable(now).count(),
+        announced=_untold(now).count(),
+        read_pages=len([alias for alias in _aliases() if _waits(alias)]),
+        expired=_overdue(now).count(),
+        removed=_removable(now).count(),
+    )
+
+
+def _aliases() -> list[str]:
+    known = set(BankingConnection.objects.values_list("account", flat=True).distinct())
+    return sorted(known | set(conf.settings.accounts))
+
+
+def _waits(alias: str) -> bool:
+    return ConnectSession.objects.waiting().filter(connection__account=alias).exists()
+
+
+def _batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
+    """Yield all rows in the order of their keys, a batch in memory at a time, whatever becomes of them."""
+    last = 0
+    while batch := list(rows.filter(pk__gt=last).order_by("pk")[:_BATCH]):
+        yield batch
+        last = batch[-1].pk
+
+
+def _appliable(now: datetime) -> QuerySet[ConnectionEvent]:
+    """Return the failed events, and those unmatched ones for which there is now something to match."""
+    sessions = ConnectSession.objects.filter(connection__account=OuterRef("account"))
+    by_token = sessions.filter(pending_token=OuterRef("pending_token"))
+    by_key = sessions.filter(reference=OuterRef("session_reference"))
+    by_link = sessions.filter(connection_id=OuterRef("connection_id")).exclude(connection_id="")
+    matchable = Q(Exists(by_token)) | Q(Exists(by_key))
+    # By its link only what names no session, as `flows.match` has it.
+    bare = Q(pending_token=None, session_reference=None) & Q(Exists(by_link))
+    unmatched = Q(outcome=Outcome.UNMATCHED, note="") & (matchable | bare)
+    return ConnectionEvent.objects.filter(
+        Q(outcome=Outcome.FAILED) | unmatched, received_at__lte=now - _SETTLED
+    )
+
+
+def _apply_waiting(now: datetime) -> int:
+    applied = 0
+    for batch in _batches(_appliable(now)):
+        for event in batch:
+            try:
+                applied += apply(event).outcome not in {Outcome.UNMATCHED, Outcome.FAILED}
+            except Exception:
+                # One event that cannot be applied must not keep the others from it.
+                logger.exception("Event %s still cannot be applied", event.pk)
+    return applied
+
+
+def _untold(now: datetime) -> QuerySet[ConnectionEvent]:
+    return ConnectionEvent.objects.unannounced().filter(received_at__lte=now - _SETTLED)
+
+
+def _announce_untold(now: datetime, result: Result) -> None:
+    for batch in _batches(_untold(now)):
+        for event in batch:
+            heard = announce(event)
+            result.announced += heard
+            result.unheard += not heard
+
+
+def _overdue(now: datetime) -> QuerySet[ConnectSession]:
+    grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
+    return ConnectSession.objects.overdue(now - grace)
+
+
+def _expire_overdue(now: datetime) -> int:
+    grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
+    rows = _overdue(now).select_related("connection").defer("connection__metadata", "connection__state")
+    return sum(expire(batch, grace) for batch in _batches(rows))
+
+
+def _removable(now: datetime) -> QuerySet[BankingConnection]:
+    due = Q(removal_next_at=None) | Q(removal_next_at__lte=now)
+    return BankingConnection.objects.filter(due, removal_due=True)
+
+
+def _remove_ended(now: datetime, result: Result) -> None:
+    for connection in _removable(now).order_by("pk")[:_REMOVALS_PER_RUN]:
+        if remove_upstream(connection):
+            result.removed += 1
+            continue
+        result.not_removed += 1
+        wait = min(timedelta(minutes=2 ** min(connection.removal_tries, 16)), _LONGEST_WAIT)
+        BankingConnection.objects.filter(pk=connection.pk).update(
+            removal_tries=connection.removal_tries + 1, removal_next_at=now + wait
+        )

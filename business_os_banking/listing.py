@@ -1,0 +1,188 @@
+"""The upstream's list of connections: rows as Salt Edge v6 shows them, read tolerantly.
+
+Field names: docs.business-os.de, module "List Connections", and Salt Edge's connection object (v6). That the list
+can be had at all, and at which path, is inferred; see docs/upstream.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from uuid import UUID
+
+from business_os_banking import answers, reports
+from business_os_banking.exceptions import Unintelligible
+from business_os_banking.lifecycle import DETAILS
+from business_os_banking.reports import Report
+from business_os_banking.vocabulary import (
+    CANCELLED_CLASSES,
+    CONSENT_CLASSES,
+    REASONS,
+    Kind,
+    Source,
+    StatusReason,
+)
+
+_LONGEST: Final = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRow:
+    """One connection as the upstream lists it. Times are aware and in UTC; what is missing is empty.
+
+    ``succeeded_at`` and ``failed_at`` are those of the last attempt. ``attempt_is_over`` tells whether the last
+    attempt ended well, as far as the row says: an old link is ``active`` all through a renewal.
+    """
+
+    id: str
+    status: str
+    pending_token: UUID | None = field(repr=False)
+    session_reference: UUID | None
+    attempt_succeeded: bool
+    succeeded_at: datetime | None
+    failed_at: datetime | None
+    error_class: str
+    updated_at: datetime | None
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionPage:
+    """One page of the list. ``credits`` is what the account has left, where the answer says so."""
+
+    rows: tuple[ConnectionRow, ...]
+    next_id: str
+    credits: Decimal | None
+
+
+def page_of(answer: Any) -> ConnectionPage:
+    """Return the page that *answer* is; raise `Unintelligible` if it holds no list.
+
+    The list is looked for as ``data`` or ``connections``: envelopes are not uniform upstream.
+    """
+    found = answer if isinstance(answer, Mapping) else {"data": answer}
+    items = next((found[key] for key in ("data", "connections") if isinstance(found.get(key), list)), None)
+    if items is None:
+        raise Unintelligible("The answer holds no list of connections.")
+    meta = found.get("meta")
+    rows = (row_of(item) for item in items)
+    return ConnectionPage(
+        rows=tuple(row for row in rows if row is not None),
+        next_id=_id(meta.get("next_id")) if isinstance(meta, Mapping) else "",
+        credits=_credits(found.get("business-os")),
+    )
+
+
+def _credits(value: Any) -> Decimal | None:
+    """Return the credits left, which some answers carry as ``business-os.neuesGuthaben``."""
+    left = value.get("neuesGuthaben") if isinstance(value, Mapping) else None
+    if isinstance(left, bool) or not isinstance(left, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(left))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and abs(amount) < 10**12 else None
+
+
+def row_of(item: Any) -> ConnectionRow | None:
+    """Return the row that *item*, an element of the list, describes; ``None`` if it has no id."""
+    if not isinstance(item, Mapping) or not (link := _id(item.get("id"))):
+        return None
+    attempt = item.get("last_attempt")
+    attempt = attempt if isinstance(attempt, Mapping) else {}
+    fields = attempt.get("custom_fields")
+    fields = fields if isinstance(fields, Mapping) else {}
+    succeeded_at = answers.time_of(attempt.get("success_at"))
+    failed_at = answers.time_of(attempt.get("fail_at"))
+    unsaid = "success_at" not in attempt and failed_at is None
+    return ConnectionRow(
+        id=link,
+        status=_word(item.get("status")).lower(),
+        pending_token=answers.uuid_of(fields.get("pending_token")),
+        session_reference=answers.uuid_of(fields.get("session")),
+        attempt_succeeded=succeeded_at is not None or unsaid,
+        succeeded_at=succeeded_at or answers.time_of(item.get("last_success_at")),
+        failed_at=failed_at,
+        error_class=_word(attempt.get("fail_error_class")),
+        updated_at=answers.time_of(item.get("updated_at")),
+        details={key: text for key in DETAILS if (text := _detail(key, item.get(key)))},
+    )
+
+
+def report_of(row: ConnectionRow, account: str, now: datetime) -> Report:
+    """Return what *row* reports when read at *now*.
+
+    The digest is made of what the row says, so reading an unchanged row again is no new fact.
+    """
+    kind, says = _meaning(row)
+    failed = kind in {Kind.FAILED, Kind.CANCELLED, Kind.CONSENT_ENDED}
+    claimed = (row.failed_at if failed else row.succeeded_at) or row.updated_at
+    # A working link says nothing of an attempt that is still under way on it.
+    names_session = kind is not Kind.SUCCEEDED or row.attempt_succeeded
+    token = row.pending_token if names_session else None
+    reference = row.session_reference if names_session else None
+    parts = (
+        row.id,
+        kind,
+        str(claimed),
+        row.error_class,
+        str(token),
+        str(reference),
+        str(sorted(row.details.items())),
+    )
+    return Report(
+        kind=kind,
+        source=Source.READ,
+        account=account,
+        digest=reports.digest_of(Source.READ, account, *parts),
+        occurred_at=reports.when(claimed, now),
+        received_at=now,
+        pending_token=token,
+        session_reference=reference,
+        connection_id=row.id,
+        details=row.details,
+        payload={"connection_id": row.id, "status": row.status},
+        **says,
+    )
+
+
+def _meaning(row: ConnectionRow) -> tuple[Kind, dict[str, Any]]:
+    if row.status == "active":
+        return Kind.SUCCEEDED, {}
+    if row.status not in {"inactive", "disabled"}:
+        return Kind.UNKNOWN, {}
+    error_class = row.error_class or ("ConnectionDisabled" if row.status == "disabled" else "")
+    if error_class in CONSENT_CLASSES:
+        return Kind.CONSENT_ENDED, {"error_class": error_class}
+    reason = REASONS.get(error_class)
+    if reason is None and row.status == "disabled":
+        reason = StatusReason.BANK_DISABLED
+    if reason is None:
+        # Inactive means that it cannot go on without the user, whatever the class says.
+        denied = error_class in CANCELLED_CLASSES
+        reason = StatusReason.ACCESS_DENIED if denied else StatusReason.BANK_STEP_REQUIRED
+    return Kind.FAILED, {"error_class": error_class, "reason": reason}
+
+
+def _id(value: Any) -> str:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return reports.word(text)
+
+
+def _word(value: Any) -> str:
+    return reports.word(value)
+
+
+def _detail(key: str, value: Any) -> str:
+    if key.endswith("_at"):
+        time = answers.time_of(value)
+        return time.isoformat() if time else ""
+    if key == "owner_user_id":
+        return str(answers.uuid_of(value) or "")
+    if key == "provider_name":
+        return "".join(c for c in value if c.isprintable())[:_LONGEST] if isinstance(value, str) else ""
+    return _word(value)

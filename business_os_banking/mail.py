@@ -1,0 +1,37 @@
+"""The ready-made reminder mail: a receiver of ``consent_expiring``, connected if ``CONSENT_MAILS`` is on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from business_os_banking import conf
+from business_os_banking.models import BankingConnection, ConnectionEvent
+
+_TEMPLATES = "business_os_banking/mail/consent_expiring"
+
+
+def send_consent_reminder(connection: BankingConnection | None, event: ConnectionEvent, **_: Any) -> None:
+    """Mail the owner of *connection* that its consent ends, with a link to renew it.
+
+    Sends nothing where the mails are switched off, the owner has no address, or the connection has been renewed
+    or ended since. Raises what the mail backend raises; the reminder is then told again by reconcile.
+    """
+    if not conf.settings.consent_mails or connection is None or not connection.is_expiring_soon:
+        return
+    address = getattr(connection.user, "email", "") if connection.user else ""
+    if not address:
+        return
+    path = reverse("business_os_banking:connection-renew", args=[connection.reference])
+    context = {
+        "connection": connection,
+        "days": event.payload.get("days"),
+        "renew_url": f"{conf.settings.site_url or ''}{path}",
+    }
+    subject = " ".join(render_to_string(f"{_TEMPLATES}_subject.txt", context).split())
+    mail = EmailMultiAlternatives(subject, render_to_string(f"{_TEMPLATES}.txt", context), to=[address])
+    mail.attach_alternative(render_to_string(f"{_TEMPLATES}.html", context), "text/html")
+    mail.send()

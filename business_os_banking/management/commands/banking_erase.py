@@ -1,0 +1,44 @@
+"""Erase a person's, or a tenant's, bank connections."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+from business_os_banking.flows.prune import StillHeldError, erase
+
+
+class Command(BaseCommand):
+    help = (
+        "Disconnects all bank connections of a user or a tenant at the provider, then deletes them with their "
+        "sessions and events. Stops, with nothing of that connection deleted, where the provider cannot be "
+        "reached; run it again later. Exit code: 0 all erased; 1 not all."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--user", help="the user's name to log in with, or primary key")
+        parser.add_argument("--tenant", default="", help="as the adapter's get_owner returns it")
+        parser.add_argument("--keep-upstream", action="store_true", help="Do not disconnect at the provider.")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if not options["user"] and not options["tenant"]:
+            raise CommandError("Name a --user or a --tenant.")
+        user = _user(options["user"]) if options["user"] else None
+        try:
+            erased = erase(user=user, tenant=options["tenant"], upstream=not options["keep_upstream"])
+        except StillHeldError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{erased} connection{'' if erased == 1 else 's'} erased")
+
+
+def _user(name: str) -> Any:
+    users = get_user_model().objects
+    found = users.filter(**{get_user_model().USERNAME_FIELD: name}).first()
+    if found is None and name.isdecimal():
+        found = users.filter(pk=int(name)).first()
+    if found is None:
+        raise CommandError("There is no such user.")
+    return found

@@ -1,0 +1,43 @@
+"""Print what happened to a connection."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from business_os_banking.flows.explain import explain, find
+
+
+class Command(BaseCommand):
+    help = (
+        "Prints the timeline of a connection: every fact, its source, and its effect or why it had none. "
+        "REFERENCE is that of the connection, or of one of its sessions (customers see the session's). "
+        "Times are UTC. Exit code: 0 found; 1 there is no such reference."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("reference", type=UUID, help="for instance 8c4a8b18-9b7c-4f9d-9a3e-1a2b3c4d5e6f")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object per line.")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        connection = find(options["reference"])
+        if connection is None:
+            raise CommandError("Neither a connection nor a session has this reference.")
+        if not options["json"]:
+            self.stdout.write(f"{connection} · {connection.reference}")
+        for entry in explain(connection):
+            if options["json"]:
+                self.stdout.write(json.dumps({**_fields(entry), "at": entry.at.isoformat()}, default=str))
+            else:
+                at = f"{entry.at:%Y-%m-%d %H:%M:%S}"
+                session = f" [{entry.session[:8]}]" if entry.session else ""
+                line = f"{at}  {entry.source}: {entry.what}{session} — {entry.effect} (#{entry.event})"
+                self.stdout.write(line)
+
+
+def _fields(entry: Any) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in entry.__slots__}
