@@ -25,6 +25,29 @@ def connect_answer(**changes: Any) -> dict[str, Any]:
     }
 
 
+def row(
+    connection_id: str, *, status: str = "active", token: object = None, session: object = None, **more: Any
+) -> dict[str, Any]:
+    """Return a connection as the upstream lists it (v6)."""
+    attempt = {"custom_fields": {}, "success_at": None, "fail_at": None, "fail_error_class": None}
+    if token:
+        attempt["custom_fields"] = {"pending_token": str(token)}
+    if session:
+        attempt["custom_fields"] = {"session": str(session)}
+    attempt |= more.pop("attempt", {"success_at": "2026-11-01T10:00:00Z"})
+    return {
+        "id": connection_id,
+        "customer_id": "9876543210123",
+        "provider_code": "demobank_xf",
+        "provider_name": "Demobank",
+        "country_code": "XF",
+        "status": status,
+        "last_attempt": attempt,
+        "updated_at": "2026-11-01T10:00:00Z",
+        **more,
+    }
+
+
 @dataclass
 class Upstream:
     mock: responses.RequestsMock
@@ -52,6 +75,16 @@ class Upstream:
         self.mock.add(
             responses.DELETE,
             f"{BASE_URL}/v2/banking/connections/{connection_id}",
+            json=answer if body is None else body,
+            status=status,
+        )
+
+    def lists(self, *rows: dict[str, Any], status: int = 200, body: Any = None, **extra: Any) -> None:
+        """Answer the list of connections with these rows on one page, from now on."""
+        answer = {"data": list(rows), "meta": {"next_id": None, "next_page": None}, **extra}
+        self.mock.upsert(
+            responses.GET,
+            f"{BASE_URL}/v2/banking/connections",
             json=answer if body is None else body,
             status=status,
         )

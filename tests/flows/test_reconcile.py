@@ -1,0 +1,620 @@
+"""Reconcile: what was missed is found, once, whatever was in the way."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+import responses
+from django.contrib.auth.models import User
+from django.core import mail
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from business_os_banking import reports, signals, tasks
+from business_os_banking.client import BusinessOSClient
+from business_os_banking.exceptions import NotFound, Unintelligible
+from business_os_banking.flows import connect
+from business_os_banking.flows.disconnect import disconnect
+from business_os_banking.flows.reconcile import Result, preview, reconcile
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from tests import callbacks
+from tests.callbacks import SECRET
+from tests.upstream import BASE_URL, Upstream, connect_answer, row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LATER = timedelta(minutes=1)
+
+
+def start(user: User, **more: Any) -> ConnectSession:
+    return connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/", **more)
+
+
+def deliver(body: dict[str, Any]) -> ConnectionEvent:
+    response = Client().post(
+        "/banking/webhook/", callbacks.raw(body), "application/json", headers={"X-Webhook-Secret": SECRET}
+    )
+    assert response.status_code == 200
+    return ConnectionEvent.objects.latest("id")
+
+
+def connected(user: User, link: str = "777", **more: Any) -> BankingConnection:
+    session = start(user, **more)
+    deliver(callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z"))
+    return BankingConnection.objects.get(pk=session.connection_pk)
+
+
+def run(minutes: float = 1) -> Result:
+    return reconcile(timezone.now() + timedelta(minutes=minutes))
+
+
+# --- reading back ---
+
+
+@pytest.mark.parametrize("key", ["token", "session"])
+def test_a_site_that_gets_no_webhook_still_learns_of_success(upstream: Upstream, user: User, key: str) -> None:
+    session = start(user)
+    value = session.pending_token if key == "token" else session.reference
+    upstream.lists(row("777", **{key: value}))
+    result = run()
+    assert (result.read_facts, result.read_pages, result.needs_a_person) == (1, 1, False)
+    session.refresh_from_db()
+    connection = BankingConnection.objects.get()
+    assert (session.status, session.succeeded_at) == ("succeeded", datetime(2026, 11, 1, 10, tzinfo=UTC))
+    assert (connection.status, connection.connection_id) == ("active", "777")
+    assert (connection.provider_name, connection.provider_code, connection.country_code) == (
+        "Demobank",
+        "demobank_xf",
+        "XF",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error_class", "status", "group"),
+    [
+        ("InvalidCredentials", "failed", "wrong_login"),
+        ("ProviderAccessNotGranted", "cancelled", "you_cancelled"),
+        ("ProviderUnavailable", "failed", "bank_not_available"),
+        ("ConsentRevoked", "failed", "try_again"),
+    ],
+)
+def test_and_of_failure(upstream: Upstream, user: User, error_class: str, status: str, group: str) -> None:
+    session = start(user)
+    attempt = {"fail_at": "2026-11-01T10:00:00Z", "fail_error_class": error_class}
+    upstream.lists(row("777", status="inactive", token=session.pending_token, attempt=attempt))
+    run()
+    session.refresh_from_db()
+    assert (session.status, session.error_group) == (status, group)
+    assert BankingConnection.objects.get().status == "pending"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "status", "reason"),
+    [
+        ({"fail_at": "2026-11-02T10:00:00Z", "fail_error_class": "InvalidCredentials"}, "inactive", "login_changed"),
+        ({"fail_at": "2026-11-02T10:00:00Z", "fail_error_class": "ProviderError"}, "inactive", "bank_step_required"),
+        ({"fail_at": "2026-11-02T10:00:00Z"}, "inactive", "bank_step_required"),
+        (
+            {"fail_at": "2026-11-02T10:00:00Z", "fail_error_class": "ProviderAccessNotGranted"},
+            "inactive",
+            "access_denied",
+        ),
+        ({"fail_at": "2026-11-02T10:00:00Z"}, "disabled", "bank_disabled"),
+    ],
+)
+def test_a_working_connection_that_the_upstream_calls_inactive_needs_the_user(
+    upstream: Upstream, user: User, attempt: dict[str, str], status: str, reason: str
+) -> None:
+    connection = connected(user)
+    token = ConnectSession.objects.get().pending_token
+    upstream.lists(row("777", status=status, token=token, attempt=attempt))
+    run()
+    connection.refresh_from_db()
+    assert (connection.status, connection.status_reason) == ("inactive", reason)
+
+
+def test_reading_the_same_again_records_nothing(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    start(user, next_url="/another/")
+    upstream.lists(row("777", token=session.pending_token))
+    assert run().read_facts == 1
+    assert run(2).read_facts == 0
+    assert ConnectionEvent.objects.filter(source="read", kind="succeeded").count() == 1
+
+
+def test_an_old_link_that_works_says_nothing_of_a_renewal_under_way(upstream: Upstream, user: User) -> None:
+    connection = connected(user)
+    renewal = start(user, connection=connection)
+    upstream.lists(row("777", token=renewal.pending_token, attempt={"success_at": None}))
+    run()
+    renewal.refresh_from_db()
+    assert renewal.status == "open"
+
+
+def test_what_belongs_to_others_is_left_alone(upstream: Upstream, user: User) -> None:
+    start(user)
+    upstream.lists(row("888", token=uuid.uuid4()), {"no": "id"}, "nonsense")  # type: ignore[arg-type]
+    assert run().read_facts == 0
+    assert not ConnectionEvent.objects.filter(source="read", kind="succeeded").exists()
+
+
+def test_all_pages_are_read(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    url = f"{BASE_URL}/v2/banking/connections"
+    first = {"data": [row("1")], "meta": {"next_id": "2", "next_page": "/api/v6/connections?from_id=2"}}
+    second = {"data": [row("777", token=session.pending_token)], "meta": {"next_id": None}}
+    matcher = responses.matchers.query_param_matcher
+    upstream.mock.get(url, json=first, match=[matcher({})])
+    upstream.mock.get(url, json=second, match=[matcher({"from_id": "2"})])
+    assert run().read_pages == 2
+    assert [item.id for item in BusinessOSClient().list_connections()] == ["1", "777"]
+    session.refresh_from_db()
+    assert session.status == "succeeded"
+
+
+def test_the_shapes_of_the_list_are_read_tolerantly(upstream: Upstream) -> None:
+    client = BusinessOSClient()
+    for body in ({"connections": [{"id": 5}]}, [{"id": "5"}]):
+        upstream.lists(body=body)
+        assert [item.id for item in client.list_connections()] == ["5"]
+    for wrong in ({"data": {}}, "text", {}):
+        upstream.lists(body=wrong)
+        with pytest.raises(Unintelligible):
+            list(client.list_connections())
+    upstream.lists(status=404, body={})
+    with pytest.raises(NotFound):
+        list(client.list_connections())
+
+
+@pytest.mark.parametrize("left", [12.5, "12.50"])
+def test_credits_are_remembered_where_an_answer_tells_them(upstream: Upstream, user: User, left: Any) -> None:
+    start(user)
+    upstream.lists(**{"business-os": {"neuesGuthaben": left}})
+    run()
+    state = AccountState.objects.get()
+    assert f"{state.credits:.2f}" == "12.50"
+    for nonsense in (True, "viel", None, "NaN", 10**20, []):
+        upstream.lists(**{"business-os": {"neuesGuthaben": nonsense}})
+        assert BusinessOSClient().list_connections_page().credits is None
+
+
+def test_without_anything_to_learn_nothing_is_read(upstream: Upstream, user: User) -> None:
+    upstream.lists()
+    assert run().read_pages == 0
+    connected(user)
+    upstream.lists(row("777"))
+    assert run().read_pages == 1  # the first complete reading
+    assert run(10).read_pages == 0
+    assert run(24 * 60 + 10).read_pages == 1
+
+
+def test_the_budget_of_a_day_is_kept(upstream: Upstream, user: User, settings: Any) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "READS_PER_DAY": 3}
+    start(user)
+    upstream.lists()
+    day = datetime.now(UTC).replace(hour=12)
+    pages = [reconcile(day + timedelta(minutes=minute)).read_pages for minute in range(5)]
+    assert pages == [1, 1, 1, 0, 0]
+    result = reconcile(day + timedelta(minutes=6))
+    assert "READS_PER_DAY" in result.problems[0]
+    ConnectSession.objects.update(status="open", expires_at=day + timedelta(days=2))
+    assert reconcile(day + timedelta(days=1)).read_pages == 1
+
+
+def test_a_missing_list_is_said_once_and_switches_reading_off(
+    upstream: Upstream, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = start(user)
+    upstream.lists(status=405, body={})
+    for minute in (1, 2, 3):
+        result = run(minute)
+        assert (result.needs_a_person, "no such list" in result.problems[0]) == (False, True)
+    assert len(upstream.calls("GET")) == 1
+    assert caplog.text.count("CONNECTIONS_PATH") == 1
+    upstream.lists(row("777", token=session.pending_token))
+    run(24 * 60 + 5)
+    session.refresh_from_db()
+    assert session.status == "succeeded"
+
+
+@pytest.mark.parametrize(("status", "person"), [(401, True), (402, True), (500, False), (429, False)])
+def test_trouble_makes_it_pause_longer_each_time(
+    upstream: Upstream, user: User, status: int, person: bool
+) -> None:
+    start(user)
+    upstream.lists(status=status, body={})
+    assert run(1).needs_a_person is person
+    assert "paused" in run(1.5).problems[0]
+    assert len(upstream.calls("GET")) == 1
+    run(3)
+    first = AccountState.objects.get()
+    assert (len(upstream.calls("GET")), first.troubles) == (2, 2)
+    assert "paused" in run(4).problems[0]
+    upstream.lists()
+    run(30)
+    assert (AccountState.objects.get().troubles, AccountState.objects.get().paused_until) == (0, None)
+
+
+def test_it_waits_as_long_as_the_upstream_asks(upstream: Upstream, user: User) -> None:
+    start(user)
+    upstream.mock.get(f"{BASE_URL}/v2/banking/connections", status=429, headers={"Retry-After": "3600"})
+    run()
+    paused = AccountState.objects.get().paused_until
+    assert paused is not None
+    assert paused > timezone.now() + timedelta(minutes=59)
+
+
+def test_two_readings_without_it_are_needed_to_believe_that_a_link_is_gone(upstream: Upstream, user: User) -> None:
+    gone, there = connected(user, "777"), connected(user, "888", next_url="/b/")
+    upstream.lists(row("888"))
+    run()
+    gone.refresh_from_db()
+    assert (gone.status, gone.missing_since is not None) == ("active", True)
+    upstream.lists(row("777"), row("888"))
+    run(25 * 60)
+    gone.refresh_from_db()
+    assert gone.missing_since is None
+    upstream.lists(row("888"))
+    run(50 * 60)
+    run(75 * 60)
+    gone.refresh_from_db()
+    there.refresh_from_db()
+    assert (gone.status, gone.ended_by, there.status) == ("disconnected", "provider", "active")
+
+
+def test_an_empty_list_is_not_believed(upstream: Upstream, user: User, caplog: pytest.LogCaptureFixture) -> None:
+    connection = connected(user)
+    upstream.lists()
+    assert run().needs_a_person
+    assert run(25 * 60).needs_a_person
+    connection.refresh_from_db()
+    assert connection.status == "active"
+    assert "right key" in caplog.text
+
+
+# --- what failed, what matched nothing, what nobody heard ---
+
+
+def test_a_failed_event_is_applied(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    good = BankingConnection.objects.get()
+    BankingConnection.objects.update(state={"links": {"A": "broken"}})
+    body = callbacks.raw(callbacks.success(session.pending_token))
+    headers = {"X-Webhook-Secret": SECRET}
+    assert Client().post("/banking/webhook/", body, "application/json", headers=headers).status_code == 500
+    assert run().applied == 0
+    BankingConnection.objects.update(state=good.state)
+    upstream.lists()
+    assert run().applied == 1
+    assert BankingConnection.objects.get().status == "active"
+    assert run().applied == 0
+
+
+def test_an_event_that_found_nothing_is_applied_when_there_is_something(upstream: Upstream, user: User) -> None:
+    answer = connect_answer()
+    deliver(callbacks.success(answer["pending_token"], "777"))
+    stranger = deliver(callbacks.success(uuid.uuid4(), "888"))
+    session = start(user)
+    # As if the worker had died between storing the token and adopting what waited for it.
+    ConnectSession.objects.filter(pk=session.pk).update(pending_token=answer["pending_token"])
+    upstream.lists()
+    assert run().applied == 1
+    assert BankingConnection.objects.get().status == "active"
+    stranger.refresh_from_db()
+    assert stranger.outcome == "unmatched"
+
+
+def test_what_a_crash_left_untold_is_told(upstream: Upstream, user: User) -> None:
+    heard: list[str] = []
+
+    def receiver(**_: Any) -> None:
+        heard.append("activated")
+
+    connection = connected(user)
+    ConnectionEvent.objects.filter(kind="succeeded").update(announced_at=None)
+    signals.connection_activated.connect(receiver)
+    try:
+        assert reconcile(timezone.now()).announced == 0  # it may be on its way this very moment
+        upstream.lists(row("777"))
+        assert run().announced == 1
+        assert run().announced == 0
+    finally:
+        signals.connection_activated.disconnect(receiver)
+    assert heard == ["activated"]
+    assert connection.status == "active"
+
+
+def test_what_a_receiver_cannot_hear_is_counted(upstream: Upstream, user: User) -> None:
+    def faulty(**_: Any) -> None:
+        raise ValueError("still broken")
+
+    connected(user)
+    ConnectionEvent.objects.filter(kind="succeeded").update(announced_at=None)
+    upstream.lists(row("777"))
+    signals.connection_activated.connect(faulty)
+    try:
+        assert (run().unheard, run().unheard) == (1, 1)
+    finally:
+        signals.connection_activated.disconnect(faulty)
+
+
+# --- expiry ---
+
+
+def test_a_silent_session_expires_after_its_end_and_the_grace(upstream: Upstream, user: User) -> None:
+    upstream.lists()
+    session = start(user)
+    assert run(60).expired == 0
+    assert run(80).expired == 1
+    session.refresh_from_db()
+    assert (session.status, session.error_class) == ("expired", "SessionExpired")
+    event = ConnectionEvent.objects.get(kind="expired")
+    assert session.expires_at is not None
+    assert (event.outcome, event.occurred_at) == ("applied", session.expires_at + timedelta(minutes=15))
+    assert run(81).expired == 0
+
+
+def test_a_session_whose_worker_died_before_the_call_expires_too(upstream: Upstream, user: User) -> None:
+    upstream.lists()
+    session = start(user)
+    ConnectSession.objects.update(status="created", pending_token=None)
+    BankingConnection.objects.update(state={})
+    assert run(90).expired == 1
+    session.refresh_from_db()
+    assert session.status == "expired"
+
+
+def test_many_expire_in_few_transactions(upstream: Upstream, user: User) -> None:
+    upstream.lists()
+    sessions = [start(user, next_url=f"/{number}/") for number in range(7)]
+    deliver(callbacks.success(sessions[0].pending_token))
+    heard: list[Any] = []
+
+    def receiver(session: ConnectSession, **_: Any) -> None:
+        heard.append(session.pk)
+
+    signals.connect_session_finished.connect(receiver)
+    try:
+        upstream.lists(row("111222333444555666"))
+        assert run(80).expired == 6
+    finally:
+        signals.connect_session_finished.disconnect(receiver)
+    assert sorted(heard) == [session.pk for session in sessions[1:]]
+
+
+def test_news_that_are_read_come_before_expiry(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    upstream.lists(row("777", token=session.pending_token))
+    result = run(80)
+    assert (result.read_facts, result.expired) == (1, 0)
+
+
+# --- disconnecting ---
+
+
+def test_a_removal_is_repeated_until_it_is_done(upstream: Upstream, user: User) -> None:
+    connection = connected(user)
+    upstream.deletes("777", 503, {})
+    disconnect(connection)
+    assert (run(1).not_removed, run(1.5).not_removed, run(3).not_removed) == (1, 0, 1)
+    assert len(upstream.calls("DELETE")) == 3
+    upstream.mock.replace(responses.DELETE, f"{BASE_URL}/v2/banking/connections/777", status=404, json={})
+    assert (run(30).removed, run(31).removed) == (1, 0)
+
+
+def test_an_orphan_is_removed_upstream(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    disconnect(session.connection)
+    deliver(callbacks.success(session.pending_token, "777"))
+    upstream.deletes("777")
+    assert run().removed == 1
+    connection = BankingConnection.objects.get()
+    assert (connection.status, connection.removal_due) == ("disconnected", False)
+
+
+@pytest.mark.parametrize("switched_on", [True, False])
+def test_what_a_renewal_replaced_is_removed_only_if_asked_for(
+    upstream: Upstream, user: User, settings: Any, switched_on: bool
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "DISCONNECT_SUPERSEDED": switched_on}
+    connection = connected(user, "777")
+    renewal = start(user, connection=connection)
+    assert BankingConnection.objects.get().removal_due is False
+    deliver(callbacks.success(renewal.pending_token, "888", time="2026-11-02T10:00:00Z"))
+    upstream.deletes("777")
+    upstream.lists(row("777"), row("888"))
+    assert run().removed == switched_on
+    connection.refresh_from_db()
+    assert (connection.status, connection.connection_id) == ("active", "888")
+    deliver(callbacks.destroy(None, "777", time="2026-11-03T10:00:00Z"))
+    connection.refresh_from_db()
+    assert connection.status == "active"
+
+
+def test_a_link_that_another_connection_stands_on_is_not_removed(upstream: Upstream, user: User) -> None:
+    first, second = connected(user, "777"), connected(user, "777", next_url="/b/")
+    assert disconnect(first).removal_due is True
+    assert upstream.calls("DELETE") == []
+    upstream.deletes("777")
+    disconnect(second)
+    assert len(upstream.calls("DELETE")) == 1
+    first.refresh_from_db()
+    assert first.removal_due is False
+
+
+# --- consents ---
+
+
+def test_a_consent_is_estimated_where_nobody_says_when_it_ends(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    connection = connected(user)
+    assert connection.consent_expires_at == datetime(2026, 11, 1, 10, tzinfo=UTC) + timedelta(days=180)
+    assert connection.consent_is_estimated
+    session = start(user, connection=connection)
+    told = callbacks.success(
+        session.pending_token, "777", time="2026-11-02T10:00:00Z", consent_expires_at="2027-01-01T00:00:00Z"
+    )
+    deliver(told)
+    connection.refresh_from_db()
+    assert connection.consent_expires_at == datetime(2027, 1, 1, tzinfo=UTC)
+    assert not connection.consent_is_estimated
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "CONSENT_DAYS": None}
+    assert connected(user, "999", next_url="/c/").consent_expires_at is None
+
+
+def test_an_older_word_on_the_consent_is_over_with_a_renewal(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    deliver(
+        callbacks.success(
+            session.pending_token, "777", time="2026-11-01T10:00:00Z", consent_expires_at="2026-12-01T00:00:00Z"
+        )
+    )
+    renewal = start(user, connection=session.connection)
+    deliver(callbacks.success(renewal.pending_token, "777", time="2026-11-20T10:00:00Z"))
+    connection = BankingConnection.objects.get()
+    assert connection.consent_expires_at == datetime(2026, 11, 20, 10, tzinfo=UTC) + timedelta(days=180)
+
+
+def test_reminders_come_once_a_step_and_stop_with_a_renewal(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    settings.BUSINESS_OS_BANKING = {
+        **settings.BUSINESS_OS_BANKING,
+        "CONSENT_MAILS": True,
+        "SITE_URL": "https://site.example",
+    }
+    connection = connected(user)
+    upstream.lists(row("777"))
+    ends = connection.consent_expires_at
+    assert ends is not None
+    heard: list[int] = []
+
+    def receiver(event: ConnectionEvent, connection: BankingConnection, **_: Any) -> None:
+        heard.append(event.payload["days"])
+
+    signals.consent_expiring.connect(receiver)
+    try:
+        for days in (20, 14.5, 13.9, 13, 8, 6.9, 6, 2, 0.9, 0.5, -1):
+            reconcile(ends - timedelta(days=days))
+        assert heard == [14, 7, 1]
+        disconnect_at = connected(user, "888", next_url="/b/")
+        upstream.deletes("888")
+        disconnect(disconnect_at)
+        assert disconnect_at.consent_expires_at is not None
+        reconcile(disconnect_at.consent_expires_at - timedelta(days=5))
+        assert heard == [14, 7, 1]
+    finally:
+        signals.consent_expiring.disconnect(receiver)
+
+
+def test_the_reminder_mail(upstream: Upstream, user: User, settings: Any) -> None:
+    options = {**settings.BUSINESS_OS_BANKING, "SITE_URL": "https://site.example"}
+    settings.BUSINESS_OS_BANKING = {**options, "CONSENT_MAILS": True}
+    session = start(user)
+    ends = timezone.now() + timedelta(days=6)
+    deliver(
+        callbacks.success(
+            session.pending_token,
+            "777",
+            time=timezone.now().isoformat(),
+            consent_expires_at=ends.isoformat(),
+            provider_name="Müller & Söhne",
+        )
+    )
+    upstream.lists(row("777"))
+    assert run().reminded == 1
+    [message] = mail.outbox
+    assert message.to == ["ada@kunde.example"]
+    assert message.subject == "Please renew the connection to Müller & Söhne"
+    url = f"https://site.example/banking/connections/{session.connection.reference}/renew/"
+    assert url in message.body
+    assert "estimate" not in message.body
+    [html] = [part.content for part in message.alternatives]  # type: ignore[attr-defined]
+    assert url in html
+    assert "Müller &amp; Söhne" in html
+    settings.BUSINESS_OS_BANKING = options
+    assert run(6 * 24 * 60 - 60).reminded == 1
+    assert len(mail.outbox) == 1
+
+
+# --- banks ---
+
+
+def provider_change(status: str, time: str = "2026-11-05T10:00:00Z") -> dict[str, Any]:
+    data = {"provider_code": "demobank_xf", "provider_status": status}
+    return {"data": data, "meta": {"version": "6", "time": time}}
+
+
+def test_a_bank_that_is_switched_off_concerns_all_its_connections(upstream: Upstream, user: User) -> None:
+    first, second = connected(user, "777"), connected(user, "888", next_url="/b/")
+    upstream.lists(row("777"), row("888", provider_code="other_xf"))
+    run()
+    event = deliver(provider_change("inactive"))
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (event.outcome, first.status, first.status_reason) == ("applied", "inactive", "bank_disabled")
+    assert second.status == "active"
+    assert deliver(provider_change("active", "2026-11-06T10:00:00Z")).outcome == "applied"
+    first.refresh_from_db()
+    assert first.status == "active"
+    assert deliver(provider_change("active", "2026-11-06T10:00:00Z")).deliveries == 2
+
+
+def test_it_concerns_a_connection_that_is_known_to_be_there_only_later(upstream: Upstream, user: User) -> None:
+    connection = connected(user)
+    assert deliver(provider_change("inactive")).outcome == "no_change"
+    upstream.lists(row("777"))
+    run()
+    connection.refresh_from_db()
+    assert (connection.status, connection.status_reason) == ("inactive", "bank_disabled")
+
+
+# --- the command and the task ---
+
+
+def test_the_command_says_what_it_did(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    ConnectSession.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    upstream.lists(row("777", token=session.pending_token))
+    out = StringIO()
+    call_command("banking_reconcile", "--dry-run", stdout=out)
+    assert "Due: " in out.getvalue()
+    assert "expired 1" in out.getvalue()
+    session.refresh_from_db()
+    assert (session.status, upstream.calls("GET")) == ("open", [])
+    out = StringIO()
+    call_command("banking_reconcile", stdout=out)
+    assert out.getvalue().strip() == "read pages 1, read facts 1"
+    out = StringIO()
+    call_command("banking_reconcile", "--json", stdout=out)
+    assert '"read_pages": 0' in out.getvalue()
+
+
+def test_its_exit_code_calls_a_person(upstream: Upstream, user: User) -> None:
+    start(user)
+    upstream.lists(status=401, body={})
+    err = StringIO()
+    with pytest.raises(SystemExit) as caught:
+        call_command("banking_reconcile", stdout=StringIO(), stderr=err)
+    assert caught.value.code == 1
+    assert "HTTP 401" in err.getvalue()
+
+
+def test_the_task_returns_the_counts(upstream: Upstream) -> None:
+    assert tasks.banking_reconcile()["expired"] == 0
+    assert preview().as_dict()["applied"] == 0
+
+
+def test_an_expired_report_for_a_session_that_made_it_changes_nothing(upstream: Upstream, user: User) -> None:
+    from business_os_banking.flows.expire import expire
+
+    session = start(user)
+    stale = ConnectSession.objects.select_related("connection").get(pk=session.pk)
+    deliver(callbacks.success(session.pending_token))
+    assert expire([stale], timedelta(0)) == 0
+    assert reports.expired(stale, timezone.now()).kind == "expired"
