@@ -14,8 +14,9 @@ from business_os_banking import conf, lifecycle
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows import log
 from business_os_banking.flows.disconnect import disconnect
+from business_os_banking.lifecycle import State
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.vocabulary import EndedBy, Outcome, SessionStatus
+from business_os_banking.vocabulary import EndedBy, Kind, Outcome, SessionStatus
 
 _BATCH: Final = 500
 
@@ -57,27 +58,44 @@ def prune(now: datetime | None = None) -> Pruned:
 
 
 def _prunable(before: datetime) -> QuerySet[ConnectionEvent]:
-    waiting = Q(outcome__in=(Outcome.FAILED,)) | Q(announced_at=None)
+    waiting = Q(outcome=Outcome.FAILED) | Q(announced_at=None)
     open_sessions = Q(session__status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
     old = ConnectionEvent.objects.filter(received_at__lt=before)
+    # A change of a bank is also for connections that turn up later, and there are few of them.
+    old = old.exclude(kind=Kind.PROVIDER_CHANGED)
     return old.exclude(waiting).exclude(open_sessions).select_related("session").order_by("pk")
 
 
 def _delete(batch: list[ConnectionEvent]) -> int:
     """Delete the events of *batch* after folding what they say into the baselines of their connections."""
     with transaction.atomic():
-        pks = {event.connection_pk for event in batch if event.connection_pk is not None}
-        rows = BankingConnection.objects.select_for_update().filter(pk__in=pks).order_by("pk")
+        told = _told(batch)
+        rows = BankingConnection.objects.select_for_update().filter(pk__in=told).order_by("pk")
         for connection in rows:
             before = lifecycle.from_json(connection.baseline)
-            after = before
-            for event in batch:
-                if event.connection_pk == connection.pk:
-                    after |= lifecycle.evidence(log.fact_of(event))
+            after = before | told[connection.pk]
             if after != before:
                 BankingConnection.objects.filter(pk=connection.pk).update(baseline=lifecycle.to_json(after))
         deleted, _by_model = ConnectionEvent.objects.filter(pk__in=[event.pk for event in batch]).delete()
     return deleted
+
+
+def _told(batch: list[ConnectionEvent]) -> dict[int, State]:
+    """Return, by connection, what the events of *batch* say: all of it to their own connection, what is said of a
+    link to others that share it."""
+    told: dict[int, State] = {}
+    links: dict[str, State] = {}
+    for event in batch:
+        said = lifecycle.evidence(log.fact_of(event))
+        if event.connection_pk is not None:
+            told[event.connection_pk] = told.get(event.connection_pk, State()) | said
+            if event.connection_id in said.links:
+                about = State(links={event.connection_id: said.links[event.connection_id]})
+                links[event.connection_id] = links.get(event.connection_id, State()) | about
+    sharers = ConnectSession.objects.filter(connection_id__in=links)
+    for pk, link in sharers.values_list("connection_pk", "connection_id"):
+        told[pk] = told.get(pk, State()) | links[link]
+    return told
 
 
 def erase(*, user: Any = None, tenant: str = "", upstream: bool = True) -> int:

@@ -1,0 +1,289 @@
+"""Explain, replay, rebuild, prune and erase: the log can be read, trusted, mended and forgotten."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+
+from business_os_banking import signals
+from business_os_banking.flows import connect
+from business_os_banking.flows.disconnect import disconnect
+from business_os_banking.flows.prune import erase, prune
+from business_os_banking.flows.rebuild import rebuild
+from business_os_banking.flows.record import returned
+from business_os_banking.flows.reconcile import reconcile
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from tests import callbacks
+from tests.callbacks import SECRET
+from tests.upstream import Upstream, row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def start(user: User, **more: Any) -> ConnectSession:
+    return connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/", **more)
+
+
+def deliver(body: dict[str, Any]) -> ConnectionEvent:
+    response = Client().post(
+        "/banking/webhook/", callbacks.raw(body), "application/json", headers={"X-Webhook-Secret": SECRET}
+    )
+    assert response.status_code == 200
+    return ConnectionEvent.objects.latest("id")
+
+
+@pytest.fixture
+def journey(upstream: Upstream, user: User) -> ConnectSession:
+    """A connection with a little of everything in its log."""
+    session = start(user, email="ada@kunde.example")
+    deliver(callbacks.notify(session.pending_token, "start", connection_id="777", time="2026-11-01T09:00:00Z"))
+    deliver(callbacks.fail(session.pending_token, time="2026-11-01T09:01:00Z"))
+    deliver(callbacks.success(session.pending_token, "777", time="2026-11-01T09:02:00Z"))
+    deliver(callbacks.success(session.pending_token, "777", time="2026-11-01T09:02:00Z"))
+    returned(session, {})
+    renewal = start(user, connection=session.connection)
+    deliver(callbacks.success(None, "888", time="2026-11-02T09:00:00Z"))
+    deliver(callbacks.notify(renewal.pending_token, "start", connection_id="888", time="2026-11-02T08:59:00Z"))
+    deliver(callbacks.destroy(None, "777", time="2026-11-03T09:00:00Z"))
+    change = {"provider_code": "demobank_xf", "provider_status": "inactive"}
+    deliver({"data": change, "meta": {"version": "6", "time": "2026-11-04T09:00:00Z"}})
+    upstream.lists(row("888"))
+    reconcile(timezone.now() + timedelta(minutes=1))
+    session.refresh_from_db()
+    return session
+
+
+def run(*arguments: Any) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+# --- explain ---
+
+
+def test_explain_tells_every_fact_once(journey: ConnectSession) -> None:
+    connection = journey.connection
+    text = run("banking_explain", str(connection.reference))
+    assert text == run("banking_explain", str(journey.reference))
+    lines = text.splitlines()[1:]
+    assert len(lines) == ConnectionEvent.objects.filter(connection=connection).count()
+    assert "Webhook: Failed (InvalidCredentials)" in text
+    assert "connection_activated" in text
+    assert "received 2 times" in text
+    assert lines == sorted(lines, key=lambda line: line[:19])
+    for secret in (str(journey.pending_token), "ada@kunde.example", "connect?token"):
+        assert secret not in text
+
+
+def test_explain_as_json(journey: ConnectSession) -> None:
+    lines = run("banking_explain", str(journey.reference), "--json").splitlines()
+    assert {json.loads(line)["source"] for line in lines} >= {"Webhook", "Browser", "Answer of the API"}
+
+
+def test_explain_of_nothing(db: None) -> None:
+    with pytest.raises(CommandError):
+        run("banking_explain", str(uuid.uuid4()))
+
+
+# --- rebuild ---
+
+
+def test_state_is_what_the_log_says(journey: ConnectSession) -> None:
+    assert list(rebuild(check=True)) == []
+    assert "0 differences found" in run("banking_rebuild", "--check")
+
+
+def test_a_difference_is_shown_and_mended(journey: ConnectSession) -> None:
+    BankingConnection.objects.update(status="active", state={})
+    ConnectSession.objects.filter(pk=journey.pk).update(status="failed")
+    out = StringIO()
+    with pytest.raises(SystemExit) as caught:
+        call_command("banking_rebuild", "--check", stdout=out)
+    assert caught.value.code == 1
+    reference = journey.connection.reference
+    assert f"connection {reference}: status is 'active', the log says 'inactive'" in out.getvalue()
+    assert f"session {journey.reference}: status is 'failed', the log says 'succeeded'" in out.getvalue()
+    assert "mended" in run("banking_rebuild")
+    assert list(rebuild(check=True)) == []
+    journey.refresh_from_db()
+    assert journey.status == "succeeded"
+
+
+def test_what_a_site_imported_is_not_a_difference(user: User) -> None:
+    connection = BankingConnection.objects.create(user=user, status="active", connection_id="777")
+    deliver(callbacks.fail(None, "InvalidCredentials", connection_id="777", time="2036-01-01T00:00:00Z"))
+    assert list(rebuild(check=True)) == []
+    connection.refresh_from_db()
+    assert connection.status == "inactive"
+
+
+def test_links_that_two_connections_share_are_no_difference(upstream: Upstream, user: User) -> None:
+    first, second = start(user), start(user, next_url="/b/")
+    deliver(callbacks.success(first.pending_token, "777", time="2026-11-01T10:00:00Z"))
+    deliver(callbacks.success(second.pending_token, "777", time="2026-11-01T11:00:00Z"))
+    deliver(callbacks.fail(first.pending_token, connection_id="777", time="2026-11-02T11:00:00Z"))
+    assert set(BankingConnection.objects.values_list("status", flat=True)) == {"inactive"}
+    assert list(rebuild(check=True)) == []
+
+
+# --- replay ---
+
+
+def test_replaying_everything_changes_nothing(journey: ConnectSession) -> None:
+    before = list(BankingConnection.objects.values()), list(ConnectSession.objects.values())
+    events = list(ConnectionEvent.objects.values("pk", "outcome", "announcements"))
+    out = run("banking_replay", "--since", "2026-01-01")
+    assert "0 failed" in out
+    after = list(BankingConnection.objects.values()), list(ConnectSession.objects.values())
+    assert after == before
+    assert list(ConnectionEvent.objects.values("pk", "outcome", "announcements")) == events
+
+
+def test_replay_repairs_what_was_lost(journey: ConnectSession) -> None:
+    BankingConnection.objects.update(status="pending", state={})
+    ids = [str(pk) for pk in ConnectionEvent.objects.values_list("pk", flat=True)]
+    assert " 0 failed" in run("banking_replay", "--id", *ids)
+    assert BankingConnection.objects.get().status == "inactive"
+
+
+def test_replay_by_outcome_applies_what_failed(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    event = deliver(callbacks.success(session.pending_token))
+    ConnectionEvent.objects.filter(pk=event.pk).update(outcome="failed")
+    assert run("banking_replay", "--outcome", "failed").startswith("1 applied")
+    event.refresh_from_db()
+    assert event.outcome == "no_change"
+
+
+def test_replay_tells_again_if_asked(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    event = deliver(callbacks.success(session.pending_token))
+    heard: list[int] = []
+
+    def receiver(event: ConnectionEvent, **_: Any) -> None:
+        heard.append(event.pk)
+
+    signals.connection_activated.connect(receiver)
+    try:
+        run("banking_replay", "--id", str(event.pk))
+        assert heard == []
+        run("banking_replay", "--id", str(event.pk), "--announce")
+    finally:
+        signals.connection_activated.disconnect(receiver)
+    assert heard == [event.pk]
+
+
+def test_an_event_that_still_fails_is_said(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    event = deliver(callbacks.success(session.pending_token))
+    BankingConnection.objects.update(state={"links": {"A": "broken"}})
+    with pytest.raises(SystemExit):
+        run("banking_replay", "--id", str(event.pk))
+
+
+def test_replay_wants_to_know_which(db: None) -> None:
+    with pytest.raises(CommandError):
+        run("banking_replay")
+
+
+# --- prune ---
+
+
+def test_prune_forgets_bodies_first_and_events_later(journey: ConnectSession) -> None:
+    now = timezone.now()
+    assert prune(now).payloads == 0
+    pruned = prune(now + timedelta(days=31))
+    assert pruned.payloads > 0
+    assert (pruned.events, pruned.emails) == (0, 1)
+    assert not ConnectionEvent.objects.exclude(payload={}).exists()
+    journey.refresh_from_db()
+    assert journey.email == ""
+    assert list(rebuild(check=True)) == []
+    pruned = prune(now + timedelta(days=401))
+    assert pruned.events > 0
+    assert not ConnectionEvent.objects.filter(connection=journey.connection).exists()
+    assert list(rebuild(check=True)) == []
+    assert "0 events deleted" in run("banking_prune")
+
+
+def test_after_pruning_new_facts_still_add_up(journey: ConnectSession) -> None:
+    prune(timezone.now() + timedelta(days=401))
+    deliver(callbacks.destroy(None, "888", time="2026-11-20T09:00:00Z"))
+    assert BankingConnection.objects.get().status == "disconnected"
+    assert list(rebuild(check=True)) == []
+
+
+def test_after_pruning_a_shared_link_is_still_no_difference(upstream: Upstream, user: User) -> None:
+    first, second = start(user), start(user, next_url="/b/")
+    deliver(callbacks.success(first.pending_token, "777", time="2026-11-01T10:00:00Z"))
+    deliver(callbacks.success(second.pending_token, "777", time="2026-11-01T11:00:00Z"))
+    assert prune(timezone.now() + timedelta(days=401)).events == 4
+    assert list(rebuild(check=True)) == []
+
+
+def test_prune_leaves_what_is_still_needed(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    deliver(callbacks.notify(session.pending_token, connection_id="777"))
+    done = start(user, next_url="/b/")
+    event = deliver(callbacks.success(done.pending_token, "888"))
+    ConnectionEvent.objects.filter(pk=event.pk).update(announced_at=None)
+    waiting = deliver(callbacks.success(uuid.uuid4(), "999"))
+    ConnectionEvent.objects.filter(pk=waiting.pk).update(outcome="failed")
+    left = set(ConnectionEvent.objects.exclude(session=done).values_list("pk", flat=True)) | {event.pk}
+    prune(timezone.now() + timedelta(days=401))
+    assert set(ConnectionEvent.objects.values_list("pk", flat=True)) == left
+
+
+# --- erase ---
+
+
+def test_erase_leaves_nothing_of_a_person(journey: ConnectSession, upstream: Upstream, other_user: User) -> None:
+    kept = start(other_user)
+    stray = deliver(callbacks.success(uuid.uuid4(), "888"))
+    upstream.deletes("888")
+    out = run("banking_erase", "--user", "ada")
+    assert out == "1 connection erased\n"
+    assert list(ConnectSession.objects.all()) == [kept]
+    assert not ConnectionEvent.objects.filter(pk=stray.pk).exists()
+    assert not ConnectionEvent.objects.exclude(connection=kept.connection).exclude(kind="provider_changed").exists()
+    assert len(upstream.calls("DELETE")) == 1
+
+
+def test_erase_stops_where_the_provider_still_holds_something(journey: ConnectSession, upstream: Upstream) -> None:
+    upstream.deletes("888", 503, {})
+    with pytest.raises(CommandError, match="run this again"):
+        run("banking_erase", "--user", str(journey.connection.user_id))
+    assert BankingConnection.objects.exists()
+    assert run("banking_erase", "--user", "ada", "--keep-upstream") == "1 connection erased\n"
+    assert not BankingConnection.objects.exists()
+
+
+def test_erase_of_a_tenant(upstream: Upstream, user: User) -> None:
+    for tenant in ("a", "a", "b"):
+        connect.start(owner=(user, tenant), return_to=lambda s: "https://x.example/", next_url=str(uuid.uuid4()))
+    assert run("banking_erase", "--tenant", "a") == "2 connections erased\n"
+    assert BankingConnection.objects.get().tenant == "b"
+
+
+def test_erase_wants_to_know_whom(db: None) -> None:
+    with pytest.raises(CommandError):
+        run("banking_erase")
+    with pytest.raises(CommandError, match="no such user"):
+        run("banking_erase", "--user", "nobody")
+    with pytest.raises(ValueError, match="Name"):
+        erase()
+
+
+def test_a_disconnected_connection_is_erased_without_another_call(upstream: Upstream, user: User) -> None:
+    connection = disconnect(start(user).connection)
+    assert erase(user=connection.user) == 1
