@@ -29,7 +29,7 @@ from tests import callbacks
 from tests.crash.receivers import listen
 from tests.upstream import connect_answer, row
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server_database]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
 MOST_STEPS = 60
 
 

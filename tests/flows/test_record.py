@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -110,33 +109,6 @@ def test_a_fact_that_names_only_the_link_waits_until_the_link_is_known(upstream:
     waiting.refresh_from_db()
     assert waiting.outcome == "applied"
     assert BankingConnection.objects.get().status == "disconnected"
-
-
-def test_a_journey_ends_alike_in_every_order(upstream: Upstream, user: User) -> None:
-    link = "111222333444555666"
-    ends = set()
-    for number, order in enumerate(itertools.permutations(range(5))):
-        session = start(user, next_url=f"/{number}/")
-        token, own = session.pending_token, f"{link}{number}"
-        bodies = [
-            callbacks.notify(token, "start", connection_id=own, time="2026-11-01T10:00:00Z"),
-            callbacks.fail(token, time="2026-11-01T10:01:00Z"),
-            callbacks.success(token, own, time="2026-11-01T10:02:00Z"),
-            callbacks.success(None, own, time="2026-11-01T10:03:00Z"),
-            callbacks.fail(None, "InvalidCredentials", connection_id=own, time="2026-11-01T10:04:00Z"),
-        ]
-        for index in order:
-            deliver(bodies[index])
-            deliver(bodies[index])
-        session.refresh_from_db()
-        connection = session.connection
-        ends.add(
-            (session.status, session.succeeded_at, session.stage, session.error_class, connection.status)
-            + (connection.status_reason, connection.last_error_class, connection.last_success_at)
-        )
-    assert len(ends) == 1
-    assert ends.pop()[0] == "succeeded"
-    assert not ConnectionEvent.objects.filter(outcome="unmatched").exists()
 
 
 def test_coming_back_is_recorded_once(upstream: Upstream, user: User) -> None:
