@@ -1,6 +1,7 @@
 """Reading what Business OS answers, tolerantly: unknown fields are ignored, missing ones have defaults."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,10 @@ from business_os_banking.exceptions import (
 
 _GONE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
 _CLASS_MAX_LENGTH: Final = 128
+_NAME_MAX_LENGTH: Final = 255
+_ID_MAX_BITS: Final = 256
+_WORD: Final = re.compile(r"[\w.:/+-]{1,128}", re.ASCII)
+_WAIT_MAX_DIGITS: Final = 9
 
 
 def json_of(content: bytes) -> Any:
@@ -59,6 +64,26 @@ def time_of(value: Any) -> datetime | None:
         return None
 
 
+def detail_of(key: str, value: Any) -> str:
+    """Return what is said of a link under *key* (one of `lifecycle.DETAILS`) as a text to keep, or ``""``."""
+    if key.endswith("_at"):
+        time = time_of(value)
+        return time.isoformat() if time else ""
+    if key == "owner_user_id":
+        return str(uuid_of(value) or "")
+    if key == "provider_name":
+        text = value if isinstance(value, str) else ""
+        return "".join(char for char in text if char.isprintable())[:_NAME_MAX_LENGTH]
+    return word_of(value)
+
+
+def word_of(value: Any) -> str:
+    """Return one plain word (an id, a class, a code; whole numbers count), or ``""``: anybody may send anything."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if value.bit_length() < _ID_MAX_BITS else ""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+
+
 def error_of(status: int, headers: Mapping[str, str], content: bytes) -> BusinessOSError:
     """Return the exception for an answer that is not 2xx.
 
@@ -81,8 +106,9 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> Busines
         return NotFound(message, error_class=name, status=status)
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         fields = _field_errors(body)
-        if fields:
-            message += f" (fields: {', '.join(sorted(fields))})"
+        # What is not a plain name may be data of a customer, and messages go to logs.
+        if names := sorted(name for name in fields if name.isidentifier()):
+            message += f" (fields: {', '.join(names)})"
         return InvalidRequest(message, error_class=name, status=status, fields=fields)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UpstreamTrouble(message, error_class=name, status=status)
@@ -108,11 +134,11 @@ def _field_errors(body: Any) -> dict[str, list[str]]:
     if not isinstance(body, Mapping):
         return {}
     error = body.get("error")
-    places = [body.get("errors"), body.get("detail"), body.get("fields")]
-    if isinstance(error, Mapping):
-        places += [error.get("errors"), error.get("fields"), error.get("details")]
+    inner = error if isinstance(error, Mapping) else {}
+    places = [body.get(name) for name in ("errors", "detail", "details", "fields", "issues")]
+    places += [inner.get(name) for name in ("errors", "detail", "details", "fields", "issues")]
     fields: dict[str, list[str]] = {}
-    for place in places:
+    for place in [*places, error if isinstance(error, list) else None]:
         for name, message in _named_messages(place):
             fields.setdefault(name, []).append(message)
     return fields
@@ -125,25 +151,31 @@ def _named_messages(place: Any) -> list[tuple[str, str]]:
             for name, value in place.items()
             for item in (value if isinstance(value, list) else [value])
         ]
-    found = []
-    for item in place if isinstance(place, list) else []:
-        if isinstance(item, Mapping):
-            location = item.get("loc")
-            name = item.get("field") or item.get("param") or item.get("path")
-            if not name and isinstance(location, list) and location:
-                name = location[-1]
-            message = item.get("message") or item.get("msg") or ""
-            if name:
-                found.append((str(name), str(message)))
-    return found
+    return [
+        (name, str(item.get("message") or item.get("msg") or ""))
+        for item in (place if isinstance(place, list) else [])
+        if isinstance(item, Mapping) and (name := _field_of(item))
+    ]
+
+
+def _field_of(item: Mapping[str, Any]) -> str:
+    """Return the field that an error is about: a name, or the last name on the path to it."""
+    for key in ("field", "param", "path", "loc"):
+        value = item.get(key)
+        names = [step for step in (value if isinstance(value, list) else [value]) if isinstance(step, str)]
+        if names:
+            return names[-1]
+    return ""
 
 
 def _retry_after(value: str) -> int | None:
     """Return the seconds of a ``Retry-After`` header (RFC 9110 10.2.3: seconds or a date), or ``None``."""
-    if value.strip().isdecimal():
-        return int(value)
+    text = value.strip()
+    if text.isascii() and text.isdecimal():
+        # More digits than int() takes are no wait that anybody means.
+        return int(text) if len(text) <= _WAIT_MAX_DIGITS else None
     try:
-        wait = parsedate_to_datetime(value) - datetime.now(UTC)
-    except (TypeError, ValueError):
+        wait = parsedate_to_datetime(text) - datetime.now(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
     return max(0, round(wait.total_seconds()))

@@ -5,9 +5,7 @@ delete); what is not written there is read tolerantly and can be corrected in th
 """
 
 import json
-import os
-import threading
-import time
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,30 +14,18 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
-import requests
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError, SSLError
-from urllib3.util import Retry
 
-from business_os_banking import __version__, answers, conf
+from business_os_banking import answers, conf, wire
 from business_os_banking.conf import Account
-from business_os_banking.exceptions import (
-    BusinessOSError,
-    InvalidRequest,
-    NotFound,
-    NotReachable,
-    TimedOut,
-    Unintelligible,
-)
+from business_os_banking.exceptions import InvalidRequest, NotFound, Unintelligible
 from business_os_banking.listing import ConnectionPage, ConnectionRow, page_of
 
-USER_AGENT: Final = f"django-business-os-banking/{__version__}"
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
 RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
-ANSWER_MAX_BYTES: Final = 5_000_000
-_LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
+# Browsers decode what Python leaves alone in a host (%2F, say): where they could disagree, we do not trust.
+_HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*|[0-9a-f]*:[0-9a-f:.]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +87,10 @@ class BusinessOSClient:
         path = self.account.connection_path.replace("{id}", quote(connection_id, safe=""))
         try:
             answer = self._call("DELETE", path)
-        except NotFound:
+        except NotFound as error:
+            # 405 tells of the path, not of the connection: nothing was removed there.
+            if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+                raise
             return
         data = answers.data_of(answer)
         if isinstance(data, Mapping) and data.get("removed") is False:
@@ -129,7 +118,9 @@ class BusinessOSClient:
         return page_of(self._call("GET", self.account.connections_path, params=params))
 
     def _opened(self, answer: Any) -> OpenedSession:
-        data = answers.data_of(answer)
+        # Documented flat; a field that happens to be called `data` must not hide that.
+        flat = isinstance(answer, Mapping) and "connect_url" in answer
+        data = answer if flat else answers.data_of(answer)
         if not isinstance(data, Mapping):
             raise Unintelligible("The answer to connect is not an object.")
         url, token = data.get("connect_url"), answers.uuid_of(data.get("pending_token"))
@@ -152,110 +143,12 @@ class BusinessOSClient:
         body: Mapping[str, Any] | None = None,
     ) -> Any:
         """Return the decoded JSON of a 2xx answer, ``None`` for an empty one; raise for everything else."""
-        conf.require_key(self.account)
-        connect_timeout, read_timeout = self.account.timeout
-        deadline = time.monotonic() + connect_timeout + read_timeout
-        try:
-            response = _http().request(
-                method,
-                self.account.base_url + path,
-                params=params,
-                json=body,
-                auth=_KeyHeader(self.account),
-                timeout=self.account.timeout,
-                # A redirect would take the key, and the customer's data, to wherever it points.
-                allow_redirects=False,
-                stream=True,
-            )
-            with response:
-                content = _read(response, deadline)
-        except requests.RequestException as error:
-            # `from None`: the frames below hold the key among their variables, and a report of the error
-            # (Django's debug page, an error tracker) would show them.
-            raise _transport_error(error) from None
-        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            raise answers.error_of(response.status_code, response.headers, content)
-        if not content.strip():
+        answer = wire.send(self.account, method, path, params=params, body=body)
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise answers.error_of(answer.status, answer.headers, answer.content)
+        if not answer.content.strip():
             return None
-        return answers.json_of(content)
-
-
-class _KeyHeader(requests.auth.AuthBase):
-    """Adds the key to the request at the last moment, so that no other frame has it in a variable."""
-
-    def __init__(self, account: Account) -> None:
-        self.account = account
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["x-api-key"] = self.account.api_key
-        return request
-
-
-class _Local(threading.local):
-    pid: int = 0
-    http: requests.Session
-
-
-_local = _Local()
-
-
-def _http() -> requests.Session:
-    """Return this thread's keep-alive session.
-
-    A `requests.Session` is not promised to be safe between threads, and two processes after a fork would
-    read each other's answers from one socket: hence one per thread and process.
-    """
-    if _local.pid != os.getpid():
-        http = requests.Session()
-        http.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
-        # Connect errors alone are tried again: nothing was sent yet, so nothing can be done twice.
-        retry = Retry(total=None, connect=1, read=0, redirect=0, status=0, other=0, backoff_factor=0.2)
-        adapter = HTTPAdapter(max_retries=retry)
-        http.mount("https://", adapter)
-        http.mount("http://", adapter)
-        _local.http, _local.pid = http, os.getpid()
-    return _local.http
-
-
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """Return the body, at most `ANSWER_MAX_BYTES` of it, before *deadline* (of `time.monotonic`)."""
-    # read1 returns what has come; read would wait for a full block, however slowly it drips.
-    read = getattr(response.raw, "read1", response.raw.read)
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := _chunk(read):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > ANSWER_MAX_BYTES:
-            raise Unintelligible("The answer is too large.")
-        if time.monotonic() > deadline:
-            raise TimedOut("The answer did not end in time.")
-    return b"".join(chunks)
-
-
-def _chunk(read: Any) -> bytes:
-    try:
-        chunk: bytes = read(65_536, decode_content=True)
-    except Exception as error:
-        # urllib3 raises its own kinds here; `requests` would have translated them in its own reader.
-        raise TimedOut(f"The answer broke off ({type(error).__name__}).") from None
-    return chunk
-
-
-def _transport_error(error: requests.RequestException) -> BusinessOSError:
-    if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
-        return NotReachable("No connection to Business OS could be made.")
-    if isinstance(error, requests.ConnectionError | requests.Timeout):
-        return TimedOut("Business OS did not answer.")
-    return NotReachable(f"The request could not be sent ({type(error).__name__}).")
-
-
-def _never_connected(error: requests.RequestException) -> bool:
-    if isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
-        return True
-    cause = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    return isinstance(reason, NewConnectionError | SSLError)
+        return answers.json_of(answer.content)
 
 
 def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
@@ -265,18 +158,10 @@ def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
         problems["api"] = [f"must be one of {', '.join(conf.APIS)}"]
     if unknown := sorted(set(body["scopes"]) - set(conf.SCOPES)):
         problems["scopes"] = [f"unknown: {', '.join(unknown)}"]
-    return_to = body["return_to"]
-    if urlsplit(return_to).scheme not in {"http", "https"}:
-        problems["return_to"] = ["must be an absolute http(s) address"]
-    elif len(return_to) > RETURN_TO_MAX_LENGTH:
-        problems["return_to"] = [f"is longer than {RETURN_TO_MAX_LENGTH} characters"]
-    try:
-        size = len(json.dumps(body["custom_fields"]).encode())
-    except (TypeError, ValueError):
-        problems["custom_fields"] = ["must be JSON"]
-    else:
-        if size > CUSTOM_FIELDS_MAX_BYTES:
-            problems["custom_fields"] = [f"is larger than {CUSTOM_FIELDS_MAX_BYTES} bytes of JSON"]
+    if problem := _return_to_problem(body["return_to"]):
+        problems["return_to"] = [problem]
+    if problem := _custom_fields_problem(body["custom_fields"]):
+        problems["custom_fields"] = [problem]
     if email := body.get("email"):
         try:
             validate_email(email)
@@ -285,6 +170,26 @@ def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
     if problems:
         names = ", ".join(sorted(problems))
         raise InvalidRequest(f"Not sent: {names} would be refused.", fields=problems)
+
+
+def _return_to_problem(return_to: str) -> str:
+    try:
+        parts = urlsplit(return_to)
+    except ValueError:
+        return "is not an address"
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return "must be an absolute http(s) address"
+    if len(return_to) > RETURN_TO_MAX_LENGTH:
+        return f"is longer than {RETURN_TO_MAX_LENGTH} characters"
+    return ""
+
+
+def _custom_fields_problem(custom_fields: Mapping[str, Any]) -> str:
+    try:
+        size = len(json.dumps(custom_fields, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError):
+        return "must be JSON"
+    return f"is larger than {CUSTOM_FIELDS_MAX_BYTES} bytes of JSON" if size > CUSTOM_FIELDS_MAX_BYTES else ""
 
 
 def check_connect_url(url: str, hosts: Sequence[str]) -> None:
@@ -297,14 +202,18 @@ def check_connect_url(url: str, hosts: Sequence[str]) -> None:
         raise Unintelligible("The connect_url holds characters that no address should hold.")
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
+        host = (parts.hostname or "").removesuffix(".")
         parts.port  # noqa: B018 - raises for a port that is none
     except ValueError:
         raise Unintelligible("The connect_url is not an address.") from None
-    allowed = any(host == entry or (entry.startswith(".") and host.endswith(entry)) for entry in hosts)
-    if not host or not allowed:
-        raise Unintelligible("The host of the connect_url is not in CONNECT_URL_HOSTS.")
     if "@" in parts.netloc:
         raise Unintelligible("The connect_url holds a user name.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
+    if not _HOST.fullmatch(host) or not _is_allowed(host, hosts):
+        raise Unintelligible("The host of the connect_url is not in CONNECT_URL_HOSTS.")
+    if parts.scheme != "https" and not (parts.scheme == "http" and conf.is_loopback(host)):
         raise Unintelligible("The connect_url is not https.")
+
+
+def _is_allowed(host: str, hosts: Sequence[str]) -> bool:
+    entries = [entry.lower() for entry in hosts]
+    return any(host == entry or (entry.startswith(".") and host.endswith(entry)) for entry in entries)

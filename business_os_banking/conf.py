@@ -4,8 +4,10 @@ A site writes one dict, ``BUSINESS_OS_BANKING``. What it leaves out has the defa
 :mod:`business_os_banking.checks` reports mistakes before they are met.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Final
 
 from django.conf import settings as django_settings
@@ -93,6 +95,12 @@ class Settings:
     def _get(self, name: str) -> Any:
         return self._all.get(name, DEFAULTS[name])
 
+    def _number(self, name: str) -> float:
+        value = self._get(name)
+        if not is_positive_number(value):
+            raise ImproperlyConfigured(f'{SETTING}["{name}"] must be a number above 0, not {value!r}.')
+        return float(value)
+
     @property
     def accounts(self) -> Mapping[str, Mapping[str, Any]]:
         value = self._get("ACCOUNTS")
@@ -112,27 +120,27 @@ class Settings:
 
     @property
     def session_minutes(self) -> float:
-        return float(self._get("SESSION_MINUTES"))
+        return self._number("SESSION_MINUTES")
 
     @property
     def expiry_grace_minutes(self) -> float:
-        return float(self._get("EXPIRY_GRACE_MINUTES"))
+        return self._number("EXPIRY_GRACE_MINUTES")
 
     @property
     def expiring_soon_days(self) -> float:
-        return float(self._get("EXPIRING_SOON_DAYS"))
+        return self._number("EXPIRING_SOON_DAYS")
 
     @property
     def stale_days(self) -> float:
-        return float(self._get("STALE_DAYS"))
+        return self._number("STALE_DAYS")
 
     @property
     def read_every_hours(self) -> float:
-        return float(self._get("READ_EVERY_HOURS"))
+        return self._number("READ_EVERY_HOURS")
 
     @property
     def reads_per_day(self) -> int:
-        return int(self._get("READS_PER_DAY"))
+        return int(self._number("READS_PER_DAY"))
 
     @property
     def disconnect_superseded(self) -> bool:
@@ -140,12 +148,16 @@ class Settings:
 
     @property
     def consent_days(self) -> float | None:
-        days = self._get("CONSENT_DAYS")
-        return None if days is None else float(days)
+        return None if self._get("CONSENT_DAYS") is None else self._number("CONSENT_DAYS")
 
     @property
     def consent_reminder_days(self) -> tuple[int, ...]:
-        return tuple(int(days) for days in self._get("CONSENT_REMINDER_DAYS"))
+        value = self._get("CONSENT_REMINDER_DAYS")
+        if not is_days(value):
+            raise ImproperlyConfigured(
+                f'{SETTING}["CONSENT_REMINDER_DAYS"] must be a list of whole days above 0, not {value!r}.'
+            )
+        return tuple(value)
 
     @property
     def consent_mails(self) -> bool:
@@ -153,15 +165,15 @@ class Settings:
 
     @property
     def payload_days(self) -> float:
-        return float(self._get("PAYLOAD_DAYS"))
+        return self._number("PAYLOAD_DAYS")
 
     @property
     def event_days(self) -> float:
-        return float(self._get("EVENT_DAYS"))
+        return self._number("EVENT_DAYS")
 
     @property
     def webhook_max_bytes(self) -> int:
-        return int(self._get("WEBHOOK_MAX_BYTES"))
+        return int(self._number("WEBHOOK_MAX_BYTES"))
 
     @property
     def destroy_by_shape(self) -> bool:
@@ -176,14 +188,14 @@ def account(alias: str = "default") -> Account:
 
     An account without an API key is complete enough to receive webhooks; :func:`require_key` is for calls.
     """
-    accounts = settings.accounts
-    if alias not in accounts:
-        known = ", ".join(sorted(accounts)) or "none"
+    if alias not in settings.accounts:
+        known = ", ".join(sorted(map(str, settings.accounts))) or "none"
         raise ImproperlyConfigured(
             f'{SETTING}["ACCOUNTS"] has no account "{alias}" (there are: {known}). '
-            "Set BUSINESS_OS_API_KEY and use business_os_banking.env.banking_settings(), or add it by hand."
+            f"Set {variable_name(alias, 'API_KEY')} and use business_os_banking.env.banking_settings(), "
+            "or add it by hand."
         )
-    return make_account(alias, accounts[alias])
+    return make_account(alias, settings.accounts[alias])
 
 
 def make_account(alias: str, values: Mapping[str, Any]) -> Account:
@@ -191,6 +203,16 @@ def make_account(alias: str, values: Mapping[str, Any]) -> Account:
 
     A malformed value raises `ImproperlyConfigured` with the name of the key.
     """
+    try:
+        return _account(alias, values)
+    except ImproperlyConfigured as error:
+        problem = str(error)
+    # Reports of errors show local variables, and these are the account's secrets.
+    del values
+    raise ImproperlyConfigured(problem)
+
+
+def _account(alias: str, values: Mapping[str, Any]) -> Account:
     if not isinstance(values, Mapping):
         raise ImproperlyConfigured(f'{SETTING}["ACCOUNTS"]["{alias}"] must be a dict.')
     merged = {**ACCOUNT_DEFAULTS, **values}
@@ -215,8 +237,14 @@ def require_key(account: Account) -> str:
     """Return the account's API key, or raise an `ImproperlyConfigured` that says how to set it."""
     if not account.api_key:
         raise ImproperlyConfigured(
-            f"{key_name(account.alias, 'API_KEY')} is empty. Create a key at app.business-os.de under API Keys "
-            f"and set the environment variable {variable_name(account.alias, 'API_KEY')}."
+            f"{key_name(account.alias, 'API_KEY')} is empty. Create a key at app.business-os.de under API "
+            f"Keys and set the environment variable {variable_name(account.alias, 'API_KEY')}."
+        )
+    # The error that the HTTP library raises for such a header quotes the header.
+    if not is_header_text(account.api_key):
+        raise ImproperlyConfigured(
+            f"{key_name(account.alias, 'API_KEY')} holds a blank, a line break or another character that no "
+            f"key has. Copy the key again, to {variable_name(account.alias, 'API_KEY')}."
         )
     return account.api_key
 
@@ -232,10 +260,37 @@ def variable_name(alias: str, key: str) -> str:
     return f"BUSINESS_OS_{infix}{key}"
 
 
+def is_days(value: Any) -> bool:
+    """Return whether *value* is a list of whole numbers of days above zero."""
+    return isinstance(value, list | tuple) and all(
+        isinstance(days, int) and not isinstance(days, bool) and days > 0 for days in value
+    )
+
+
+def is_positive_number(value: Any) -> bool:
+    """Return whether *value* is a finite number above zero, and a real one: no bool, no text."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= sys.float_info.max
+
+
+def is_header_text(value: str) -> bool:
+    """Return whether *value* can be sent as the value of a header, and has no blank in it."""
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host*, a name or an address without brackets, is this very machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def _text(alias: str, values: Mapping[str, Any], key: str) -> str:
     value = values[key]
     if not isinstance(value, str):
-        raise ImproperlyConfigured(f"{key_name(alias, key)} must be a text, not {type(value).__name__}.")
+        raise _malformed(alias, key, f"must be a text, not {type(value).__name__}")
     return value
 
 
@@ -243,16 +298,18 @@ def _texts(alias: str, values: Mapping[str, Any], key: str) -> tuple[str, ...]:
     value = values[key]
     # A bare text is a sequence of texts too: without this, one secret would become many one-letter ones.
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise ImproperlyConfigured(f"{key_name(alias, key)} must be a list of texts.")
+        raise _malformed(alias, key, "must be a list of texts")
     return tuple(item for item in value if item)
 
 
 def _timeout(alias: str, value: Any) -> tuple[float, float]:
-    pair = (value, value) if isinstance(value, int | float) else value
-    if not isinstance(pair, list | tuple) or len(pair) != 2:
-        raise ImproperlyConfigured(f"{key_name(alias, 'TIMEOUT')} must be (connect, read) in seconds.")
+    pair = value if isinstance(value, list | tuple) else (value, value)
+    if len(pair) != 2 or not all(map(is_positive_number, pair)):
+        raise _malformed(alias, "TIMEOUT", "must be (connect, read), both in seconds above 0")
     connect, read = pair
-    for seconds in (connect, read):
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-            raise ImproperlyConfigured(f"{key_name(alias, 'TIMEOUT')} must hold positive seconds.")
     return float(connect), float(read)
+
+
+def _malformed(alias: str, key: str, problem: str) -> ImproperlyConfigured:
+    variable = variable_name(alias, key)
+    return ImproperlyConfigured(f"{key_name(alias, key)} {problem}. From the environment it is {variable}.")

@@ -11,7 +11,9 @@
     BUSINESS_OS_WEBHOOK_VERIFIERS     dotted paths
     BUSINESS_OS_WEBHOOK_SIGNATURE_HEADER  X-Signature
     BUSINESS_OS_TIMEOUT               connect,read in seconds, or one number for both
+    BUSINESS_OS_CONNECT_PATH          and CONNECTIONS_PATH, CONNECTION_PATH: should the API move
     BUSINESS_OS_SITE_URL              the public origin of this site
+    BUSINESS_OS_ADAPTER               the dotted path of the site's adapter
 
 More accounts are named in BUSINESS_OS_ACCOUNTS (``default,berlin``); their variables carry the alias:
 ``BUSINESS_OS_BERLIN_API_KEY``.
@@ -24,7 +26,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 from business_os_banking.conf import variable_name
 
-_TEXTS = ("API_KEY", "BASE_URL", "API", "WEBHOOK_SIGNATURE_HEADER")
+_TEXTS = (
+    "API_KEY",
+    "BASE_URL",
+    "API",
+    "WEBHOOK_SIGNATURE_HEADER",
+    "CONNECT_PATH",
+    "CONNECTIONS_PATH",
+    "CONNECTION_PATH",
+)
 _LISTS = ("WEBHOOK_SECRETS", "SCOPES", "CONNECT_URL_HOSTS", "WEBHOOK_VERIFIERS")
 
 
@@ -39,7 +49,7 @@ def banking_settings(env: environ.Env | None = None, **overrides: Any) -> dict[s
     aliases = _list(env, "BUSINESS_OS_ACCOUNTS") or ["default"]
     result: dict[str, Any] = {"ACCOUNTS": {alias: _account(env, alias) for alias in aliases}}
     for key in ("SITE_URL", "ADAPTER"):
-        if value := env.str(f"BUSINESS_OS_{key}", default=""):
+        if value := env.str(f"BUSINESS_OS_{key}", default="").strip():
             result[key] = value
     return {**result, **overrides}
 
@@ -47,7 +57,7 @@ def banking_settings(env: environ.Env | None = None, **overrides: Any) -> dict[s
 def _account(env: environ.Env, alias: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key in _TEXTS:
-        if text := env.str(variable_name(alias, key), default=""):
+        if text := env.str(variable_name(alias, key), default="").strip():
             values[key] = text
     for key in _LISTS:
         if items := _list(env, variable_name(alias, key)):

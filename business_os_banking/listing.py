@@ -26,15 +26,15 @@ from business_os_banking.vocabulary import (
     StatusReason,
 )
 
-_LONGEST: Final = 255
+_CREDITS_LIMIT: Final = 10**12  # what the column holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRow:
     """One connection as the upstream lists it. Times are aware and in UTC; what is missing is empty.
 
-    ``succeeded_at`` and ``failed_at`` are those of the last attempt. ``attempt_is_over`` tells whether the last
-    attempt ended well, as far as the row says: an old link is ``active`` all through a renewal.
+    ``succeeded_at`` and ``failed_at`` are those of the last attempt. ``attempt_succeeded`` tells whether the
+    last attempt ended well, as far as the row says: an old link is ``active`` all through a renewal.
     """
 
     id: str
@@ -71,7 +71,7 @@ def page_of(answer: Any) -> ConnectionPage:
     rows = (row_of(item) for item in items)
     return ConnectionPage(
         rows=tuple(row for row in rows if row is not None),
-        next_id=_id(meta.get("next_id")) if isinstance(meta, Mapping) else "",
+        next_id=answers.word_of(meta.get("next_id")) if isinstance(meta, Mapping) else "",
         credits=_credits(found.get("business-os")),
     )
 
@@ -90,7 +90,7 @@ def _credits(value: Any) -> Decimal | None:
 
 def row_of(item: Any) -> ConnectionRow | None:
     """Return the row that *item*, an element of the list, describes; ``None`` if it has no id."""
-    if not isinstance(item, Mapping) or not (link := _id(item.get("id"))):
+    if not isinstance(item, Mapping) or not (link := answers.word_of(item.get("id"))):
         return None
     attempt = item.get("last_attempt")
     attempt = attempt if isinstance(attempt, Mapping) else {}
@@ -101,15 +101,15 @@ def row_of(item: Any) -> ConnectionRow | None:
     unsaid = "success_at" not in attempt and failed_at is None
     return ConnectionRow(
         id=link,
-        status=_word(item.get("status")).lower(),
+        status=answers.word_of(item.get("status")).lower(),
         pending_token=answers.uuid_of(fields.get("pending_token")),
         session_reference=answers.uuid_of(fields.get("session")),
         attempt_succeeded=succeeded_at is not None or unsaid,
         succeeded_at=succeeded_at or answers.time_of(item.get("last_success_at")),
         failed_at=failed_at,
-        error_class=_word(attempt.get("fail_error_class")),
+        error_class=answers.word_of(attempt.get("fail_error_class")),
         updated_at=answers.time_of(item.get("updated_at")),
-        details={key: text for key in DETAILS if (text := _detail(key, item.get(key)))},
+        details={key: text for key in DETAILS if (text := answers.detail_of(key, item.get(key)))},
     )
 
 
@@ -166,23 +166,3 @@ def _meaning(row: ConnectionRow) -> tuple[Kind, dict[str, Any]]:
         denied = error_class in CANCELLED_CLASSES
         reason = StatusReason.ACCESS_DENIED if denied else StatusReason.BANK_STEP_REQUIRED
     return Kind.FAILED, {"error_class": error_class, "reason": reason}
-
-
-def _id(value: Any) -> str:
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    return reports.word(text)
-
-
-def _word(value: Any) -> str:
-    return reports.word(value)
-
-
-def _detail(key: str, value: Any) -> str:
-    if key.endswith("_at"):
-        time = answers.time_of(value)
-        return time.isoformat() if time else ""
-    if key == "owner_user_id":
-        return str(answers.uuid_of(value) or "")
-    if key == "provider_name":
-        return "".join(c for c in value if c.isprintable())[:_LONGEST] if isinstance(value, str) else ""
-    return _word(value)

@@ -7,13 +7,13 @@ itself reports; `webhooks.payloads` makes those that come from outside.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from business_os_banking import answers
 from business_os_banking.lifecycle import Fact
 from business_os_banking.vocabulary import Kind, Source
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from business_os_banking.models import BankingConnection, ConnectSession
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-_WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -92,11 +91,6 @@ def when(claimed: datetime | None, received_at: datetime) -> datetime:
     return min(claimed, received_at + CLOCK_TOLERANCE)
 
 
-def word(value: object) -> str:
-    """Return *value* if it is one plain word (an id, a class, a code), else ``""``: anybody may send anything."""
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
-
-
 def digest_of(*parts: str | bytes) -> str:
     """Return the hex SHA-256 of the parts, each with its length before it, so none runs into the next."""
     digest = hashlib.sha256()
@@ -142,7 +136,7 @@ def returned(session: ConnectSession, hints: Mapping[str, str], now: datetime) -
     Of *hints*, from the URL, only those that Salt Edge adds are kept, and only as plain words: anybody may
     write anything into an address. They decide nothing.
     """
-    kept = {name: text for name in ("connection_id", "error_class") if (text := word(hints.get(name)))}
+    kept = {name: text for name in ("connection_id", "error_class") if (text := answers.word_of(hints.get(name)))}
     return _of_session(session, Kind.RETURNED, Source.BROWSER, now, payload=kept)
 
 

@@ -46,7 +46,6 @@ _KEPT: Final = (
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
     *("provider_status", "country_code", "version", "time"),
 )
-_WORD: Final = re.compile(r"[\w.:/+-]{1,128}", re.ASCII)
 _ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
@@ -104,20 +103,13 @@ def _objects(body: Object, depth: int = 1) -> Iterator[Object]:
                 yield from _objects(inner, MAX_DEPTH if key == "custom_fields" else depth + 1)
 
 
-def _text(value: Any, pattern: re.Pattern[str] = _WORD) -> str:
-    """Return a short, plain text (numbers count), or ``""`` for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value) if value.bit_length() < 256 else ""
-    return value if isinstance(value, str) and pattern.fullmatch(value) else ""
-
-
 def _first(objects: list[Object], key: str) -> str:
-    return next((text for item in objects if (text := _text(item.get(key)))), "")
+    return next((text for item in objects if (text := answers.word_of(item.get(key)))), "")
 
 
 def _found(objects: list[Object], keys: tuple[str, ...]) -> set[str]:
-    values = {_text(item.get(key), _ID).lower() for item in objects for key in keys}
-    return values - {""}
+    values = {answers.word_of(item.get(key)).lower() for item in objects for key in keys}
+    return {value for value in values if _ID.fullmatch(value)}
 
 
 def _connection_object_ids(objects: list[Object]) -> set[str]:
@@ -129,7 +121,7 @@ def _connection_object_ids(objects: list[Object]) -> set[str]:
 
 def _our_key(item: Object) -> Iterator[str]:
     fields = item.get("custom_fields")
-    if isinstance(fields, dict) and (text := _text(fields.get("session"), _ID)):
+    if isinstance(fields, dict) and (text := answers.word_of(fields.get("session"))):
         yield text.lower()
 
 
@@ -146,7 +138,7 @@ def _conflict(tokens: set[str], sessions: set[str], links: set[str]) -> str:
 
 def _event_name(objects: list[Object], headers: Mapping[str, str]) -> str:
     named = [_first(objects, key) for key in _EVENT_KEYS]
-    named += [_text(headers.get(name, "")) for name in _EVENT_HEADERS]
+    named += [answers.word_of(headers.get(name, "")) for name in _EVENT_HEADERS]
     return next((name for name in named if name), "")
 
 
@@ -225,20 +217,7 @@ def _consent(objects: list[Object], error_class: str) -> tuple[Kind, str]:
 
 
 def _detail(objects: list[Object], key: str) -> str:
-    value = next((item[key] for item in objects if item.get(key)), None)
-    if key == "provider_name":
-        return _printable(value, 255)
-    if key.endswith("_at"):
-        time = answers.time_of(value)
-        return time.isoformat() if time else ""
-    if key == "owner_user_id":
-        return str(answers.uuid_of(value) or "")
-    return _text(value)
-
-
-def _printable(value: Any, length: int) -> str:
-    text = value if isinstance(value, str) else ""
-    return "".join(char for char in text if char.isprintable())[:length]
+    return answers.detail_of(key, next((item[key] for item in objects if item.get(key)), None))
 
 
 def _redacted(objects: list[Object], event_name: str) -> dict[str, str]:

@@ -206,9 +206,9 @@ def test_it_works_behind_middleware_that_demands_a_login(session: ConnectSession
 
 @pytest.mark.django_db(transaction=True)
 def test_our_own_fault_is_kept_answered_500_and_mended_by_a_redelivery(
-    upstream: Upstream, user: User, settings: Any
+    upstream: Upstream, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.DATABASES["default"]["ATOMIC_REQUESTS"] = True
+    monkeypatch.setitem(transaction.get_connection().settings_dict, "ATOMIC_REQUESTS", True)
     session = connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/")
     connection = BankingConnection.objects.get()
     # A state that cannot be read: the kind of fault that a bug of ours would be.

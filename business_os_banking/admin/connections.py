@@ -1,0 +1,220 @@
+"""Bank connections, with their latest sessions and events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from business_os_banking import wording
+from business_os_banking.admin import display
+from business_os_banking.admin.base import ReadMostlyAdmin, uuid_of
+from business_os_banking.admin.disconnect import confirm_and_disconnect
+from business_os_banking.admin.display import Text, Tone
+from business_os_banking.admin.events import EventInline
+from business_os_banking.admin.filters import AccountFilter, CountryFilter
+from business_os_banking.admin.sessions import SessionInline
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.vocabulary import ConnectionStatus
+
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[BankingConnection]
+else:
+    _ModelForm = forms.ModelForm
+
+TONES: Final[dict[str, Tone]] = {
+    ConnectionStatus.PENDING: "waiting",
+    ConnectionStatus.ACTIVE: "good",
+    ConnectionStatus.INACTIVE: "bad",
+    ConnectionStatus.DISCONNECTED: "quiet",
+}
+
+
+class MetadataForm(_ModelForm):
+    def clean_metadata(self) -> dict[str, Any]:
+        value = self.cleaned_data["metadata"]
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise ValidationError(_("This must be a JSON object, such as {}."))
+        return value
+
+
+class BankingConnectionAdmin(ReadMostlyAdmin):
+    form = MetadataForm
+    editable_fields: ClassVar[tuple[str, ...]] = ("metadata",)
+    list_display: Any = (
+        "bank",
+        "status_word",
+        "owner",
+        "last_success",
+        "consent",
+        "created",
+        "account",
+    )
+    list_filter: ClassVar[Any] = ("status", "status_reason", AccountFilter, CountryFilter)
+    filterable_fields: ClassVar[tuple[str, ...]] = (
+        "user",
+        "tenant",
+        "account",
+        "connection_id",
+        "provider_code",
+        "country_code",
+        "removal_due",
+        "reference",
+    )
+    list_select_related = ("user",)
+    sortable_by = ("created",)
+    search_fields = ("reference",)
+    search_help_text = _(
+        "The whole reference of a connection or a session, the whole id of a connection at the provider, "
+        "or the user name of its owner."
+    )
+    actions: Any = ("disconnect_selected",)
+    inlines: ClassVar[Any] = (SessionInline, EventInline)
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("status_word", "what_now", "owner_link", "tenant", "account")}),
+        (
+            _("Bank"),
+            {"classes": ("banking-pairs",), "fields": (("provider_name", "provider_code", "country_code"),)},
+        ),
+        (
+            _("What happened"),
+            {
+                "classes": ("banking-pairs",),
+                "fields": (
+                    ("created_at", "updated_at"),
+                    ("connected_at", "last_success_at"),
+                    ("consent_expires_at", "next_refresh_possible_at"),
+                    "last_error_class",
+                    ("disconnected_at", "ended_by"),
+                    "more",
+                ),
+            },
+        ),
+        (_("Identifiers"), {"fields": ("reference", "connection_id", "owner_user_id")}),
+        (_("Your own data"), {"fields": ("metadata",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("user").defer("state")
+
+    def save_model(self, request: HttpRequest, obj: BankingConnection, form: Any, change: bool) -> None:
+        # A webhook may have changed the row since the page was opened: write back what the form may change,
+        # and nothing that was read with it.
+        obj.save(update_fields=[*self.editable_fields, "updated_at"])
+
+    def search_for(self, term: str) -> Q:
+        found = Q(connection_id=term)
+        reference = uuid_of(term)
+        if reference is not None:
+            sessions = ConnectSession.objects.filter(reference=reference)
+            found |= Q(reference=reference) | Q(pk__in=list(sessions.values_list("connection", flat=True)))
+        users = self.find_users(term)
+        return found | Q(user__in=users) if users else found
+
+    def find_users(self, term: str) -> list[Any]:
+        """Return the primary keys of the users whose name is *term*.
+
+        Where e-mail addresses are the user names, nobody is found: addresses that are searched for end up in
+        logs and browser histories.
+        """
+        model = get_user_model()
+        if getattr(model, "EMAIL_FIELD", "email") == model.USERNAME_FIELD:
+            return []
+        named = model._default_manager.filter(**{model.USERNAME_FIELD: term})  # noqa: SLF001
+        return list(named.values_list("pk", flat=True)[:10])
+
+    @admin.display(description=_("bank"))
+    def bank(self, connection: BankingConnection) -> SafeString:
+        return display.lines(connection.display_name, connection.country_code)
+
+    @admin.display(description=_("status"))
+    def status_word(self, connection: BankingConnection) -> SafeString:
+        tone = TONES.get(connection.status, "quiet")
+        return display.lines(
+            display.word(connection.get_status_display(), tone),
+            connection.get_status_reason_display(),
+            gettext("Still to be removed upstream") if connection.removal_due else "",
+        )
+
+    @admin.display(description=_("owner"))
+    def owner(self, connection: BankingConnection) -> SafeString:
+        return display.lines(display.person(connection.user) if connection.user else "", connection.tenant)
+
+    @admin.display(description=_("user"))
+    def owner_link(self, connection: BankingConnection) -> Text:
+        if connection.user is None:
+            return display.EMPTY
+        return display.change_link(self.admin_site.name, connection.user, display.person(connection.user))
+
+    @admin.display(description=_("last success"))
+    def last_success(self, connection: BankingConnection) -> SafeString:
+        return display.moment(connection.last_success_at)
+
+    @admin.display(description=_("consent ends"))
+    def consent(self, connection: BankingConnection) -> SafeString:
+        return display.moment(connection.consent_expires_at)
+
+    @admin.display(description=_("created"), ordering="pk")
+    def created(self, connection: BankingConnection) -> SafeString:
+        return display.moment(connection.created_at)
+
+    @admin.display(description=_("what the customer reads"))
+    def what_now(self, connection: BankingConnection) -> SafeString:
+        try:
+            says = wording.for_connection(connection)
+        except ValueError:  # a word that this version does not know: the page must open all the same
+            return display.lines()
+        return display.lines(says.title, says.next_step)
+
+    @admin.display(description=_("more"))
+    def more(self, connection: BankingConnection) -> SafeString:
+        site, only = self.admin_site.name, {"connection__id__exact": connection.pk}
+        return display.lines(
+            display.list_link(site, ConnectSession, _("All sessions of this connection"), **only),
+            display.list_link(site, ConnectionEvent, _("All events of this connection"), **only),
+        )
+
+    @admin.action(description=_("Disconnect selected connections"), permissions=["change"])
+    def disconnect_selected(
+        self, request: HttpRequest, queryset: QuerySet[BankingConnection]
+    ) -> HttpResponse | None:
+        return confirm_and_disconnect(self, request, queryset)
+
+    # The provider is called: under ATOMIC_REQUESTS that would happen inside a transaction, which may be
+    # rolled back after the provider has removed the connection.
+    @transaction.non_atomic_requests
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(request, extra_context)
+
+    @transaction.non_atomic_requests
+    def disconnect_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Disconnect the one connection whose page the operator looks at."""
+        connection = self.get_object(request, unquote(object_id))
+        if connection is None:
+            raise Http404
+        if not self.has_change_permission(request, connection):
+            raise PermissionDenied
+        chosen = self.get_queryset(request).filter(pk=connection.pk)
+        back = reverse(self._url_name("change"), args=[object_id], current_app=self.admin_site.name)
+        return confirm_and_disconnect(self, request, chosen, back=back)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.disconnect_view)
+        name = self._url_name("disconnect").removeprefix("admin:")
+        return [path("<path:object_id>/disconnect/", view, name=name), *super().get_urls()]
+
+    def _url_name(self, page: str) -> str:
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"

@@ -1,0 +1,137 @@
+"""How the admin shows things: secrets masked, statuses as coloured words."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from urllib.parse import urlencode, urlsplit
+
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
+from django.utils import formats, timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+Text: TypeAlias = "str | _StrPromise"
+Tone = Literal["good", "waiting", "warning", "bad", "quiet"]
+
+ELLIPSIS: Final = "…"
+EMPTY: Final = "-"
+
+# How many characters of a secret may be shown, by its length: never more than a quarter of it.
+_SHOWN: Final = ((16, 4), (8, 2))
+_TELLTALE: Final = re.compile(
+    r"token|secret|mail|passw|credential|authori[sz]ation|api_?key|connect_url|custom_fields", re.IGNORECASE
+)
+
+
+def mask(secret: object) -> str:
+    """Return the first characters of *secret* and an ellipsis, enough to tell two apart: ``8c4a…``.
+
+    Four characters of a text of sixteen or more, two of one of eight or more, else none. Nothing is "".
+    """
+    text = "" if secret is None else str(secret)
+    if not text:
+        return ""
+    shown = next((shown for length, shown in _SHOWN if len(text) >= length), 0)
+    return text[:shown] + ELLIPSIS
+
+
+def mask_email(address: str) -> str:
+    """Return an address with its first character and its domain: ``i…@mustermann.de``."""
+    local, at, domain = address.rpartition("@")
+    if not at:
+        return mask(address)
+    first = local[:1] if len(local) > 1 else ""
+    return f"{first}{ELLIPSIS}@{domain}"
+
+
+def person(user: Any) -> SafeString:
+    """Return a user's name. Many sites use the e-mail address as user name: that is masked."""
+    name = str(user.get_username())
+    return format_html('<span class="banking-keep">{}</span>', mask_email(name) if "@" in name else name)
+
+
+def word(text: Text, tone: str) -> SafeString:
+    """Return *text* as a coloured word. What it means must be in the text: the tone only adds to it."""
+    return format_html('<span class="banking-word banking-word-{}">{}</span>', tone, text)
+
+
+def lines(*texts: Text) -> SafeString:
+    """Return the texts one below the other, the later ones smaller; empty ones are left out."""
+    first, *others = [text for text in texts if text] or [EMPTY]
+    small = format_html_join("", '<span class="banking-small">{}</span>', ((text,) for text in others))
+    return format_html("{}{}", first, small)
+
+
+def moment(at: datetime | None) -> SafeString:
+    """Return day and time in the active time zone and language, one below the other: lists are narrow."""
+    if at is None:
+        return lines()
+    local = timezone.localtime(at) if timezone.is_aware(at) else at
+    return lines(formats.date_format(local, "SHORT_DATE_FORMAT"), formats.time_format(local, "TIME_FORMAT"))
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address, or "" if it has none that can be read."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def pretty(value: Any) -> SafeString:
+    """Return *value* as readable JSON.
+
+    What is stored is redacted when it is written. Values under telling names are masked all the same, so that
+    a row that came from elsewhere shows nothing either.
+    """
+    text = json.dumps(_masked(value), indent=2, sort_keys=True, ensure_ascii=False, default=str)
+    return format_html('<pre class="banking-json">{}</pre>', text)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _hidden(inner) if _TELLTALE.search(str(key)) else _masked(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_masked(inner) for inner in value]
+    return value
+
+
+def _hidden(value: Any) -> Any:
+    return mask(value) if isinstance(value, str) else ELLIPSIS
+
+
+def change_link(site: str, thing: Model | None, text: Text) -> Text:
+    """Return *text* as a link to the page of *thing* in the admin site *site*; plain if it has none there."""
+    if thing is None:
+        return EMPTY
+    name = _url_name(type(thing), "change")
+    try:
+        url = reverse(name, args=[quote(thing.pk)], current_app=site)
+    except NoReverseMatch:
+        return text
+    return format_html('<a href="{}">{}</a>', url, text)
+
+
+def list_link(site: str, model: type[Model], text: Text, **filters: Any) -> Text:
+    """Return *text* as a link to the list of *model*, filtered."""
+    name = _url_name(model, "changelist")
+    try:
+        url = reverse(name, current_app=site)
+    except NoReverseMatch:
+        return text
+    return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
+
+
+def _url_name(model: type[Model], page: str) -> str:
+    opts = model._meta  # noqa: SLF001
+    return f"admin:{opts.app_label}_{opts.model_name}_{page}"

@@ -1,0 +1,132 @@
+"""Events: what happened, who said so, and what it did."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from business_os_banking.admin import display
+from business_os_banking.admin.base import LatestRows, ReadMostlyAdmin, ReadOnlyInline, uuid_of
+from business_os_banking.admin.display import Text, Tone
+from business_os_banking.admin.filters import AccountFilter
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.vocabulary import Outcome
+
+TONES: Final[dict[str, Tone]] = {
+    Outcome.APPLIED: "good",
+    Outcome.NO_CHANGE: "quiet",
+    Outcome.UNMATCHED: "warning",
+    Outcome.ORPHANED: "warning",
+    Outcome.FAILED: "bad",
+}
+
+
+class EventColumns:
+    """What the list of events and a connection's page both show."""
+
+    @admin.display(description=_("effect"))
+    def outcome_word(self, event: ConnectionEvent) -> SafeString:
+        return display.word(event.get_outcome_display(), TONES.get(event.outcome, "quiet"))
+
+    @admin.display(description=_("what happened"))
+    def happening(self, event: ConnectionEvent) -> SafeString:
+        return display.lines(event.get_kind_display(), event.error_class or event.stage)
+
+
+class ConnectionEventAdmin(EventColumns, ReadMostlyAdmin):
+    list_display: Any = (
+        "received",
+        "happening",
+        "source",
+        "outcome_word",
+        "bank",
+        "account",
+        "deliveries",
+    )
+    list_filter: ClassVar[Any] = ("source", "kind", "outcome", AccountFilter)
+    filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "session", "connection_id", "error_class")
+    list_select_related = ("connection", "session")
+    sortable_by = ("received",)
+    search_fields = ("connection_id",)
+    search_help_text = _(
+        "The whole reference of a session or a connection, or the whole id of a connection at the provider."
+    )
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("kind", "source", "outcome_word", "note", "bank", "trip", "account")}),
+        (
+            _("Details"),
+            {
+                "fields": (
+                    "occurred_at",
+                    "received_at",
+                    "stage",
+                    "error_class",
+                    "deliveries",
+                    "announces",
+                    "announced_at",
+                )
+            },
+        ),
+        (_("Content, without personal data"), {"fields": ("pretty_payload", "pretty_assertions")}),
+        (_("Identifiers"), {"fields": ("connection_id", "masked_token", "session_reference")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("connection__state", "connection__metadata")
+
+    def search_for(self, term: str) -> Q:
+        reference = uuid_of(term)
+        if reference is None:
+            return Q(connection_id=term)
+        connections = BankingConnection.objects.filter(reference=reference).values_list("pk", flat=True)
+        sessions = ConnectSession.objects.filter(reference=reference).values_list("pk", flat=True)
+        return Q(connection__in=list(connections)) | Q(session__in=list(sessions)) | Q(connection_id=term)
+
+    @admin.display(description=_("received"), ordering="pk")
+    def received(self, event: ConnectionEvent) -> SafeString:
+        return display.moment(event.received_at)
+
+    @admin.display(description=_("connection"))
+    def bank(self, event: ConnectionEvent) -> Text:
+        name = event.connection.display_name if event.connection else display.EMPTY
+        return display.change_link(self.admin_site.name, event.connection, name)
+
+    @admin.display(description=_("session"))
+    def trip(self, event: ConnectionEvent) -> Text:
+        return display.change_link(self.admin_site.name, event.session, str(event.session))
+
+    @admin.display(description=_("announces"))
+    def announces(self, event: ConnectionEvent) -> SafeString:
+        return display.pretty(event.announcements)
+
+    @admin.display(description=_("content"))
+    def pretty_payload(self, event: ConnectionEvent) -> SafeString:
+        return display.pretty(event.payload)
+
+    @admin.display(description=_("also says"))
+    def pretty_assertions(self, event: ConnectionEvent) -> SafeString:
+        return display.pretty(event.assertions)
+
+    @admin.display(description=_("pending token"))
+    def masked_token(self, event: ConnectionEvent) -> str:
+        return display.mask(event.pending_token) or display.EMPTY
+
+
+class LatestEvents(LatestRows):
+    limit = 20
+
+
+class EventInline(EventColumns, ReadOnlyInline):
+    model = ConnectionEvent
+    formset = LatestEvents
+    fields = ("page", "happening", "source", "outcome_word", "deliveries")
+    verbose_name_plural = _("latest events")
+
+    @admin.display(description=_("received"))
+    def page(self, event: ConnectionEvent) -> Text:
+        return display.change_link(self.admin_site.name, event, display.moment(event.received_at))

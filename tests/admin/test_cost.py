@@ -1,0 +1,90 @@
+"""Lists cost the same however many rows there are."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection as database
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from business_os_banking.admin import BankingConnectionAdmin
+from business_os_banking.admin.paginator import AtLeast, BoundedPaginator
+from business_os_banking.models import BankingConnection
+from tests.admin.conftest import MODELS, list_url, make_connection, make_event, make_session, page_url
+
+
+def add(owner: User, count: int) -> None:
+    for _ in range(count):
+        connection = make_connection(owner)
+        make_event(connection, make_session(connection))
+
+
+def queries(client: Client, url: str) -> list[str]:
+    client.get(url)  # fills the cache of content types, which lives as long as the process
+    with CaptureQueriesContext(database) as captured:
+        assert client.get(url).status_code == 200
+    return [query["sql"] for query in captured.captured_queries]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("query", ["", "?q=ingrid", "?id__gt=0", "?o=1"])
+def test_a_list_takes_the_same_number_of_queries(
+    operator: Client, owner: User, model: str, query: str
+) -> None:
+    add(owner, 5)
+    few = queries(operator, list_url(model) + query)
+    add(owner, 45)
+    assert len(queries(operator, list_url(model) + query)) == len(few)
+
+
+def test_a_connection_takes_the_same_number_of_queries(operator: Client, owner: User) -> None:
+    connection = make_connection(owner)
+    make_event(connection, make_session(connection))
+    few = queries(operator, page_url(connection))
+    for _ in range(30):
+        make_event(connection, make_session(connection))
+    many = queries(operator, page_url(connection))
+    assert len(many) == len(few)
+    assert sum('FROM "business_os_banking' in sql or "FROM `business_os_banking" in sql for sql in many) == 3
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_count_has_a_bound(operator: Client, rows: Any, model: str) -> None:
+    counts = [sql for sql in queries(operator, list_url(model)) if "COUNT(" in sql]
+    assert len(counts) == 1
+    assert all(f"LIMIT {BoundedPaginator.most + 1}" in sql for sql in counts)
+    assert not any("DISTINCT" in sql for sql in queries(operator, list_url(model)))
+
+
+def test_a_user_is_looked_up_before_not_joined_in_the_search(operator: Client, rows: Any) -> None:
+    sent = queries(operator, list_url("bankingconnection") + "?q=ingrid")
+    [count] = [sql for sql in sent if "COUNT(" in sql]
+    assert "auth_user" not in count
+
+
+def test_counting_stops(operator: Client, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedPaginator, "most", 100)
+    monkeypatch.setattr(BankingConnectionAdmin, "list_max_show_all", 60)
+    add(owner, 101)
+    page = operator.get(list_url("bankingconnection")).content.decode()
+    assert "100+ bank connections" in page
+    assert "Show all" not in page
+    assert operator.get(list_url("bankingconnection") + "?p=2").status_code == 200
+    assert "100+ results" in operator.get(list_url("bankingconnection") + "?account=default").content.decode()
+    assert (
+        "1 result "
+        in operator.get(
+            list_url("bankingconnection") + f"?q={BankingConnection.objects.all()[0].reference}"
+        ).content.decode()
+    )
+
+
+def test_a_short_list_is_counted_exactly(operator: Client, rows: Any) -> None:
+    assert "1 bank connection\n" in operator.get(list_url("bankingconnection")).content.decode()
+
+
+def test_a_number_at_which_counting_stopped() -> None:
+    assert f"{AtLeast(100)!s}" == "100+"
+    assert AtLeast(100) == 100
+    assert BoundedPaginator([1, 2, 3], 2).count == 3

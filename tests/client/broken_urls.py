@@ -1,0 +1,3 @@
+"""A URLconf that cannot be imported."""
+
+raise RuntimeError("a mistake of the site")

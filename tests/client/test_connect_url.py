@@ -1,0 +1,131 @@
+"""The allow-list for `connect_url`: the browser of a customer goes there, so it is their bank or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from business_os_banking import conf
+from business_os_banking.client import check_connect_url
+from business_os_banking.exceptions import Unintelligible
+
+DEFAULT = tuple(conf.ACCOUNT_DEFAULTS["CONNECT_URL_HOSTS"])
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("https://saltedge.com", DEFAULT),
+        ("https://saltedge.com/connect?token=xxx", DEFAULT),
+        ("https://www.saltedge.com/connect?token=xxx", DEFAULT),
+        ("https://a.b.saltedge.com/connect", DEFAULT),
+        ("https://www.saltedge.com:443/connect", DEFAULT),
+        ("https://www.saltedge.com:8443/connect", DEFAULT),
+        ("https://www.saltedge.com./connect", DEFAULT),
+        ("HTTPS://WWW.SALTEDGE.COM/connect", DEFAULT),
+        ("https://www.saltedge.com/connect?next=http://evil.example/@x", DEFAULT),
+        ("https://www.saltedge.com/%0d%0a", DEFAULT),
+        ("https://WWW.saltedge.com/", ("www.SaltEdge.com",)),
+        ("https://www.saltedge.com/", (".SALTEDGE.com",)),
+        ("http://localhost:8000/sandbox/connect?token=x", LOOPBACK),
+        ("http://127.0.0.1:8000/sandbox/connect", LOOPBACK),
+        ("http://[::1]:8000/sandbox/connect", LOOPBACK),
+        ("https://localhost/connect", LOOPBACK),
+    ],
+)
+def test_allowed(url: str, hosts: tuple[str, ...]) -> None:
+    check_connect_url(url, hosts)
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("", DEFAULT),
+        (" ", DEFAULT),
+        ("/connect", DEFAULT),
+        ("//www.saltedge.com/connect", DEFAULT),
+        ("https:", DEFAULT),
+        ("https://", DEFAULT),
+        ("https:///www.saltedge.com/", DEFAULT),
+        ("https:www.saltedge.com/", DEFAULT),
+        ("https://./", DEFAULT),
+        ("https://:443/", DEFAULT),
+        # another host
+        ("https://evil.example/", DEFAULT),
+        ("https://evilsaltedge.com/", DEFAULT),
+        ("https://saltedge.com.evil.example/", DEFAULT),
+        ("https://saltedge.comevil.example/", DEFAULT),
+        ("https://saltedge.co/", DEFAULT),
+        ("https://saltedge.com../", DEFAULT),
+        ("https://evil.example/saltedge.com", DEFAULT),
+        ("https://evil.example?.saltedge.com", DEFAULT),
+        ("https://evil.example#.saltedge.com", DEFAULT),
+        ("https://evil.example;.saltedge.com/", DEFAULT),
+        ("https://evil.example%2f.saltedge.com/", DEFAULT),
+        ("https://evil.example%23.saltedge.com/", DEFAULT),
+        ("https://evil.example%00.saltedge.com/", DEFAULT),
+        ("https://evil.example,.saltedge.com/", DEFAULT),
+        ("https://www.saltedge.com/", ("saltedge.com",)),
+        ("https://saltedge.com/", (".saltedge.com",)),
+        ("https://saltedge.com/", ()),
+        ("https://saltedge.com/", ("", ".")),
+        # user names
+        ("https://saltedge.com@evil.example/", DEFAULT),
+        ("https://www.saltedge.com:x@evil.example/", DEFAULT),
+        ("https://me@www.saltedge.com/", DEFAULT),
+        ("https://evil.example@www.saltedge.com/", DEFAULT),
+        ("https://@www.saltedge.com/", DEFAULT),
+        # schemes
+        ("http://www.saltedge.com/connect", DEFAULT),
+        ("ftp://www.saltedge.com/connect", DEFAULT),
+        ("javascript://www.saltedge.com/%0aalert(1)", DEFAULT),
+        ("data:text/html,saltedge.com", DEFAULT),
+        # loopback only where it is named
+        ("http://localhost:8000/", DEFAULT),
+        ("http://127.0.0.1:8000/", DEFAULT),
+        ("http://127.0.0.2:8000/", LOOPBACK),
+        ("http://localhost.evil.example/", LOOPBACK),
+        ("http://sandbox:8000/", ("sandbox",)),
+        ("ftp://localhost/", LOOPBACK),
+        # ports that are none
+        ("https://www.saltedge.com:port/", DEFAULT),
+        ("https://www.saltedge.com:99999/", DEFAULT),
+        ("https://www.saltedge.com:-1/", DEFAULT),
+        ("https://[::1/", LOOPBACK),
+        ("https://[www.saltedge.com]/", DEFAULT),
+        # characters
+        ("https://www.saltedge.com\\@evil.example/", DEFAULT),
+        ("https://evil.example\\.saltedge.com/", DEFAULT),
+        ("https://www.saltedge.com/\r\nSet-Cookie: x=1", DEFAULT),
+        ("https://www.salt\tedge.com/", DEFAULT),
+        ("https://www.saltedge.com/\x00", DEFAULT),
+        ("https://www.saltedge.com/\\evil.example", DEFAULT),
+        ("https://www.saltedge.com/ü", DEFAULT),
+        ("https://www.saltedge.com/\x7f", DEFAULT),
+        (" https://www.saltedge.com/", DEFAULT),
+        ("https://www.saltedge.com/ x", DEFAULT),
+        # names in other scripts
+        ("https://www.sаltedge.com/", DEFAULT),  # noqa: RUF001 - a Cyrillic letter
+        ("https://www.saltedge。com/", DEFAULT),
+        ("https://xn--sltedge-4fg.com/", DEFAULT),
+        ("https://www.saltedge.com/\u2028", DEFAULT),
+    ],
+)
+def test_refused(url: str, hosts: tuple[str, ...]) -> None:
+    with pytest.raises(Unintelligible) as error:
+        check_connect_url(url, hosts)
+    if url.strip():
+        assert url not in str(error.value)
+
+
+@given(st.text(max_size=60) | st.text(":/@[].%#?\\ashltedgcomp0", max_size=40).map("https://".__add__))
+def test_nothing_else_is_ever_raised(url: str) -> None:
+    try:
+        check_connect_url(url, DEFAULT)
+    except Unintelligible:
+        return
+    rest = url.lower().removeprefix("https://")
+    host = rest.replace("?", "/").replace("#", "/").partition("/")[0].partition(":")[0].removesuffix(".")
+    assert host == "saltedge.com" or host.endswith(".saltedge.com")

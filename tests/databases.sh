@@ -1,0 +1,74 @@
+#!/bin/sh
+# The part of `make test` that depends on what the machine has.
+#
+#   tests/databases.sh run PYTHON   the suite on PostgreSQL and on MariaDB, on each one that answers
+#   tests/databases.sh browser      pytest's options for leaving out the browser tests where there is no Chromium
+#
+# TEST_POSTGRES_URL and TEST_MARIADB_URL name the servers, in the form of DATABASE_URL; the user must be allowed to
+# make databases. With BANKING_REQUIRE_ALL=1, what is missing is a failure, and nothing is left out.
+set -u
+
+# One name per checkout, so that two of them can be tested at the same time.
+name="banking_$(pwd | cksum | cut -d ' ' -f 1)"
+postgres="${TEST_POSTGRES_URL:-postgres://postgres@127.0.0.1:5432/$name}"
+mariadb="${TEST_MARIADB_URL:-mysql://root@localhost/$name}"
+require_all="${BANKING_REQUIRE_ALL:-}"
+
+# Say why the server cannot be used, or nothing.
+why_not() {
+    "$python" - "$1" <<'PYTHON' 2>/dev/null || echo "its Python driver is not installed"
+import sys
+
+import environ
+
+db = environ.Env.db_url_config(sys.argv[1])
+given = {"host": db["HOST"], "user": db["USER"], "password": db["PASSWORD"], "connect_timeout": 3}
+if db["PORT"]:
+    given["port"] = int(db["PORT"])
+if "postgres" in db["ENGINE"]:
+    import psycopg as driver
+
+    given["dbname"] = "postgres"
+else:
+    import MySQLdb as driver
+try:
+    driver.connect(**given).close()
+except driver.Error as error:
+    print("it does not answer:", " ".join(str(error).split()))
+PYTHON
+}
+
+leg() {
+    reason="$(why_not "$2")"
+    if [ -n "$reason" ]; then
+        echo "$1: not tested, $reason"
+        [ -z "$require_all" ] || failed="$failed $1"
+        return
+    fi
+    echo "$1:"
+    DATABASE_URL="$2" "$python" -m pytest -q -p no:cacheprovider -m "not browser and not packaging" \
+        --ignore=tests/example --ignore=tests/packaging tests || failed="$failed $1"
+}
+
+case "${1:-}" in
+run)
+    python="$2"
+    failed=""
+    leg PostgreSQL "$postgres"
+    leg MariaDB "$mariadb"
+    if [ -n "$failed" ]; then
+        echo "Failed on:$failed" >&2
+        exit 1
+    fi
+    ;;
+browser)
+    if [ -z "$require_all" ] && [ ! -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
+        echo '-m "not browser"'
+        echo "Browser tests: not run, there is no Chromium (CHROMIUM names one)" >&2
+    fi
+    ;;
+*)
+    sed -n 's/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,415 @@
+"""The system checks: each id for its mistake, and silence for a site that is set up."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import re
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from business_os_banking import check_rules, checks, conf
+from business_os_banking.adapter import BankingAdapter
+from business_os_banking.webhooks.verifiers import Verifier
+
+SECRET = "s3cret-that-no-message-repeats"
+HEALTHY: dict[str, Any] = {"API_KEY": "key-" + SECRET, "WEBHOOK_SECRETS": ["hook-" + SECRET]}
+
+
+class OwnAdapter(BankingAdapter):
+    """A site that keeps its credentials elsewhere."""
+
+    def get_account(self, request: Any) -> str:
+        return "berlin"
+
+    def get_credentials(self, alias: str, connection: Any) -> conf.Account:
+        return conf.make_account(alias, HEALTHY)
+
+
+class OwnVerifier(Verifier):
+    pass
+
+
+def account(**values: Any) -> dict[str, Any]:
+    """Return the setting with one account that is healthy but for *values*."""
+    return {"ACCOUNTS": {"default": {**HEALTHY, **values}}}
+
+
+def site(**values: Any) -> dict[str, Any]:
+    return {**account(), **values}
+
+
+def found(setting: Any, *, deploy: bool = False) -> list[str]:
+    """Return the ids, without the label, that the checks give for a setting."""
+    with override_settings(BUSINESS_OS_BANKING=setting):
+        messages = run_checks(tags=[checks.TAG], include_deployment_checks=deploy)
+    for message in messages:
+        assert message.hint
+        assert SECRET not in message.msg + message.hint
+    return [str(message.id).removeprefix("business_os_banking.") for message in messages]
+
+
+def only_message(setting: Any) -> Any:
+    with override_settings(BUSINESS_OS_BANKING=setting):
+        (message,) = run_checks(tags=[checks.TAG])
+    return message
+
+
+FAULTS: list[tuple[str, Any]] = [
+    ("E001", None),
+    ("E002", []),
+    ("E002", "key"),
+    ("E003", site(ACOUNTS={})),
+    ("E003", site(API_KEY="x")),
+    ("E003", site(**{"": 1})),
+    ("E004", {"ACCOUNTS": [HEALTHY]}),
+    ("E004", {"ACCOUNTS": None}),
+    ("E004", site(ADAPTER=BankingAdapter)),
+    ("E004", site(SITE_URL=5)),
+    ("E004", site(SESSION_MINUTES="60")),
+    ("E004", site(EXPIRY_GRACE_MINUTES=None)),
+    ("E004", site(EXPIRING_SOON_DAYS=True)),
+    ("E004", site(STALE_DAYS=[7])),
+    ("E004", site(WEBHOOK_MAX_BYTES="64K")),
+    ("E004", site(DESTROY_BY_SHAPE="no")),
+    ("E005", site(SESSION_MINUTES=0)),
+    ("E005", site(EXPIRY_GRACE_MINUTES=-1)),
+    ("E005", site(EXPIRING_SOON_DAYS=float("nan"))),
+    ("E005", site(STALE_DAYS=float("inf"))),
+    ("E005", site(WEBHOOK_MAX_BYTES=0)),
+    ("E006", site(SITE_URL="bank.example")),
+    ("E006", site(SITE_URL="https://bank.example/banking/")),
+    ("E006", site(SITE_URL="https://bank.example?x=1")),
+    ("E006", site(SITE_URL=f"https://me:{SECRET}@bank.example")),
+    ("E006", site(SITE_URL="ftp://bank.example")),
+    ("E006", site(SITE_URL="https://[::1")),
+    ("E007", site(ADAPTER="nowhere.Adapter")),
+    ("E007", site(ADAPTER="Adapter")),
+    ("E007", site(ADAPTER="business_os_banking.adapter.Adaptor")),
+    ("E008", site(ADAPTER="business_os_banking.conf.Account")),
+    ("E008", site(ADAPTER="business_os_banking.adapter.get_adapter")),
+    ("E010", {}),
+    ("E010", {"ACCOUNTS": {}}),
+    ("E011", {"ACCOUNTS": {"default": HEALTHY, "büro": HEALTHY}}),
+    ("E011", {"ACCOUNTS": {"default": HEALTHY, "a/b": HEALTHY}}),
+    ("E011", {"ACCOUNTS": {"default": HEALTHY, "": HEALTHY}}),
+    ("E011", {"ACCOUNTS": {"default": HEALTHY, 1: HEALTHY}}),
+    ("E012", {"ACCOUNTS": {"default": "key"}}),
+    ("E013", account(APIKEY="x")),
+    ("E013", account(SITE_URL="x")),
+    ("E013", account(base_url="https://x.example")),
+    ("E014", account(API_KEY=5)),
+    ("E014", account(WEBHOOK_SECRETS=SECRET)),
+    ("E014", account(WEBHOOK_SECRETS=[5])),
+    ("E014", account(BASE_URL=None)),
+    ("E014", account(API=1)),
+    ("E014", account(SCOPES="accounts")),
+    ("E014", account(CONNECT_URL_HOSTS="saltedge.com")),
+    ("E014", account(WEBHOOK_VERIFIERS=[Verifier])),
+    ("E014", account(WEBHOOK_SIGNATURE_HEADER=None)),
+    ("E014", account(TIMEOUT="3,20")),
+    ("E014", account(CONNECT_PATH=1)),
+    ("E014", account(CONNECTIONS_PATH=None)),
+    ("E014", account(CONNECTION_PATH=())),
+    ("E015", account(API_KEY="")),
+    ("E015", account(API_KEY=None)),
+    ("E015", {"ACCOUNTS": {"default": {"WEBHOOK_SECRETS": [SECRET]}}}),
+    ("E016", account(API_KEY=f"{SECRET}\n")),
+    ("E016", account(API_KEY=f" {SECRET}")),
+    ("E016", account(API_KEY=f"{SECRET}ü")),
+    ("E017", account(WEBHOOK_SECRETS=[f"whsec_{SECRET}!"])),
+    ("E017", account(WEBHOOK_SECRETS=["whsec_"])),
+    ("E018", account(BASE_URL="")),
+    ("E018", account(BASE_URL="api.business-os.de")),
+    ("E018", account(BASE_URL="ftp://api.business-os.de")),
+    ("E018", account(BASE_URL="https://")),
+    ("E018", account(BASE_URL="https://api.business-os.de?x=1")),
+    ("E018", account(BASE_URL="https://api.business-os.de/#x")),
+    ("E018", account(BASE_URL=f"https://me:{SECRET}@api.business-os.de")),
+    ("E018", account(BASE_URL="https://api.business-os.de:port")),
+    ("E018", account(BASE_URL="https://api.business-os.de\n")),
+    ("E019", account(BASE_URL="http://api.business-os.de")),
+    ("E019", account(BASE_URL="http://10.0.0.1:8000")),
+    ("E019", account(BASE_URL="http://localhost.evil.example")),
+    ("E020", account(API="partners")),
+    ("E021", account(SCOPES=[])),
+    ("E022", account(SCOPES=["accounts", "holder"])),
+    ("E023", account(CONNECT_URL_HOSTS=[])),
+    ("E023", account(CONNECT_URL_HOSTS=[""])),
+    ("E024", account(CONNECT_URL_HOSTS=["https://saltedge.com"])),
+    ("E024", account(CONNECT_URL_HOSTS=["saltedge.com:443"])),
+    ("E024", account(CONNECT_URL_HOSTS=["*.saltedge.com"])),
+    ("E024", account(CONNECT_URL_HOSTS=["."])),
+    ("E024", account(CONNECT_URL_HOSTS=["saltedge.com/"])),
+    ("E024", account(CONNECT_URL_HOSTS=["söltedge.com"])),
+    ("E025", account(TIMEOUT=())),
+    ("E025", account(TIMEOUT=(1, 2, 3))),
+    ("E025", account(TIMEOUT=(0, 20))),
+    ("E025", account(TIMEOUT=(3, None))),
+    ("E025", account(TIMEOUT=-1)),
+    ("E025", account(TIMEOUT=("3", "20"))),
+    ("E026", account(WEBHOOK_VERIFIERS=[])),
+    ("E026", account(WEBHOOK_VERIFIERS=[""])),
+    ("E027", account(WEBHOOK_VERIFIERS=["business_os_banking.webhooks.verifiers.None"])),
+    ("E027", account(WEBHOOK_VERIFIERS=["nowhere"])),
+    ("E028", account(WEBHOOK_VERIFIERS=["business_os_banking.conf.Account"])),
+    ("E028", account(WEBHOOK_VERIFIERS=["business_os_banking.webhooks.verifiers.Verifier"])),
+    ("E029", account(WEBHOOK_SIGNATURE_HEADER="X Signature")),
+    ("E029", account(WEBHOOK_SIGNATURE_HEADER="")),
+    ("E030", account(CONNECT_PATH="v2/banking/connect")),
+    ("E030", account(CONNECTION_PATH="/v2/banking/connections/")),
+    ("W001", account(WEBHOOK_SECRETS=[])),
+    ("W001", account(WEBHOOK_SECRETS=None)),
+    ("W001", account(WEBHOOK_SECRETS=[""])),
+    ("W005", {"ACCOUNTS": {"berlin": HEALTHY}}),
+]
+
+HEALTHY_SETTINGS: list[Any] = [
+    account(),
+    site(**{name: value for name, value in conf.DEFAULTS.items() if name != "ACCOUNTS"}),
+    account(**{**conf.ACCOUNT_DEFAULTS, **HEALTHY}),
+    {"ACCOUNTS": {"default": HEALTHY, "berlin-2_x": HEALTHY}},
+    site(SITE_URL=""),
+    site(SITE_URL="https://bank.example/"),
+    site(SITE_URL="http://localhost:8000"),
+    site(SESSION_MINUTES=0.5),
+    site(ADAPTER="tests.test_checks.OwnAdapter"),
+    {"ADAPTER": "tests.test_checks.OwnAdapter"},
+    {"ADAPTER": "tests.test_checks.OwnAdapter", "ACCOUNTS": {"berlin": {**HEALTHY, "API_KEY": ""}}},
+    account(BASE_URL="http://localhost:8000/sandbox"),
+    account(BASE_URL="http://127.0.0.1:8000"),
+    account(BASE_URL="http://[::1]:8000"),
+    account(BASE_URL="https://api.business-os.de/"),
+    account(API="openbanking", SCOPES=("accounts",)),
+    account(CONNECT_URL_HOSTS=["localhost", "127.0.0.1", "::1", ".saltedge.com", "SaltEdge.com"]),
+    account(WEBHOOK_VERIFIERS=["tests.test_checks.OwnVerifier"]),
+    account(WEBHOOK_SECRETS=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "old-" + SECRET]),
+    account(TIMEOUT=5),
+    account(TIMEOUT=[0.5, 5]),
+]
+
+
+@pytest.mark.parametrize(("number", "setting"), FAULTS)
+def test_a_planted_fault_gives_its_id_and_no_other(number: str, setting: Any) -> None:
+    assert found(setting) == [number]
+
+
+@pytest.mark.parametrize("setting", HEALTHY_SETTINGS)
+def test_a_healthy_site_is_silent(setting: Any) -> None:
+    assert found(setting, deploy=True) == []
+
+
+def test_every_account_is_checked_and_every_mistake_is_told() -> None:
+    broken = {**HEALTHY, "API": "x", "TIMEOUT": 0, "SCOPE": []}
+    setting = {"ACCOUNTS": {"default": broken, "berlin": {}}, "STALE_DAYS": 0}
+    assert found(setting) == ["E005", "E013", "E020", "E025", "E015", "W001"]
+
+
+def test_a_missing_setting_is_one_message() -> None:
+    with override_settings():
+        from django.conf import settings
+
+        del settings.BUSINESS_OS_BANKING
+        assert [message.id for message in run_checks(tags=[checks.TAG])] == ["business_os_banking.E001"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        (site(ACOUNTS={}), 'Did you mean "ACCOUNTS"?'),
+        (site(adapter="x"), 'Did you mean "ADAPTER"?'),
+        (account(APIKEY="x"), 'Did you mean "API_KEY"?'),
+        (account(WEBHOOK_SECRET=["x"]), 'Did you mean "WEBHOOK_SECRETS"?'),
+        (
+            site(API_KEY="x"),
+            '"API_KEY" belongs in BUSINESS_OS_BANKING["ACCOUNTS"]["default"]: move it there.',
+        ),
+        (account(SITE_URL="x"), '"SITE_URL" belongs in BUSINESS_OS_BANKING: move it there.'),
+        (account(zzz=1), f"Remove it. The keys are {', '.join(sorted(conf.ACCOUNT_DEFAULTS))}."),
+    ],
+)
+def test_an_unknown_key_comes_with_a_suggestion(setting: Any, hint: str) -> None:
+    assert only_message(setting).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("setting", "texts"),
+    [
+        (
+            account(API_KEY=""),
+            [
+                'BUSINESS_OS_BANKING["ACCOUNTS"]["default"]["API_KEY"]',
+                "BUSINESS_OS_API_KEY",
+                "app.business-os.de",
+            ],
+        ),
+        (
+            {"ACCOUNTS": {"default": HEALTHY, "big-bank": {**HEALTHY, "API_KEY": ""}}},
+            ['["ACCOUNTS"]["big-bank"]["API_KEY"]', "BUSINESS_OS_BIG_BANK_API_KEY"],
+        ),
+        (account(WEBHOOK_SECRETS=[]), ["BUSINESS_OS_WEBHOOK_SECRETS", "token_urlsafe"]),
+        (account(TIMEOUT=0), ['"TIMEOUT": (3.05, 20)', "BUSINESS_OS_TIMEOUT"]),
+        (account(SCOPES="accounts"), ['"SCOPES": ["accounts", "holder_info", "transactions"]', "not str"]),
+        (site(STALE_DAYS=0), ['BUSINESS_OS_BANKING["STALE_DAYS"]', '"STALE_DAYS": 7', "not 0"]),
+        (site(STALE_DAYS="7"), ['Write "STALE_DAYS": 7.', "not str"]),
+        ({"ACCOUNTS": {"bü ro": HEALTHY, "default": HEALTHY}}, ['"b-ro"']),
+    ],
+)
+def test_a_message_names_the_key_and_says_what_to_type(setting: Any, texts: list[str]) -> None:
+    message = only_message(setting)
+    for text in texts:
+        assert text in f"{message.msg} {message.hint}"
+
+
+def test_short_secrets_are_told_before_deployment_only() -> None:
+    setting = account(WEBHOOK_SECRETS=["short", "whsec_c2hvcnQ=", "long-" + SECRET, ""])
+    assert found(setting) == []
+    assert found(setting, deploy=True) == ["W002", "W002"]
+    assert found(account(WEBHOOK_SECRETS="short"), deploy=True) == ["E014"]
+    for broken in (None, {"ACCOUNTS": None}, {"ACCOUNTS": {"default": None}}):
+        assert "W002" not in found(broken, deploy=True)
+
+
+@override_settings(ROOT_URLCONF="tests.client.no_urls")
+def test_urls_that_are_not_included() -> None:
+    message = only_message(account())
+    assert message.id == "business_os_banking.W003"
+    assert 'path("banking/", include("business_os_banking.urls"))' in message.hint
+    assert "tests.client.no_urls" in message.hint
+
+
+@pytest.mark.parametrize("urlconf", ["nowhere.urls", "tests.client.broken_urls", None, 5])
+def test_a_broken_urlconf_is_left_to_django(urlconf: Any) -> None:
+    with override_settings(ROOT_URLCONF=urlconf):
+        assert checks.check_urls() == []
+
+
+SQLITE = "django.db.backends.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("database", "debug", "ids"),
+    [
+        ({"ENGINE": SQLITE}, False, ["W004"]),
+        ({"ENGINE": SQLITE, "OPTIONS": {}}, False, ["W004"]),
+        ({"ENGINE": SQLITE, "OPTIONS": None}, False, ["W004"]),
+        ({"ENGINE": SQLITE, "OPTIONS": {"transaction_mode": "DEFERRED"}}, False, ["W004"]),
+        ({"ENGINE": "django.contrib.gis.db.backends.spatialite"}, False, ["W004"]),
+        ({"ENGINE": SQLITE, "OPTIONS": {"transaction_mode": "IMMEDIATE"}}, False, []),
+        ({"ENGINE": SQLITE, "OPTIONS": {"transaction_mode": "immediate"}}, False, []),
+        ({"ENGINE": SQLITE, "OPTIONS": {"transaction_mode": "EXCLUSIVE"}}, False, []),
+        ({"ENGINE": SQLITE}, True, []),
+        ({"ENGINE": "django.db.backends.postgresql"}, False, []),
+        ({}, False, []),
+        (None, False, []),
+    ],
+)
+def test_sqlite_must_lock_at_once(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, database: Any, debug: bool, ids: list[str]
+) -> None:
+    settings.DEBUG = debug
+    # Not through override_settings: Django warns that connections would not notice.
+    monkeypatch.setitem(settings.DATABASES, "default", database)
+    messages = checks.check_databases()
+    assert [message.id for message in messages] == [f"business_os_banking.{number}" for number in ids]
+    assert all('"transaction_mode": "IMMEDIATE"' in str(message.hint) for message in messages)
+
+
+def test_databases_that_are_no_dict_are_left_to_django(monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.conf import settings
+
+    monkeypatch.setattr(settings, "DATABASES", None)
+    assert checks.check_databases() == []
+
+
+def test_the_checks_are_bound() -> None:
+    with override_settings(BUSINESS_OS_BANKING=account(API_KEY="")), pytest.raises(SystemCheckError) as error:
+        call_command("check", stdout=io.StringIO(), stderr=io.StringIO())
+    assert "business_os_banking.E015" in str(error.value)
+
+
+def test_the_suite_itself_is_healthy() -> None:
+    stderr = io.StringIO()
+    call_command("check", stdout=io.StringIO(), stderr=stderr)
+    assert stderr.getvalue() == ""
+
+
+def test_ids_are_unique_and_each_is_tested() -> None:
+    source = inspect.getsource(checks) + inspect.getsource(check_rules)
+    ids = re.findall(r'(?:error|warning|_value)\(\s*"([EW]\d{3})"', source)
+    # Wrong types are reported in one place, which is handed one id for the site and one for its accounts.
+    assert len(ids) == len(set(ids))
+    assert set(ids) == {number for number, _ in FAULTS} | {"W002", "W003", "W004"}
+
+
+def test_the_tables_know_exactly_the_settings_that_there_are() -> None:
+    assert set(check_rules.SITE_KEYS) == set(conf.DEFAULTS)
+    assert set(check_rules.ACCOUNT_KEYS) == set(conf.ACCOUNT_DEFAULTS)
+    for name, rule in check_rules.SITE_KEYS.items():
+        assert rule.fits(conf.DEFAULTS[name])
+    for name, rule in check_rules.ACCOUNT_KEYS.items():
+        assert rule.fits(conf.ACCOUNT_DEFAULTS[name])
+
+
+junk = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.binary(max_size=4)
+    | st.sampled_from(["http://[", "https://x:y", "a.b", "whsec_x", ".", "default"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner)
+        | st.dictionaries(st.text(max_size=4) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def of_keys(keys: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(sorted(keys)), junk, max_size=4)
+
+
+@given(junk | of_keys(conf.DEFAULTS))
+def test_no_setting_makes_the_checks_raise(setting: Any) -> None:
+    with override_settings(BUSINESS_OS_BANKING=setting):
+        checks.check_settings()
+        checks.check_secrets()
+
+
+@given(of_keys(conf.ACCOUNT_DEFAULTS))
+def test_whatever_the_settings_refuse_the_checks_have_told(values: dict[str, Any]) -> None:
+    with override_settings(BUSINESS_OS_BANKING={"ACCOUNTS": {"default": values}}):
+        messages = checks.check_settings() + checks.check_secrets()
+    try:
+        conf.require_key(conf.make_account("default", values))
+    except ImproperlyConfigured:
+        assert messages
+
+
+@given(of_keys(conf.DEFAULTS))
+def test_whatever_the_accessors_refuse_the_checks_have_told(values: dict[str, Any]) -> None:
+    accessors = [name for name in vars(conf.Settings) if not name.startswith("_")]
+    with override_settings(BUSINESS_OS_BANKING=values):
+        messages = checks.check_settings()
+        for name in accessors:
+            try:
+                getattr(conf.settings, name)
+            except ImproperlyConfigured:
+                assert messages
+
+
+@pytest.mark.django_db
+def test_no_check_queries_the_database(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        run_checks(tags=[checks.TAG], include_deployment_checks=True)
