@@ -136,7 +136,9 @@ def returned(session: ConnectSession, hints: Mapping[str, str], now: datetime) -
     Of *hints*, from the URL, only those that Salt Edge adds are kept, and only as plain words: anybody may
     write anything into an address. They decide nothing.
     """
-    kept = {name: text for name in ("connection_id", "error_class") if (text := answers.word_of(hints.get(name)))}
+    kept = {
+        name: text for name in ("connection_id", "error_class") if (text := answers.word_of(hints.get(name)))
+    }
     return _of_session(session, Kind.RETURNED, Source.BROWSER, now, payload=kept)
 
 

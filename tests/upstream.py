@@ -29,7 +29,12 @@ def row(
     connection_id: str, *, status: str = "active", token: object = None, session: object = None, **more: Any
 ) -> dict[str, Any]:
     """Return a connection as the upstream lists it (v6)."""
-    attempt = {"custom_fields": {}, "success_at": None, "fail_at": None, "fail_error_class": None}
+    attempt: dict[str, Any] = {
+        "custom_fields": {},
+        "success_at": None,
+        "fail_at": None,
+        "fail_error_class": None,
+    }
     if token:
         attempt["custom_fields"] = {"pending_token": str(token)}
     if session:
@@ -64,7 +69,9 @@ class Upstream:
     def connect_answers(self, status: int = 200, body: Any = None, **kwargs: Any) -> None:
         """Answer connect calls with this instead."""
         text = body if isinstance(body, str | bytes) else json.dumps(body)
-        self.mock.replace(responses.POST, f"{BASE_URL}/v2/banking/connect", body=text, status=status, **kwargs)
+        self.mock.replace(
+            responses.POST, f"{BASE_URL}/v2/banking/connect", body=text, status=status, **kwargs
+        )
 
     def connect_fails(self, error: Exception) -> None:
         """Let connect calls end with this exception of `requests`."""
@@ -79,9 +86,11 @@ class Upstream:
             status=status,
         )
 
-    def lists(self, *rows: dict[str, Any], status: int = 200, body: Any = None, **extra: Any) -> None:
+    def lists(self, *rows: dict[str, Any], status: int = 200, body: Any = None, left: Any = None) -> None:
         """Answer the list of connections with these rows on one page, from now on."""
-        answer = {"data": list(rows), "meta": {"next_id": None, "next_page": None}, **extra}
+        answer: dict[str, Any] = {"data": list(rows), "meta": {"next_id": None, "next_page": None}}
+        if left is not None:
+            answer["business-os"] = {"neuesGuthaben": left}
         self.mock.upsert(
             responses.GET,
             f"{BASE_URL}/v2/banking/connections",

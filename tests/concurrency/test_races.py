@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ from django.test import Client
 from django.utils import timezone
 
 from business_os_banking.flows import connect
-from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.flows.rebuild import rebuild
+from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
@@ -36,7 +37,15 @@ def start(user: User, **more: Any) -> ConnectSession:
 
 def deliver(body: dict[str, Any]) -> int:
     headers = {"X-Webhook-Secret": SECRET}
-    return Client().post("/banking/webhook/", callbacks.raw(body), "application/json", headers=headers).status_code
+    return (
+        Client()
+        .post("/banking/webhook/", callbacks.raw(body), "application/json", headers=headers)
+        .status_code
+    )
+
+
+def visit(session: ConnectSession) -> int:
+    return Client().get(f"/banking/return/{session.reference}/").status_code
 
 
 def at_once(*jobs: Callable[[], Any]) -> list[Any]:
@@ -73,14 +82,18 @@ def test_fifty_events_of_one_connection(upstream: Upstream, user: User) -> None:
     bodies += [
         callbacks.notify(token, stage, connection_id=link, time=f"2026-11-01T09:{minute:02}:00Z")
         for token, link in ((session.pending_token, "777"), (renewal.pending_token, "888"))
-        for minute, stage in enumerate(["start", "connect", "interactive", "fetch_accounts", "fetch_recent"] * 4)
+        for minute, stage in enumerate(
+            ["start", "connect", "interactive", "fetch_accounts", "fetch_recent"] * 4
+        )
     ]
     bodies += [callbacks.success(None, "777", time=f"2026-11-02T10:{minute:02}:00Z") for minute in range(4)]
-    bodies += [callbacks.fail(renewal.pending_token, time=f"2026-11-01T11:{minute:02}:00Z") for minute in range(4)]
+    bodies += [
+        callbacks.fail(renewal.pending_token, time=f"2026-11-01T11:{minute:02}:00Z") for minute in range(4)
+    ]
     bodies += [callbacks.success(renewal.pending_token, "888", time="2026-11-03T10:00:00Z")]
     assert len(bodies) == 50
     random.shuffle(bodies)
-    assert at_once(*[lambda body=body: deliver(body) for body in bodies]) == [200] * 50
+    assert at_once(*[partial(deliver, body) for body in bodies]) == [200] * 50
     reconcile_once(upstream)
     assert ConnectionEvent.objects.filter(source="webhook").count() == 50
     assert not ConnectionEvent.objects.filter(outcome__in=("unmatched", "failed")).exists()
@@ -101,13 +114,12 @@ def test_webhook_return_and_reconcile(upstream: Upstream, user: User) -> None:
         link = f"77{number}"
         upstream.lists(row(link, token=session.pending_token), *[row(f"77{n}") for n in range(number)])
         body = callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z")
-        page = f"/banking/return/{session.reference}/"
         answers = at_once(
-            lambda body=body: deliver(body),
-            lambda page=page: Client().get(page).status_code,
+            partial(deliver, body),
+            partial(visit, session),
             lambda: bool(reconcile(timezone.now() + timedelta(minutes=1))),
-            lambda page=page: Client().get(page).status_code,
-            lambda body=body: deliver(body),
+            partial(visit, session),
+            partial(deliver, body),
             lambda: bool(reconcile(timezone.now() + timedelta(minutes=1))),
         )
         assert answers == [200, 200, True, 200, 200, True]
@@ -168,8 +180,8 @@ def test_a_fact_of_the_link_that_races_the_fact_that_names_it(upstream: Upstream
         session = start(user, next_url=f"/{number}/")
         link = f"55{number}"
         at_once(
-            lambda s=session, x=link: deliver(callbacks.success(s.pending_token, x, time="2026-11-01T10:00:00Z")),
-            lambda x=link: deliver(callbacks.destroy(None, x, time="2026-11-02T10:00:00Z")),
+            partial(deliver, callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z")),
+            partial(deliver, callbacks.destroy(None, link, time="2026-11-02T10:00:00Z")),
         )
     assert set(BankingConnection.objects.values_list("status", flat=True)) == {"disconnected"}
 

@@ -22,8 +22,8 @@ from django.utils import timezone
 
 from business_os_banking import signals
 from business_os_banking.flows import connect
-from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.flows.rebuild import rebuild
+from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.crash.receivers import listen
@@ -104,7 +104,16 @@ def work(server: Upstream, heard: Path, flow: str, step: int, *arguments: str) -
     """Let a worker do *flow* and die before *step*; return whether it got through."""
     url = os.environ["DATABASE_URL"].rsplit("/", 1)[0] + "/" + str(database.settings_dict["NAME"])
     environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    command = [sys.executable, "-m", "tests.crash.worker", flow, str(step), server.url, str(heard), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.crash.worker",
+        flow,
+        str(step),
+        server.url,
+        str(heard),
+        *arguments,
+    ]
     done = subprocess.run(
         command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, timeout=60, check=False
     )
@@ -147,7 +156,9 @@ def test_a_connect_that_is_killed(server: Upstream, heard: Path, user: User) -> 
             told = row(link, token=opened["pending_token"])
             told["last_attempt"]["custom_fields"] |= sent["custom_fields"]
             server.rows[link] = told
-            callback = callbacks.success(opened["pending_token"], link, session=sent["custom_fields"]["session"])
+            callback = callbacks.success(
+                opened["pending_token"], link, session=sent["custom_fields"]["session"]
+            )
             body = heard.with_name("body")
             body.write_bytes(callbacks.raw(callback))
             assert work(server, heard, "webhook", 0, str(body))
@@ -172,9 +183,13 @@ def test_a_webhook_that_is_killed(
     """Without an answer a sender delivers again; if it does not, reading back finds it."""
     body = tmp_path / "body"
     for step in steps_until_through(server, heard, "webhook"):
-        session = connect.start(owner=(user, ""), return_to=lambda s: "https://s.example/", next_url=f"/{step}/")
+        session = connect.start(
+            owner=(user, ""), return_to=lambda s: "https://s.example/", next_url=f"/{step}/"
+        )
         link = f"777{step}"
-        body.write_bytes(callbacks.raw(callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z")))
+        body.write_bytes(
+            callbacks.raw(callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z"))
+        )
         server.rows[link] = row(link, token=session.pending_token)
         through = work(server, heard, "webhook", step, str(body))
         if redelivered and not through:
@@ -191,9 +206,13 @@ def test_a_webhook_that_is_killed(
 def test_a_disconnect_that_is_killed(server: Upstream, heard: Path, user: User, tmp_path: Path) -> None:
     body = tmp_path / "body"
     for step in steps_until_through(server, heard, "disconnect"):
-        session = connect.start(owner=(user, ""), return_to=lambda s: "https://s.example/", next_url=f"/{step}/")
+        session = connect.start(
+            owner=(user, ""), return_to=lambda s: "https://s.example/", next_url=f"/{step}/"
+        )
         link = f"777{step}"
-        body.write_bytes(callbacks.raw(callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z")))
+        body.write_bytes(
+            callbacks.raw(callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z"))
+        )
         server.rows[link] = row(link, token=session.pending_token)
         assert work(server, heard, "webhook", 0, str(body))
         connection = session.connection
@@ -217,12 +236,16 @@ def test_a_reconcile_that_is_killed(server: Upstream, heard: Path, user: User, t
     later = timezone.now() + timedelta(hours=2)
     for step in steps_until_through(server, heard, "reconcile"):
         found, silent = (
-            connect.start(owner=(user, ""), return_to=lambda s: "https://s.example/", next_url=f"/{name}{step}/")
+            connect.start(
+                owner=(user, ""), return_to=lambda s: "https://s.example/", next_url=f"/{name}{step}/"
+            )
             for name in ("found", "silent")
         )
         link = f"777{step}"
         server.rows[link] = row(link, token=found.pending_token)
-        body.write_bytes(callbacks.raw(callbacks.notify(None, connection_id=link, time="2026-11-01T09:00:00Z")))
+        body.write_bytes(
+            callbacks.raw(callbacks.notify(None, connection_id=link, time="2026-11-01T09:00:00Z"))
+        )
         assert work(server, heard, "webhook", 0, str(body))
         later += timedelta(minutes=5)
         through = work(server, heard, "reconcile", step, later.isoformat())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import django
@@ -46,7 +47,9 @@ class Countdown:
 
 def start(owner: str, next_url: str) -> None:
     user = get_user_model().objects.get(pk=owner)
-    connect.start(owner=(user, ""), return_to=lambda s: f"https://site.example/{s.reference}/", next_url=next_url)
+    connect.start(
+        owner=(user, ""), return_to=lambda s: f"https://site.example/{s.reference}/", next_url=next_url
+    )
 
 
 def webhook(path: str) -> None:
@@ -64,7 +67,12 @@ def again(now: str) -> None:
     reconcile(django.utils.dateparse.parse_datetime(now))
 
 
-FLOWS = {"connect": start, "webhook": webhook, "disconnect": end, "reconcile": again}
+FLOWS: dict[str, Callable[..., None]] = {
+    "connect": start,
+    "webhook": webhook,
+    "disconnect": end,
+    "reconcile": again,
+}
 
 
 def main() -> None:

@@ -284,7 +284,13 @@ def test_a_token_that_was_given_before_is_not_taken(upstream: Upstream, user: Us
 
 
 @pytest.mark.parametrize(
-    "bad", [{"email": "no address"}, {"scopes": ["everything"]}, {"api": "other"}, {"custom_fields": {"a": "x" * 1024}}]
+    "bad",
+    [
+        {"email": "no address"},
+        {"scopes": ["everything"]},
+        {"api": "other"},
+        {"custom_fields": {"a": "x" * 1024}},
+    ],
 )
 def test_what_would_be_refused_is_not_sent(upstream: Upstream, user: User, bad: dict[str, Any]) -> None:
     with pytest.raises(exceptions.InvalidRequest) as caught:

@@ -19,8 +19,8 @@ from business_os_banking.flows import connect
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.prune import erase, prune
 from business_os_banking.flows.rebuild import rebuild
-from business_os_banking.flows.record import returned
 from business_os_banking.flows.reconcile import reconcile
+from business_os_banking.flows.record import returned
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
@@ -45,14 +45,18 @@ def deliver(body: dict[str, Any]) -> ConnectionEvent:
 def journey(upstream: Upstream, user: User) -> ConnectSession:
     """A connection with a little of everything in its log."""
     session = start(user, email="ada@kunde.example")
-    deliver(callbacks.notify(session.pending_token, "start", connection_id="777", time="2026-11-01T09:00:00Z"))
+    deliver(
+        callbacks.notify(session.pending_token, "start", connection_id="777", time="2026-11-01T09:00:00Z")
+    )
     deliver(callbacks.fail(session.pending_token, time="2026-11-01T09:01:00Z"))
     deliver(callbacks.success(session.pending_token, "777", time="2026-11-01T09:02:00Z"))
     deliver(callbacks.success(session.pending_token, "777", time="2026-11-01T09:02:00Z"))
     returned(session, {})
     renewal = start(user, connection=session.connection)
     deliver(callbacks.success(None, "888", time="2026-11-02T09:00:00Z"))
-    deliver(callbacks.notify(renewal.pending_token, "start", connection_id="888", time="2026-11-02T08:59:00Z"))
+    deliver(
+        callbacks.notify(renewal.pending_token, "start", connection_id="888", time="2026-11-02T08:59:00Z")
+    )
     deliver(callbacks.destroy(None, "777", time="2026-11-03T09:00:00Z"))
     change = {"provider_code": "demobank_xf", "provider_status": "inactive"}
     deliver({"data": change, "meta": {"version": "6", "time": "2026-11-04T09:00:00Z"}})
@@ -247,7 +251,9 @@ def test_prune_leaves_what_is_still_needed(upstream: Upstream, user: User) -> No
 # --- erase ---
 
 
-def test_erase_leaves_nothing_of_a_person(journey: ConnectSession, upstream: Upstream, other_user: User) -> None:
+def test_erase_leaves_nothing_of_a_person(
+    journey: ConnectSession, upstream: Upstream, other_user: User
+) -> None:
     kept = start(other_user)
     stray = deliver(callbacks.success(uuid.uuid4(), "888"))
     upstream.deletes("888")
@@ -255,11 +261,17 @@ def test_erase_leaves_nothing_of_a_person(journey: ConnectSession, upstream: Ups
     assert out == "1 connection erased\n"
     assert list(ConnectSession.objects.all()) == [kept]
     assert not ConnectionEvent.objects.filter(pk=stray.pk).exists()
-    assert not ConnectionEvent.objects.exclude(connection=kept.connection).exclude(kind="provider_changed").exists()
+    assert (
+        not ConnectionEvent.objects.exclude(connection=kept.connection)
+        .exclude(kind="provider_changed")
+        .exists()
+    )
     assert len(upstream.calls("DELETE")) == 1
 
 
-def test_erase_stops_where_the_provider_still_holds_something(journey: ConnectSession, upstream: Upstream) -> None:
+def test_erase_stops_where_the_provider_still_holds_something(
+    journey: ConnectSession, upstream: Upstream
+) -> None:
     upstream.deletes("888", 503, {})
     with pytest.raises(CommandError, match="run this again"):
         run("banking_erase", "--user", str(journey.connection.user_id))
@@ -270,7 +282,9 @@ def test_erase_stops_where_the_provider_still_holds_something(journey: ConnectSe
 
 def test_erase_of_a_tenant(upstream: Upstream, user: User) -> None:
     for tenant in ("a", "a", "b"):
-        connect.start(owner=(user, tenant), return_to=lambda s: "https://x.example/", next_url=str(uuid.uuid4()))
+        connect.start(
+            owner=(user, tenant), return_to=lambda s: "https://x.example/", next_url=str(uuid.uuid4())
+        )
     assert run("banking_erase", "--tenant", "a") == "2 connections erased\n"
     assert BankingConnection.objects.get().tenant == "b"
 

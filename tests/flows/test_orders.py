@@ -46,7 +46,12 @@ def end_of(connection: BankingConnection, sessions: list[ConnectSession], links:
     seen: list[Any] = [
         (connection.status, connection.status_reason, links.get(connection.connection_id, "")),
         (connection.connected_at, connection.last_success_at, connection.last_error_class),
-        (connection.disconnected_at, connection.ended_by, connection.consent_expires_at, connection.removal_due),
+        (
+            connection.disconnected_at,
+            connection.ended_by,
+            connection.consent_expires_at,
+            connection.removal_due,
+        ),
     ]
     for session in sessions:
         session.refresh_from_db()
@@ -121,7 +126,9 @@ FACTS = st.one_of(
 )
 
 
-def body_of(fact: tuple[str, str, str], minute: int, tokens: dict[str, Any], links: dict[str, str]) -> Body | None:
+def body_of(
+    fact: tuple[str, str, str], minute: int, tokens: dict[str, Any], links: dict[str, str]
+) -> Body | None:
     kind, name, link_name = fact
     token, link = tokens.get(name), links.get(link_name, "")
     if not token and not link:
@@ -166,7 +173,7 @@ def test_longer_random_journeys_end_alike_in_two_orders(
 
 
 def test_a_wrong_clock_ahead_holds_back_the_truth_for_five_minutes_at_most(user: User) -> None:
-    connection, [session] = a_connection(user, 1)
+    _connection, [session] = a_connection(user, 1)
     deliver(callbacks.success(session.pending_token, "777", time="2036-01-01T00:00:00Z"))
     session.refresh_from_db()
     assert session.succeeded_at is not None

@@ -56,10 +56,12 @@ def run(minutes: float = 1) -> Result:
 
 
 @pytest.mark.parametrize("key", ["token", "session"])
-def test_a_site_that_gets_no_webhook_still_learns_of_success(upstream: Upstream, user: User, key: str) -> None:
+def test_a_site_that_gets_no_webhook_still_learns_of_success(
+    upstream: Upstream, user: User, key: str
+) -> None:
     session = start(user)
     value = session.pending_token if key == "token" else session.reference
-    upstream.lists(row("777", **{key: value}))
+    upstream.lists(row("777", token=value) if key == "token" else row("777", session=value))
     result = run()
     assert (result.read_facts, result.read_pages, result.needs_a_person) == (1, 1, False)
     session.refresh_from_db()
@@ -95,8 +97,16 @@ def test_and_of_failure(upstream: Upstream, user: User, error_class: str, status
 @pytest.mark.parametrize(
     ("attempt", "status", "reason"),
     [
-        ({"fail_at": "2026-11-02T10:00:00Z", "fail_error_class": "InvalidCredentials"}, "inactive", "login_changed"),
-        ({"fail_at": "2026-11-02T10:00:00Z", "fail_error_class": "ProviderError"}, "inactive", "bank_step_required"),
+        (
+            {"fail_at": "2026-11-02T10:00:00Z", "fail_error_class": "InvalidCredentials"},
+            "inactive",
+            "login_changed",
+        ),
+        (
+            {"fail_at": "2026-11-02T10:00:00Z", "fail_error_class": "ProviderError"},
+            "inactive",
+            "bank_step_required",
+        ),
         ({"fail_at": "2026-11-02T10:00:00Z"}, "inactive", "bank_step_required"),
         (
             {"fail_at": "2026-11-02T10:00:00Z", "fail_error_class": "ProviderAccessNotGranted"},
@@ -161,7 +171,8 @@ def test_the_shapes_of_the_list_are_read_tolerantly(upstream: Upstream) -> None:
     for body in ({"connections": [{"id": 5}]}, [{"id": "5"}]):
         upstream.lists(body=body)
         assert [item.id for item in client.list_connections()] == ["5"]
-    for wrong in ({"data": {}}, "text", {}):
+    wrongs: list[Any] = [{"data": {}}, "text", {}]
+    for wrong in wrongs:
         upstream.lists(body=wrong)
         with pytest.raises(Unintelligible):
             list(client.list_connections())
@@ -173,12 +184,13 @@ def test_the_shapes_of_the_list_are_read_tolerantly(upstream: Upstream) -> None:
 @pytest.mark.parametrize("left", [12.5, "12.50"])
 def test_credits_are_remembered_where_an_answer_tells_them(upstream: Upstream, user: User, left: Any) -> None:
     start(user)
-    upstream.lists(**{"business-os": {"neuesGuthaben": left}})
+    upstream.lists(left=left)
     run()
     state = AccountState.objects.get()
     assert f"{state.credits:.2f}" == "12.50"
-    for nonsense in (True, "viel", None, "NaN", 10**20, []):
-        upstream.lists(**{"business-os": {"neuesGuthaben": nonsense}})
+    wrongs: list[Any] = [True, "viel", None, "NaN", 10**20, []]
+    for nonsense in wrongs:
+        upstream.lists(left=nonsense)
         assert BusinessOSClient().list_connections_page().credits is None
 
 
@@ -248,7 +260,9 @@ def test_it_waits_as_long_as_the_upstream_asks(upstream: Upstream, user: User) -
     assert paused > timezone.now() + timedelta(minutes=59)
 
 
-def test_two_readings_without_it_are_needed_to_believe_that_a_link_is_gone(upstream: Upstream, user: User) -> None:
+def test_two_readings_without_it_are_needed_to_believe_that_a_link_is_gone(
+    upstream: Upstream, user: User
+) -> None:
     gone, there = connected(user, "777"), connected(user, "888", next_url="/b/")
     upstream.lists(row("888"))
     run()
@@ -266,7 +280,9 @@ def test_two_readings_without_it_are_needed_to_believe_that_a_link_is_gone(upstr
     assert (gone.status, gone.ended_by, there.status) == ("disconnected", "provider", "active")
 
 
-def test_an_empty_list_is_not_believed(upstream: Upstream, user: User, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_list_is_not_believed(
+    upstream: Upstream, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
     connection = connected(user)
     upstream.lists()
     assert run().needs_a_person
@@ -294,7 +310,9 @@ def test_a_failed_event_is_applied(upstream: Upstream, user: User) -> None:
     assert run().applied == 0
 
 
-def test_an_event_that_found_nothing_is_applied_when_there_is_something(upstream: Upstream, user: User) -> None:
+def test_an_event_that_found_nothing_is_applied_when_there_is_something(
+    upstream: Upstream, user: User
+) -> None:
     answer = connect_answer()
     deliver(callbacks.success(answer["pending_token"], "777"))
     stranger = deliver(callbacks.success(uuid.uuid4(), "888"))
@@ -460,9 +478,9 @@ def test_a_consent_is_estimated_where_nobody_says_when_it_ends(
         session.pending_token, "777", time="2026-11-02T10:00:00Z", consent_expires_at="2027-01-01T00:00:00Z"
     )
     deliver(told)
-    connection.refresh_from_db()
-    assert connection.consent_expires_at == datetime(2027, 1, 1, tzinfo=UTC)
-    assert not connection.consent_is_estimated
+    known = BankingConnection.objects.get()
+    assert known.consent_expires_at == datetime(2027, 1, 1, tzinfo=UTC)
+    assert not known.consent_is_estimated
     settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "CONSENT_DAYS": None}
     assert connected(user, "999", next_url="/c/").consent_expires_at is None
 
@@ -471,7 +489,10 @@ def test_an_older_word_on_the_consent_is_over_with_a_renewal(upstream: Upstream,
     session = start(user)
     deliver(
         callbacks.success(
-            session.pending_token, "777", time="2026-11-01T10:00:00Z", consent_expires_at="2026-12-01T00:00:00Z"
+            session.pending_token,
+            "777",
+            time="2026-11-01T10:00:00Z",
+            consent_expires_at="2026-12-01T00:00:00Z",
         )
     )
     renewal = start(user, connection=session.connection)
@@ -565,7 +586,9 @@ def test_a_bank_that_is_switched_off_concerns_all_its_connections(upstream: Upst
     assert deliver(provider_change("active", "2026-11-06T10:00:00Z")).deliveries == 2
 
 
-def test_it_concerns_a_connection_that_is_known_to_be_there_only_later(upstream: Upstream, user: User) -> None:
+def test_it_concerns_a_connection_that_is_known_to_be_there_only_later(
+    upstream: Upstream, user: User
+) -> None:
     connection = connected(user)
     assert deliver(provider_change("inactive")).outcome == "no_change"
     upstream.lists(row("777"))

@@ -62,7 +62,11 @@ def test_a_journey_is_told_step_by_step(upstream: Upstream, user: User, heard: l
     deliver(callbacks.fail(session.pending_token, time="2026-11-01T10:00:00Z"))
     deliver(callbacks.success(session.pending_token, time="2026-11-01T10:01:00Z"))
     deliver(callbacks.success(session.pending_token, time="2026-11-01T10:02:00Z"))
-    deliver(callbacks.body(connection_id="111222333444555666", consent_status="expired", time="2026-11-02T10:00:00Z"))
+    deliver(
+        callbacks.body(
+            connection_id="111222333444555666", consent_status="expired", time="2026-11-02T10:00:00Z"
+        )
+    )
     deliver(callbacks.destroy(session.pending_token, time="2026-11-03T10:00:00Z"))
     assert heard == [
         "connect_session_started",
@@ -101,7 +105,9 @@ def test_our_own_key_finds_the_session_while_its_token_is_unknown(upstream: Upst
     assert session.status == "succeeded"
 
 
-def test_a_fact_that_names_only_the_link_waits_until_the_link_is_known(upstream: Upstream, user: User) -> None:
+def test_a_fact_that_names_only_the_link_waits_until_the_link_is_known(
+    upstream: Upstream, user: User
+) -> None:
     session = start(user)
     waiting = deliver(callbacks.destroy(time="2026-11-03T10:00:00Z"))
     assert waiting.outcome == "unmatched"
@@ -154,7 +160,9 @@ def test_a_session_that_a_site_imported_keeps_what_it_says(user: User) -> None:
     session.refresh_from_db()
     connection.refresh_from_db()
     assert (session.status, connection.status) == ("succeeded", "active")
-    failed = ConnectSession.objects.create(connection=connection, status="failed", error_class="ProviderError")
+    failed = ConnectSession.objects.create(
+        connection=connection, status="failed", error_class="ProviderError"
+    )
     returned(failed, {})
     failed.refresh_from_db()
     assert (failed.status, failed.error_class) == ("failed", "ProviderError")
@@ -220,12 +228,18 @@ def test_a_session_that_ran_out_is_expired_and_may_still_succeed(upstream: Upstr
 # --- disconnect ---
 
 
-def test_disconnecting_is_done_here_and_at_the_provider(upstream: Upstream, user: User, heard: list[str]) -> None:
+def test_disconnecting_is_done_here_and_at_the_provider(
+    upstream: Upstream, user: User, heard: list[str]
+) -> None:
     session = start(user)
     deliver(callbacks.success(session.pending_token, "777"))
     upstream.deletes("777")
     connection = disconnect(session.connection)
-    assert (connection.status, connection.ended_by, connection.removal_due) == ("disconnected", "owner", False)
+    assert (connection.status, connection.ended_by, connection.removal_due) == (
+        "disconnected",
+        "owner",
+        False,
+    )
     assert len(upstream.calls("DELETE")) == 1
     assert heard[-1] == "connection_disconnected"
     disconnect(connection)
@@ -244,7 +258,11 @@ def test_a_removal_that_fails_is_kept_for_later(upstream: Upstream, user: User) 
     deliver(callbacks.success(session.pending_token, "777"))
     upstream.deletes("777", 503, {})
     connection = disconnect(session.connection, by="operator")
-    assert (connection.status, connection.ended_by, connection.removal_due) == ("disconnected", "operator", True)
+    assert (connection.status, connection.ended_by, connection.removal_due) == (
+        "disconnected",
+        "operator",
+        True,
+    )
     upstream.mock.replace(
         responses.DELETE, "https://api.business-os.test/v2/banking/connections/777", json={"removed": True}
     )
@@ -252,7 +270,9 @@ def test_a_removal_that_fails_is_kept_for_later(upstream: Upstream, user: User) 
     assert connection.removal_due is False
 
 
-def test_a_late_success_for_an_ended_connection_is_an_orphan_to_remove(upstream: Upstream, user: User) -> None:
+def test_a_late_success_for_an_ended_connection_is_an_orphan_to_remove(
+    upstream: Upstream, user: User
+) -> None:
     session = start(user)
     connection = disconnect(session.connection)
     assert connection.removal_due is False

@@ -79,9 +79,7 @@ def test_an_opened_session_is_open() -> None:
         ),
     ],
 )
-def test_a_setback_ends_a_session_for_now(
-    setback: Fact, status: str, error_class: str, group: str
-) -> None:
+def test_a_setback_ends_a_session_for_now(setback: Fact, status: str, error_class: str, group: str) -> None:
     view = session(opened(), setback)
     assert (view.status, view.error_class, view.error_group) == (status, error_class, group)
     assert view.succeeded_at is None
@@ -90,7 +88,9 @@ def test_a_setback_ends_a_session_for_now(
 
 
 def test_the_latest_setback_is_the_one_that_is_told() -> None:
-    view = session(failure(3, "ProviderError"), failure(5, "InvalidCredentials"), failure(4, "InteractiveTimeout"))
+    view = session(
+        failure(3, "ProviderError"), failure(5, "InvalidCredentials"), failure(4, "InteractiveTimeout")
+    )
     assert view.error_class == "InvalidCredentials"
 
 
@@ -101,9 +101,7 @@ def test_of_setbacks_at_one_moment_a_failure_tells_most() -> None:
         failure(5, "AClassThatSortsFirst"),
     )
     assert (view.status, view.error_class) == ("failed", "AClassThatSortsFirst")
-    view = session(
-        fact(Kind.EXPIRED, 5), fact(Kind.CANCELLED, 5, error_class="ProviderAccessNotGranted")
-    )
+    view = session(fact(Kind.EXPIRED, 5), fact(Kind.CANCELLED, 5, error_class="ProviderAccessNotGranted"))
     assert view.status == "cancelled"
 
 

@@ -74,9 +74,7 @@ def test_coming_back_is_recorded_once(browser: Browser, stranger: Browser, upstr
     assert session.status == "open"
 
 
-def test_the_page_shows_even_when_nothing_can_be_recorded(
-    stranger: Browser, db: None
-) -> None:
+def test_the_page_shows_even_when_nothing_can_be_recorded(stranger: Browser, db: None) -> None:
     def locked(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.startswith(("INSERT", "UPDATE")):
             raise OperationalError("database is locked")

@@ -39,7 +39,11 @@ def read(body: Any, **headers: str) -> Report:
         (callbacks.fail(TOKEN, connection_id=LINK), "failed", {"error_class": "InvalidCredentials"}),
         (callbacks.fail(TOKEN, "ProviderAccessNotGranted", connection_id=LINK), "cancelled", {}),
         (callbacks.fail(TOKEN, "AispConsentRevoked", connection_id=LINK), "consent_ended", {}),
-        (callbacks.fail(TOKEN, "NeverHeardOf", connection_id=LINK), "failed", {"error_class": "NeverHeardOf"}),
+        (
+            callbacks.fail(TOKEN, "NeverHeardOf", connection_id=LINK),
+            "failed",
+            {"error_class": "NeverHeardOf"},
+        ),
         (callbacks.destroy(TOKEN), "removed", {}),
         (
             callbacks.body(token=TOKEN, connection_id=LINK, consent_status="revoked"),
@@ -78,7 +82,11 @@ def test_a_failure_may_come_without_a_connection() -> None:
 def test_a_bank_that_is_switched_on_or_off(status: str, active: bool | None) -> None:
     body = {"data": {"provider_code": "bank_xf", "provider_status": status}, "meta": {"version": "6"}}
     report = read(body)
-    assert (report.kind, report.provider_code, report.provider_active) == ("provider_changed", "bank_xf", active)
+    assert (report.kind, report.provider_code, report.provider_active) == (
+        "provider_changed",
+        "bank_xf",
+        active,
+    )
 
 
 INNER = callbacks.success(TOKEN)
@@ -106,7 +114,13 @@ INNER = callbacks.success(TOKEN)
                 "last_attempt": {"custom_fields": {"pending_token": str(TOKEN)}},
             }
         },
-        {"data": {"id": LINK, "status": "active", "last_attempt": {"custom_fields": {"pending_token": str(TOKEN)}}}},
+        {
+            "data": {
+                "id": LINK,
+                "status": "active",
+                "last_attempt": {"custom_fields": {"pending_token": str(TOKEN)}},
+            }
+        },
     ],
 )
 def test_wrapped_and_flat_variants(body: dict[str, Any]) -> None:
@@ -153,7 +167,11 @@ def test_our_own_key_is_read_from_custom_fields_only() -> None:
     [
         {**INNER, "pending_token": str(OTHER)},
         {**INNER, "connection_id": "999"},
-        {**INNER, "payload": {"custom_fields": {"session": str(OTHER)}}, "custom_fields": {"session": str(TOKEN)}},
+        {
+            **INNER,
+            "payload": {"custom_fields": {"session": str(OTHER)}},
+            "custom_fields": {"session": str(TOKEN)},
+        },
     ],
 )
 def test_a_body_that_contradicts_itself_is_not_to_be_acted_on(body: dict[str, Any]) -> None:
@@ -232,7 +250,12 @@ def test_values_of_a_wrong_kind_are_as_good_as_missing(value: Any) -> None:
     body["data"].update(connection_id=value, stage=value, provider_name=value, provider_code=value)
     report = read(body)
     assert report.pending_token == TOKEN
-    for text in (report.connection_id, report.stage, *report.details.values(), *map(str, report.payload.values())):
+    for text in (
+        report.connection_id,
+        report.stage,
+        *report.details.values(),
+        *map(str, report.payload.values()),
+    ):
         assert len(text) <= 255
         text.encode()
         assert "\x00" not in text
@@ -244,15 +267,36 @@ def test_nan_and_repeated_keys_do_no_harm() -> None:
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(
-            ["data", "meta", "payload", "event", "custom_fields", "connection", "last_attempt", "stage", "type"]
-            + ["pending_token", "connection_id", "id", "status", "reason", "error_class", "time", "session"]
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "data",
+                    "meta",
+                    "payload",
+                    "event",
+                    "custom_fields",
+                    "connection",
+                    "last_attempt",
+                    "stage",
+                    "type",
+                ]
+                + [
+                    "pending_token",
+                    "connection_id",
+                    "id",
+                    "status",
+                    "reason",
+                    "error_class",
+                    "time",
+                    "session",
+                ]
+            )
+            | st.text(max_size=8),
+            inner,
+            max_size=5,
         )
-        | st.text(max_size=8),
-        inner,
-        max_size=5,
     ),
     max_leaves=20,
 )

@@ -24,9 +24,7 @@ from business_os_banking.webhooks.verifiers import (
     WebhookRejected,
 )
 
-NEW, OLD, FOREIGN = (
-    "whsec_" + base64.b64encode(name * 8).decode() for name in (b"new-", b"old-", b"not-")
-)
+NEW, OLD, FOREIGN = ("whsec_" + base64.b64encode(name * 8).decode() for name in (b"new-", b"old-", b"not-"))
 BODY = b'{"data": {"stage": "finish"}, "text": "\xc3\xa4"}'
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -50,7 +48,9 @@ class Contract:
     def headers(self, secret: str, body: bytes = BODY) -> dict[str, str]:
         raise NotImplementedError
 
-    def accepts(self, headers: Mapping[str, str], body: bytes = BODY, secrets: tuple[str, ...] = (NEW, OLD)) -> bool:
+    def accepts(
+        self, headers: Mapping[str, str], body: bytes = BODY, secrets: tuple[str, ...] = (NEW, OLD)
+    ) -> bool:
         try:
             self.verifier(account(*secrets)).verify(delivery(headers, body))
         except WebhookRejected as rejection:
@@ -83,7 +83,9 @@ class Contract:
         accepted = self.accepts(self.headers(NEW), BODY.replace(b"finish", b"finisH"))
         assert accepted is not self.signs_the_body
 
-    @pytest.mark.parametrize("value", ["", " ", "sha256=", "=", "v1,", "Bearer", "Basic !", "é", "\x00", "a" * 9999])
+    @pytest.mark.parametrize(
+        "value", ["", " ", "sha256=", "=", "v1,", "Bearer", "Basic !", "é", "\x00", "a" * 9999]
+    )
     def test_malformed_headers_are_refused(self, value: str) -> None:
         for name in self.headers(NEW):
             assert not self.accepts({**self.headers(NEW), name: value})

@@ -85,7 +85,10 @@ def test_an_unknown_token_is_kept_and_answered_200(upstream: Upstream) -> None:
 
 @pytest.mark.parametrize("secret", [None, "wrong", SECRET + "x", SECRET[:-1], "é"])
 def test_without_a_secret_nothing_happens(
-    session: ConnectSession, secret: str | None, django_assert_num_queries: Any, caplog: pytest.LogCaptureFixture
+    session: ConnectSession,
+    secret: str | None,
+    django_assert_num_queries: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     heard: list[dict[str, Any]] = []
 
