@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from business_os_banking import wording
 from business_os_banking.adapter import get_adapter
 from business_os_banking.flows import record as record_flow
+from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.models import ConnectSession
 from business_os_banking.pages import error_page, number, page, public, retry_url
 from business_os_banking.vocabulary import EndedBy, Group, SessionStatus
@@ -58,6 +59,7 @@ def returned(request: HttpRequest, reference: UUID) -> HttpResponse:
         leave_url=session.next_url or list_url,
         retry_url=retry_url(session.connection, session.next_url),
         list_url=list_url,
+        renew_url=_renew_url(session),
         status_url=reverse("business_os_banking:session-status", args=[session.reference]),
         check_url=request.path,
         refresh_url=f"{request.path}?{urlencode(next_page)}",
@@ -105,6 +107,12 @@ def _phase(found: wording.Wording, group: str, final: bool) -> str:
     if found.tone == "good":
         return "done"
     return "attention" if final or group == Group.ALREADY_CONNECTED else "problem"
+
+
+def _renew_url(session: ConnectSession) -> str:
+    """Return where to renew the connection that the bank says exists already, or ``""``."""
+    known = known_connection(session)
+    return reverse("business_os_banking:connection-renew", args=[known.reference]) if known else ""
 
 
 def _note_return(request: HttpRequest, session: ConnectSession) -> None:

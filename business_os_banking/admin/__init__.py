@@ -2,13 +2,15 @@
 
 from django.contrib import admin
 
+from business_os_banking.admin.accounts import AccountStateAdmin
 from business_os_banking.admin.connections import BankingConnectionAdmin
 from business_os_banking.admin.events import ConnectionEventAdmin
 from business_os_banking.admin.sessions import ConnectSessionAdmin
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 
-__all__ = ["BankingConnectionAdmin", "ConnectSessionAdmin", "ConnectionEventAdmin"]
+__all__ = ["AccountStateAdmin", "BankingConnectionAdmin", "ConnectSessionAdmin", "ConnectionEventAdmin"]
 
 admin.site.register(BankingConnection, BankingConnectionAdmin)
 admin.site.register(ConnectSession, ConnectSessionAdmin)
 admin.site.register(ConnectionEvent, ConnectionEventAdmin)
+admin.site.register(AccountState, AccountStateAdmin)

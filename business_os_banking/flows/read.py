@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F
 
 from business_os_banking import conf, listing, reports
@@ -65,6 +66,9 @@ def read_account(alias: str, now: datetime) -> Reading:
     except NotFound:
         _list_is_missing(alias, state, now)
         reading.problem = "the upstream has no such list"
+    except ImproperlyConfigured as error:
+        reading.problem = str(error)
+        reading.needs_a_person = True
     except BusinessOSError as error:
         _pause(state, error, now)
         reading.problem = str(error)

@@ -44,7 +44,7 @@ _DESTROY_KEYS: Final = {"connection_id", "customer_id", "customer_identifier", "
 # What is kept of a body. Everything else may be personal or secret, and is dropped before it is stored.
 _KEPT: Final = (
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
-    *("provider_status", "country_code", "version", "time"),
+    *("provider_status", "country_code", "version", "time", "duplicated_connection_id"),
 )
 _ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 

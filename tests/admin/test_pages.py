@@ -11,9 +11,10 @@ from django.contrib.auth.models import User
 from django.core import checks
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from business_os_banking import models
-from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.models import AccountState, BankingConnection, ConnectSession
 from tests.admin.conftest import (
     MODELS,
     list_url,
@@ -239,3 +240,11 @@ def test_a_session_says_whether_there_is_an_address_and_where(operator: Client) 
     assert "No" in text_of(operator.get(page_url(session)), ".field-widget")
     ConnectSession.objects.update(connect_url="http://[", pending_token=uuid.uuid4())
     assert "Yes, at ?" in text_of(operator.get(page_url(session)), ".field-widget")
+
+
+def test_the_accounts_tell_of_credits_and_the_last_reconcile(operator: Client) -> None:
+    state = AccountState.objects.create(alias="berlin", credits="12.50", reconciled_at=timezone.now())
+    page = operator.get("/admin/business_os_banking/accountstate/")
+    assert "12.50" in page.content.decode()
+    page = operator.get(f"/admin/business_os_banking/accountstate/{state.pk}/change/")
+    assert (page.status_code, b"berlin" in page.content, b'name="_save"' in page.content) == (200, True, False)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import django
@@ -64,7 +65,7 @@ def end(reference: str) -> None:
 
 
 def again(now: str) -> None:
-    reconcile(django.utils.dateparse.parse_datetime(now))
+    reconcile(datetime.fromisoformat(now))
 
 
 FLOWS: dict[str, Callable[..., None]] = {

@@ -302,9 +302,11 @@ def test_a_failed_event_is_applied(upstream: Upstream, user: User) -> None:
     body = callbacks.raw(callbacks.success(session.pending_token))
     headers = {"X-Webhook-Secret": SECRET}
     assert Client().post("/banking/webhook/", body, "application/json", headers=headers).status_code == 500
-    assert run().applied == 0
-    BankingConnection.objects.update(state=good.state)
     upstream.lists()
+    result = run()
+    assert (result.applied, result.failed, result.needs_a_person) == (0, 1, True)
+    assert "banking_replay" in result.problems[0]
+    BankingConnection.objects.update(state=good.state)
     assert run().applied == 1
     assert BankingConnection.objects.get().status == "active"
     assert run().applied == 0
@@ -355,7 +357,7 @@ def test_what_a_receiver_cannot_hear_is_counted(upstream: Upstream, user: User) 
     upstream.lists(row("777"))
     signals.connection_activated.connect(faulty)
     try:
-        assert (run().unheard, run().unheard) == (1, 1)
+        assert (run().unheard, run().needs_a_person) == (1, True)
     finally:
         signals.connection_activated.disconnect(faulty)
 
@@ -626,6 +628,17 @@ def test_its_exit_code_calls_a_person(upstream: Upstream, user: User) -> None:
         call_command("banking_reconcile", stdout=StringIO(), stderr=err)
     assert caught.value.code == 1
     assert "HTTP 401" in err.getvalue()
+
+
+def test_accounts_that_only_an_adapter_knows_are_looked_after(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    BankingConnection.objects.update(account="tenant-7")
+    ConnectSession.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    result = run()
+    session.refresh_from_db()
+    assert session.status == "expired"
+    assert set(AccountState.objects.values_list("alias", flat=True)) == {"default", "tenant-7"}
+    assert any(problem.startswith("tenant-7: ") for problem in result.problems)
 
 
 def test_the_task_returns_the_counts(upstream: Upstream) -> None:

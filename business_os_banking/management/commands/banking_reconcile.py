@@ -32,10 +32,12 @@ class Command(BaseCommand):
             told = [f"{name} {value}" for name, value in counts.items() if value and name not in _NOT_COUNTS]
             prefix = "Due: " if options["dry_run"] else ""
             self.stdout.write(prefix + (", ".join(told).replace("_", " ") or "nothing to do"))
+            for alias, left in result.credits.items():
+                self.stdout.write(f"{alias}: {left} credits left")
             for problem in result.problems:
                 self.stderr.write(self.style.WARNING(problem))
         if result.needs_a_person:
             raise SystemExit(1)
 
 
-_NOT_COUNTS = {"problems", "needs_a_person"}
+_NOT_COUNTS = {"credits", "problems", "needs_a_person"}

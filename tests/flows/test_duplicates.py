@@ -1,0 +1,66 @@
+"""A bank that is connected already becomes an offer to renew the connection that is known."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from business_os_banking.flows import connect
+from business_os_banking.flows.duplicates import known_connection
+from business_os_banking.models import BankingConnection, ConnectSession
+from tests import callbacks
+from tests.callbacks import SECRET
+from tests.upstream import Upstream
+
+pytestmark = pytest.mark.django_db
+
+
+def known(user: User, link: str) -> BankingConnection:
+    return BankingConnection.objects.create(
+        user=user, status="active", connection_id=link, connected_at=timezone.now()
+    )
+
+
+def refused(user: User, **more: str) -> ConnectSession:
+    session = connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/")
+    body = callbacks.raw(callbacks.fail(session.pending_token, "ConnectionDuplicated", **more))
+    headers = {"X-Webhook-Secret": SECRET}
+    assert Client().post("/banking/webhook/", body, "application/json", headers=headers).status_code == 200
+    session.refresh_from_db()
+    return session
+
+
+def test_the_only_one_is_the_one(upstream: Upstream, user: User, other_user: User) -> None:
+    known(other_user, "999")
+    connection = known(user, "777")
+    session = refused(user)
+    assert known_connection(session) == connection
+    page = Client().get(f"/banking/return/{session.reference}/").content.decode()
+    assert f"/banking/connections/{connection.reference}/renew/" in page
+    assert "Renew that connection" in page
+
+
+def test_the_upstream_may_say_which(upstream: Upstream, user: User, other_user: User) -> None:
+    known(user, "777")
+    connection = known(user, "888")
+    foreign = known(other_user, "999")
+    assert known_connection(refused(user, duplicated_connection_id="888")) == connection
+    assert known_connection(refused(user, duplicated_connection_id=foreign.connection_id)) is None
+
+
+def test_where_it_is_not_clear_the_list_is_the_way(upstream: Upstream, user: User) -> None:
+    known(user, "777")
+    known(user, "888")
+    session = refused(user)
+    assert known_connection(session) is None
+    page = Client().get(f"/banking/return/{session.reference}/").content.decode()
+    assert "Renew that connection" not in page
+    assert "See your connections" in page
+
+
+def test_other_failures_offer_no_such_thing(upstream: Upstream, user: User) -> None:
+    known(user, "777")
+    session = connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/")
+    assert known_connection(session) is None
