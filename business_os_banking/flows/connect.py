@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _MIN_LIFE: Final = timedelta(minutes=1)  # a session with less to live is not worth sending anybody to
 _POLL_SECONDS: Final = 0.1
+_CLAIMS: Final = 5
 _MARGIN_SECONDS: Final = 5
 
 Owner = tuple[Any, str]  # the site's user or None, and the tenant
@@ -100,6 +101,7 @@ def _claim(
     wanted.single_flight = _single_flight(wanted, owner, connection, credentials.alias)
     wanted.expires_at = timezone.now() + timedelta(minutes=conf.settings.session_minutes)
     user, tenant = owner
+    tries = 0
     while True:
         try:
             with transaction.atomic(durable=True):
@@ -112,6 +114,9 @@ def _claim(
             other = _holder(wanted.single_flight)
             if other is not None and _is_usable(other, credentials):
                 return other, False
+            tries += 1
+            if tries == _CLAIMS:
+                raise  # something else than another click is in the way: a user who is deleted just now, say
             # A session whose worker died, or that has too little time left, must not block the way.
             ConnectSession.objects.filter(single_flight=wanted.single_flight).update(single_flight=None)
 

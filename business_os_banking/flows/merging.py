@@ -64,8 +64,9 @@ def merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapp
     """
     roots = lock(found.connections)
     event.note = found.conflict
-    event.connection_pk = found.home or (roots[0].pk if roots else None)
-    event.session_id = found.session
+    here = {root.pk for root in roots}  # one that was found may have been erased since
+    event.connection_pk = found.home if found.home in here else min(here, default=None)
+    event.session_id = found.session if found.home in here else None
     before = [columns.state_of(root) for root in roots]
     if found.session:
         before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
@@ -127,7 +128,7 @@ def save(
     further columns for it.
     """
     due: list[announce.Announcement] = []
-    for reference in filter(None, new.attempts):
+    for reference in _touched(old, new):
         was, now = columns.of_session(old, reference), columns.of_session(new, reference)
         extra = store if store and reference == named else {}
         if was != now or extra:
@@ -145,6 +146,16 @@ def save(
         BankingConnection.objects.filter(pk=root.pk).update(**changed, updated_at=timezone.now())
         due += announce.of_connection(root.status, changed["status"], root.pk, session)
     return due
+
+
+def _touched(old: State, new: State) -> list[str]:
+    """Return the references of the sessions that may look different: those of which something new was said, and
+    those that share a link with what is new. All others need not be looked at, however many there are."""
+    said = {ref for ref, attempt in new.attempts.items() if attempt != old.attempts.get(ref)}
+    links = {key for key, link in new.links.items() if link != old.links.get(key)}
+    links |= {link for ref in said for link in new.attempts[ref].named}
+    sharing = {ref for ref, attempt in new.attempts.items() if not links.isdisjoint(attempt.named)}
+    return sorted((said | sharing) - {""})
 
 
 def _outcome(report: Report, roots: list[BankingConnection], *, changed: bool) -> Outcome:

@@ -11,7 +11,7 @@ import pytest
 import requests
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from business_os_banking import exceptions, signals
@@ -357,3 +357,13 @@ def test_the_start_is_told_once(upstream: Upstream, user: User) -> None:
 def test_expires_at_is_kept_in_utc(upstream: Upstream, user: User) -> None:
     upstream.connect_answers(body=connect_answer(expires_at="2099-03-24T12:44:03+02:00"))
     assert start(user).expires_at == datetime(2099, 3, 24, 10, 44, 3, tzinfo=UTC)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_who_is_deleted_meanwhile_ends_it(upstream: Upstream, user: User) -> None:
+    ghost = User(pk=user.pk, username="ghost")
+    user.delete()
+    with pytest.raises(IntegrityError):
+        start(ghost)
+    assert upstream.calls("POST") == []
+    assert not BankingConnection.objects.exists()
