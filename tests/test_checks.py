@@ -330,12 +330,14 @@ def test_databases_that_are_no_dict_are_left_to_django(monkeypatch: pytest.Monke
     assert checks.check_databases() == []
 
 
+@pytest.mark.django_db  # Django 6.1 has checks of its own that ask the database
 def test_the_checks_are_bound() -> None:
     with override_settings(BUSINESS_OS_BANKING=account(API_KEY="")), pytest.raises(SystemCheckError) as error:
         call_command("check", stdout=io.StringIO(), stderr=io.StringIO())
     assert "business_os_banking.E015" in str(error.value)
 
 
+@pytest.mark.django_db
 def test_the_suite_itself_is_healthy() -> None:
     stderr = io.StringIO()
     call_command("check", stdout=io.StringIO(), stderr=stderr)

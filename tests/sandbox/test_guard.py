@@ -101,6 +101,7 @@ def test_a_signature_needs_a_secret(configure: Configure, signing: str) -> None:
     assert ids() == []
 
 
+@pytest.mark.django_db  # Django 6.1 has checks of its own that ask the database
 def test_the_check_is_bound(configure: Configure, settings: Any) -> None:
     configure(ALLOW_WITHOUT_DEBUG=False)
     with pytest.raises(Exception, match=r"business_os_banking_sandbox\.E001"):
