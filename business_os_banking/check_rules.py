@@ -8,10 +8,12 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name for it
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter
+from business_os_banking.webhooks import saltedge
 from business_os_banking.webhooks.verifiers import Verifier
 
 SECRET_MIN_LENGTH: Final = 16
@@ -195,6 +197,30 @@ def header_name(key: Key, value: str) -> Iterator[CheckMessage]:
         )
 
 
+def callback_urls(key: Key, value: list[str]) -> Iterator[CheckMessage]:
+    for place, url in enumerate(value):
+        if not url.startswith(("https://", "http://")) or not conf.is_header_text(url):
+            yield error(
+                "E031",
+                f"{key}[{place}] is not an absolute http(s) address.",
+                "Copy the address from where it is registered with Salt Edge, to the letter: its signature is made "
+                f"over it{key.or_variable}.",
+            )
+
+
+def pem_keys(key: Key, value: Mapping[str, str]) -> Iterator[CheckMessage]:
+    for version, pem in value.items():
+        try:
+            saltedge.load(pem)
+        except (ImproperlyConfigured, ImportError):
+            yield error(
+                "E032",
+                f"{key}[{version!r}] cannot be used as an RSA public key.",
+                "Copy the key whole, with its BEGIN and END lines, and install the extra: "
+                "pip install django-business-os-banking[saltedge].",
+            )
+
+
 def path(key: Key, value: str) -> Iterator[CheckMessage]:
     default = conf.ACCOUNT_DEFAULTS[key.name]
     if not value.startswith("/") or ("{id}" in default and "{id}" not in value):
@@ -310,6 +336,13 @@ ACCOUNT_KEYS: Final[Mapping[str, Rule]] = {
     ),
     "WEBHOOK_VERIFIERS": Rule(*_TEXTS, '"WEBHOOK_VERIFIERS": ["dotted.path"]', webhook_verifiers),
     "WEBHOOK_SIGNATURE_HEADER": Rule(*_TEXT, '"WEBHOOK_SIGNATURE_HEADER": "X-Signature"', header_name),
+    "SALTEDGE_CALLBACK_URLS": Rule(*_TEXTS, '"SALTEDGE_CALLBACK_URLS": ["https://…"]', callback_urls),
+    "SALTEDGE_PUBLIC_KEYS": Rule(
+        "a dict of texts",
+        conf.is_text_map,
+        '"SALTEDGE_PUBLIC_KEYS": {"7.0": "-----BEGIN PUBLIC KEY-----…"}',
+        pem_keys,
+    ),
     "TIMEOUT": Rule(
         "a pair of numbers",
         lambda value: is_number(value) or isinstance(value, list | tuple),

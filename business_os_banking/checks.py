@@ -171,7 +171,8 @@ def _account(alias: Any, values: Any, has_own_credentials: bool) -> Iterator[Che
             f"{key.variable}.",
         )
     secrets = values.get("WEBHOOK_SECRETS")
-    if not secrets or (is_texts(secrets) and not any(secrets)):
+    signed_by_salt_edge = bool(values.get("SALTEDGE_CALLBACK_URLS"))
+    if not signed_by_salt_edge and (not secrets or (is_texts(secrets) and not any(secrets))):
         key = Key("WEBHOOK_SECRETS", alias)
         yield warning(
             "W001",

@@ -30,6 +30,8 @@ ACCOUNT_DEFAULTS: Final[Mapping[str, Any]] = {
         "business_os_banking.webhooks.verifiers.StandardWebhooks",
     ],
     "WEBHOOK_SIGNATURE_HEADER": "X-Signature",
+    "SALTEDGE_CALLBACK_URLS": [],  # as registered with Salt Edge, to the letter; for SaltEdgeSignature
+    "SALTEDGE_PUBLIC_KEYS": {},  # version -> PEM; the published ones are built in
     "TIMEOUT": (3.05, 20),
     # Where the upstream keeps things. Only the first and the last path are documented; see docs/upstream.md.
     "CONNECT_PATH": "/v2/banking/connect",
@@ -71,6 +73,8 @@ class Account:
     connect_url_hosts: tuple[str, ...]
     webhook_verifiers: tuple[str, ...]
     webhook_signature_header: str
+    saltedge_callback_urls: tuple[str, ...]
+    saltedge_public_keys: Mapping[str, str]
     timeout: tuple[float, float]
     connect_path: str
     connections_path: str
@@ -226,6 +230,8 @@ def _account(alias: str, values: Mapping[str, Any]) -> Account:
         connect_url_hosts=_texts(alias, merged, "CONNECT_URL_HOSTS"),
         webhook_verifiers=_texts(alias, merged, "WEBHOOK_VERIFIERS"),
         webhook_signature_header=_text(alias, merged, "WEBHOOK_SIGNATURE_HEADER"),
+        saltedge_callback_urls=_texts(alias, merged, "SALTEDGE_CALLBACK_URLS"),
+        saltedge_public_keys=_text_map(alias, merged, "SALTEDGE_PUBLIC_KEYS"),
         timeout=_timeout(alias, merged["TIMEOUT"]),
         connect_path=_text(alias, merged, "CONNECT_PATH"),
         connections_path=_text(alias, merged, "CONNECTIONS_PATH"),
@@ -260,6 +266,13 @@ def variable_name(alias: str, key: str) -> str:
     return f"BUSINESS_OS_{infix}{key}"
 
 
+def is_text_map(value: Any) -> bool:
+    """Return whether *value* is a dict of texts by text."""
+    return isinstance(value, Mapping) and all(
+        isinstance(text, str) for pair in value.items() for text in pair
+    )
+
+
 def is_days(value: Any) -> bool:
     """Return whether *value* is a list of whole numbers of days above zero."""
     return isinstance(value, list | tuple) and all(
@@ -291,6 +304,13 @@ def _text(alias: str, values: Mapping[str, Any], key: str) -> str:
     value = values[key]
     if not isinstance(value, str):
         raise _malformed(alias, key, f"must be a text, not {type(value).__name__}")
+    return value
+
+
+def _text_map(alias: str, values: Mapping[str, Any], key: str) -> Mapping[str, str]:
+    value: Mapping[str, str] = values[key]
+    if not is_text_map(value):
+        raise _malformed(alias, key, "must be a dict of texts")
     return value
 
 

@@ -10,6 +10,7 @@
     BUSINESS_OS_CONNECT_URL_HOSTS     saltedge.com,.saltedge.com
     BUSINESS_OS_WEBHOOK_VERIFIERS     dotted paths
     BUSINESS_OS_WEBHOOK_SIGNATURE_HEADER  X-Signature
+    BUSINESS_OS_SALTEDGE_CALLBACK_URLS  addresses as registered with Salt Edge, separated by commas
     BUSINESS_OS_TIMEOUT               connect,read in seconds, or one number for both
     BUSINESS_OS_CONNECT_PATH          and CONNECTIONS_PATH, CONNECTION_PATH: should the API move
     BUSINESS_OS_SITE_URL              the public origin of this site
@@ -35,7 +36,7 @@ _TEXTS = (
     "CONNECTIONS_PATH",
     "CONNECTION_PATH",
 )
-_LISTS = ("WEBHOOK_SECRETS", "SCOPES", "CONNECT_URL_HOSTS", "WEBHOOK_VERIFIERS")
+_LISTS = ("WEBHOOK_SECRETS", "SCOPES", "CONNECT_URL_HOSTS", "WEBHOOK_VERIFIERS", "SALTEDGE_CALLBACK_URLS")
 
 
 def banking_settings(env: environ.Env | None = None, **overrides: Any) -> dict[str, Any]:

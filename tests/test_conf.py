@@ -128,6 +128,8 @@ def test_an_account_has_the_defaults_of_the_documentation() -> None:
             "business_os_banking.webhooks.verifiers.StandardWebhooks",
         ),
         webhook_signature_header="X-Signature",
+        saltedge_callback_urls=(),
+        saltedge_public_keys={},
         timeout=(3.05, 20.0),
         connect_path="/v2/banking/connect",
         connections_path="/v2/banking/connections",

@@ -18,6 +18,7 @@ from typing import Final
 
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import BankingError
+from business_os_banking.webhooks import saltedge
 
 
 class WebhookRejected(BankingError):
@@ -37,13 +38,18 @@ class Delivery:
 class Verifier:
     """Base of all verifiers. An instance serves one delivery for one account.
 
-    You implement `verify`. It must return only if the raw body (never a parsed one) is proved to come from
-    somebody who holds one of ``account.webhook_secrets``, must compare in constant time, and must raise
-    `WebhookRejected`, and nothing else, for every other input, whatever its bytes.
+    You implement `verify`, and `is_configured` if something else than ``WEBHOOK_SECRETS`` makes it usable.
+    `verify` is called only where `is_configured` says yes. It must return only if the raw body (never a
+    parsed one) is proved to come from somebody who holds the secret or key of the account, must compare in
+    constant time, and must raise `WebhookRejected`, and nothing else, for every other input, whatever its bytes.
     """
 
     def __init__(self, account: Account) -> None:
         self.account = account
+
+    def is_configured(self) -> bool:
+        """Return whether the account's settings hold what this verifier needs."""
+        return bool(self.account.webhook_secrets)
 
     def verify(self, delivery: Delivery) -> None:
         raise WebhookRejected("this verifier accepts nothing")
@@ -103,6 +109,9 @@ class StandardWebhooks(Verifier):
 
     TOLERANCE_SECONDS: Final = 300
 
+    def is_configured(self) -> bool:
+        return any(secret.startswith("whsec_") for secret in self.account.webhook_secrets)
+
     def verify(self, delivery: Delivery) -> None:
         message_id = delivery.headers.get("webhook-id", "")
         timestamp = delivery.headers.get("webhook-timestamp", "")
@@ -122,6 +131,36 @@ class StandardWebhooks(Verifier):
         given = [_base64(value) for version, _, value in sent if version == "v1"]
         if not any(_is_one_of(signature, expected) for signature in given if signature):
             raise WebhookRejected("webhook-signature does not match any whsec_ secret of WEBHOOK_SECRETS")
+
+
+class SaltEdgeSignature(Verifier):
+    """Salt Edge's own signature: RSA, SHA-256 and PKCS#1 v1.5 over ``url|body``, in ``Signature`` (base64).
+
+    *url* is the address just as it is registered with Salt Edge, so this proves something only where callbacks
+    come from Salt Edge itself, or through a relay that leaves the body untouched: name these addresses in
+    ``SALTEDGE_CALLBACK_URLS``. ``Signature-key-version`` picks the key; both published ones (5.0 for API v5 and
+    Partners v1, 6.0 for v6) are built in, ``SALTEDGE_PUBLIC_KEYS`` adds others. Nothing that is signed is bound to
+    a time, so an old delivery can be sent again; it changes nothing then. Needs the extra ``saltedge``.
+    """
+
+    def is_configured(self) -> bool:
+        return bool(self.account.saltedge_callback_urls)
+
+    def verify(self, delivery: Delivery) -> None:
+        signature = _base64(delivery.headers.get("Signature", "").strip())
+        if not signature:
+            raise WebhookRejected("no Signature header in base64 was sent")
+        version = delivery.headers.get("Signature-key-version", "").strip()
+        keys = saltedge.keys(self.account.saltedge_public_keys)
+        if version and version not in keys:
+            # Key rotation upstream looks just like this.
+            raise WebhookRejected(
+                "Signature-key-version is unknown: is there a new key for SALTEDGE_PUBLIC_KEYS?"
+            )
+        candidates = [keys[version]] if version else list(keys.values())
+        signed = [url.encode() + b"|" + delivery.body for url in self.account.saltedge_callback_urls]
+        if not any(saltedge.is_signed(pem, text, signature) for pem in candidates for text in signed):
+            raise WebhookRejected("Signature does not match the body and any of SALTEDGE_CALLBACK_URLS")
 
 
 def _utf8(account: Account) -> list[bytes]:

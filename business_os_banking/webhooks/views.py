@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
@@ -15,10 +16,9 @@ from django.views.decorators.http import require_POST
 
 from business_os_banking import conf, signals
 from business_os_banking.adapter import get_adapter
-from business_os_banking.conf import Account
 from business_os_banking.flows.record import record
 from business_os_banking.webhooks import payloads
-from business_os_banking.webhooks.verifiers import Delivery, WebhookRejected
+from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRejected
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +43,13 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
         credentials = get_adapter().get_credentials(account, None)
     except ImproperlyConfigured:
         return _rejected(account, "there is no such account", status=404)
-    if not credentials.webhook_secrets or not credentials.webhook_verifiers:
-        return _rejected(account, "WEBHOOK_SECRETS or WEBHOOK_VERIFIERS is empty", status=503)
+    verifiers = [import_string(path)(credentials) for path in credentials.webhook_verifiers]
+    verifiers = [verifier for verifier in verifiers if verifier.is_configured()]
+    if not verifiers:
+        return _rejected(account, "no verifier is configured: set WEBHOOK_SECRETS", status=503)
     delivery = Delivery(body=body, headers=request.headers, url_secret=secret, received_at=timezone.now())
     try:
-        _verify(delivery, credentials)
+        _verify(delivery, verifiers)
     except WebhookRejected as rejection:
         return _rejected(account, str(rejection), status=403)
     try:
@@ -73,12 +75,12 @@ def _body(request: HttpRequest, limit: int) -> bytes | None:
     return body if len(body) <= limit else None
 
 
-def _verify(delivery: Delivery, credentials: Account) -> None:
+def _verify(delivery: Delivery, verifiers: Sequence[Verifier]) -> None:
     """Return if one of the account's verifiers accepts; else raise with what each of them missed."""
     reasons = []
-    for path in credentials.webhook_verifiers:
+    for verifier in verifiers:
         try:
-            import_string(path)(credentials).verify(delivery)
+            verifier.verify(delivery)
         except WebhookRejected as rejection:
             reasons.append(str(rejection))
         else:

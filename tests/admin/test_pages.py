@@ -247,4 +247,8 @@ def test_the_accounts_tell_of_credits_and_the_last_reconcile(operator: Client) -
     page = operator.get("/admin/business_os_banking/accountstate/")
     assert "12.50" in page.content.decode()
     page = operator.get(f"/admin/business_os_banking/accountstate/{state.pk}/change/")
-    assert (page.status_code, b"berlin" in page.content, b'name="_save"' in page.content) == (200, True, False)
+    assert (page.status_code, b"berlin" in page.content, b'name="_save"' in page.content) == (
+        200,
+        True,
+        False,
+    )

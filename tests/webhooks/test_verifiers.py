@@ -7,17 +7,23 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.datastructures import CaseInsensitiveMapping
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from business_os_banking.conf import Account, make_account
+from business_os_banking.webhooks import saltedge
 from business_os_banking.webhooks.verifiers import (
     Delivery,
     HMACSignature,
+    SaltEdgeSignature,
     SharedSecret,
     StandardWebhooks,
     Verifier,
@@ -163,6 +169,99 @@ class TestStandardWebhooks(Contract):
     def test_a_secret_without_the_prefix_is_not_a_key_of_this_scheme(self) -> None:
         plain = NEW.removeprefix("whsec_")
         assert not self.accepts(self.headers(NEW), secrets=(plain, "whsec_not base64"))
+
+
+PRIVATE, OTHER_PRIVATE = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+CALLBACK = "https://site.example/banking/webhook/"
+
+
+def pem(key: rsa.RSAPrivateKey) -> str:
+    public = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, public).decode()
+
+
+def signed(
+    body: bytes = BODY, url: str = CALLBACK, version: str = "7.0", key: Any = PRIVATE
+) -> dict[str, str]:
+    signature = key.sign(url.encode() + b"|" + body, padding.PKCS1v15(), hashes.SHA256())
+    headers = {"Signature": base64.b64encode(signature).decode(), "Signature-key-version": version}
+    return {name: value for name, value in headers.items() if value}
+
+
+class TestSaltEdgeSignature:
+    """RSA over ``url|body``, as upstream fact 4 has it."""
+
+    def accepts(self, headers: Mapping[str, str], body: bytes = BODY, *urls: str) -> bool:
+        values = {
+            "SALTEDGE_CALLBACK_URLS": list(urls) or ["https://old.example/", CALLBACK],
+            "SALTEDGE_PUBLIC_KEYS": {"7.0": pem(PRIVATE)},
+        }
+        try:
+            SaltEdgeSignature(make_account("default", values)).verify(delivery(headers, body))
+        except WebhookRejected:
+            return False
+        return True
+
+    def test_what_was_signed_for_a_registered_address_is_accepted(self) -> None:
+        assert self.accepts(signed())
+        assert self.accepts(signed(url="https://old.example/"))
+        assert self.accepts({name.lower(): f" {value} " for name, value in signed().items()})
+
+    def test_without_a_version_every_key_is_tried(self) -> None:
+        assert self.accepts(signed(version=""))
+        assert not self.accepts(signed(version="", key=OTHER_PRIVATE))
+
+    def test_anything_else_is_refused(self) -> None:
+        assert not self.accepts(signed(), BODY + b" ")
+        assert not self.accepts(signed(url=CALLBACK.rstrip("/")))
+        assert not self.accepts(signed(url="http://site.example/banking/webhook/"))
+        assert not self.accepts(signed(key=OTHER_PRIVATE))
+        assert not self.accepts(signed(version="6.0"))
+        assert not self.accepts({})
+
+    def test_a_key_of_which_nothing_is_known_is_said_so(self) -> None:
+        account = make_account("default", {"SALTEDGE_CALLBACK_URLS": [CALLBACK]})
+        with pytest.raises(WebhookRejected, match="SALTEDGE_PUBLIC_KEYS"):
+            SaltEdgeSignature(account).verify(delivery(signed(version="8.0")))
+
+    @given(signature=st.text() | st.binary().map(lambda b: base64.b64encode(b).decode()), version=st.text())
+    def test_no_input_raises_anything_else(self, signature: str, version: str) -> None:
+        assert not self.accepts({"Signature": signature, "Signature-key-version": version})
+
+    @pytest.mark.parametrize(
+        ("version", "fingerprint"),
+        [
+            ("5.0", "84525000c5a5c62167281583c00fe6f65a93f6d50e53c4f4356fdfb183759fe1"),
+            ("6.0", "ac83f5844f78557742f8991ee8c6d8dd8c8c330fa5521bff968bc4711171fe2e"),
+        ],
+    )
+    def test_the_built_in_keys_are_the_published_ones(self, version: str, fingerprint: str) -> None:
+        der = saltedge.load(saltedge.PUBLISHED[version]).public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        assert hashlib.sha256(der).hexdigest() == fingerprint
+
+    @pytest.mark.parametrize("wrong", ["", "nonsense", pem(PRIVATE)[:200]])
+    def test_a_key_that_is_none_is_said_clearly(self, wrong: str) -> None:
+        with pytest.raises(ImproperlyConfigured, match="SALTEDGE_PUBLIC_KEYS"):
+            saltedge.is_signed(wrong, b"", b"")
+
+    def test_a_key_of_another_kind_is_refused(self) -> None:
+        other = ed25519.Ed25519PrivateKey.generate().public_key()
+        text = other.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+        with pytest.raises(ImproperlyConfigured, match="not RSA"):
+            saltedge.load(text)
+
+    def test_it_needs_no_secret_but_the_registered_address(self) -> None:
+        assert SaltEdgeSignature(
+            make_account("default", {"SALTEDGE_CALLBACK_URLS": [CALLBACK]})
+        ).is_configured()
+        assert not SaltEdgeSignature(account(NEW)).is_configured()
+        assert StandardWebhooks(account(NEW)).is_configured()
+        assert not StandardWebhooks(account("plain")).is_configured()
+        assert SharedSecret(account("plain")).is_configured()
 
 
 @pytest.mark.parametrize(

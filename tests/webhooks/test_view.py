@@ -18,6 +18,7 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from tests import callbacks
 from tests.callbacks import SECRET
 from tests.upstream import Upstream
+from tests.webhooks.test_verifiers import PRIVATE, pem, signed
 
 pytestmark = pytest.mark.django_db
 URL = "/banking/webhook/"
@@ -199,6 +200,25 @@ def test_without_a_configured_way_to_prove_it_nobody_is_believed(settings: Any, 
     settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": account}}
     assert post(callbacks.success()) == 503
     assert not ConnectionEvent.objects.exists()
+
+
+def test_salt_edge_itself_may_be_the_sender(session: ConnectSession, settings: Any) -> None:
+    url = "https://site.example/banking/webhook/"
+    account = {
+        **settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"],
+        "WEBHOOK_SECRETS": [],
+        "WEBHOOK_VERIFIERS": ["business_os_banking.webhooks.verifiers.SaltEdgeSignature"],
+        "SALTEDGE_CALLBACK_URLS": [url],
+        "SALTEDGE_PUBLIC_KEYS": {"7.0": pem(PRIVATE)},
+    }
+    settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": account}}
+    body = callbacks.raw(callbacks.success(session.pending_token))
+    answers = [
+        Client().post(URL, content, content_type="application/json", headers=signed(body, url)).status_code
+        for content in (body + b" ", body)
+    ]
+    assert answers == [403, 200]
+    assert BankingConnection.objects.get().status == "active"
 
 
 def test_it_works_behind_middleware_that_demands_a_login(session: ConnectSession, settings: Any) -> None:
