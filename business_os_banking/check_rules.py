@@ -322,6 +322,10 @@ SITE_KEYS: Final[Mapping[str, Rule]] = {
     "CONSENT_MAILS": _SWITCH,
     "PAYLOAD_DAYS": Rule(*_NUMBER, '"PAYLOAD_DAYS": 30', positive),
     "EVENT_DAYS": Rule(*_NUMBER, '"EVENT_DAYS": 400', positive),
+    "CONNECTS_PER_HOUR": Rule("a whole number, 0 or more", conf.is_count, '"CONNECTS_PER_HOUR": 100'),
+    "REJECTED_WEBHOOKS_PER_MINUTE": Rule(
+        "a whole number, 0 or more", conf.is_count, '"REJECTED_WEBHOOKS_PER_MINUTE": 60'
+    ),
     "DESTROY_BY_SHAPE": _SWITCH,
 }
 

@@ -48,6 +48,8 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "EXPIRING_SOON_DAYS": 14,
     "STALE_DAYS": 7,
     "WEBHOOK_MAX_BYTES": 65_536,
+    "CONNECTS_PER_HOUR": 100,  # by one person; 0: no limit. Counted in Django's default cache
+    "REJECTED_WEBHOOKS_PER_MINUTE": 60,  # from one address, before they are no longer logged; 0: no limit
     "READ_EVERY_HOURS": 24,  # how often everything is read back when no session waits for news
     "READS_PER_DAY": 200,  # pages of the upstream's list, per account and UTC day; they may cost credits
     "DISCONNECT_SUPERSEDED": False,  # remove the old upstream connection once a renewal has replaced it
@@ -104,6 +106,14 @@ class Settings:
         if not is_positive_number(value):
             raise ImproperlyConfigured(f'{SETTING}["{name}"] must be a number above 0, not {value!r}.')
         return float(value)
+
+    def _count(self, name: str) -> int:
+        value = self._get(name)
+        if not is_count(value):
+            raise ImproperlyConfigured(
+                f'{SETTING}["{name}"] must be a whole number, 0 or more, not {value!r}.'
+            )
+        return int(value)
 
     @property
     def accounts(self) -> Mapping[str, Mapping[str, Any]]:
@@ -174,6 +184,14 @@ class Settings:
     @property
     def event_days(self) -> float:
         return self._number("EVENT_DAYS")
+
+    @property
+    def connects_per_hour(self) -> int:
+        return self._count("CONNECTS_PER_HOUR")
+
+    @property
+    def rejected_webhooks_per_minute(self) -> int:
+        return self._count("REJECTED_WEBHOOKS_PER_MINUTE")
 
     @property
     def webhook_max_bytes(self) -> int:
@@ -271,6 +289,11 @@ def is_text_map(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
         isinstance(text, str) for pair in value.items() for text in pair
     )
+
+
+def is_count(value: Any) -> bool:
+    """Return whether *value* is a whole number, zero or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def is_days(value: Any) -> bool:

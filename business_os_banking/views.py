@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from business_os_banking import conf, wording
+from business_os_banking import conf, throttle, wording
 from business_os_banking.adapter import get_adapter
 from business_os_banking.exceptions import BusinessOSError, NotAllowed, RateLimited
 from business_os_banking.flows import connect as connect_flow
@@ -134,6 +134,8 @@ def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpRe
         last = connection.sessions.order_by("-pk").first() if connection else None
         initial = {"api": last.api if last else account.api, "next": request.GET.get("next", "")}
         return _connect_page(request, ConnectForm(account=account, initial=initial), connection, account)
+    if not _may_start_another(request):
+        return error_page(request, wording.TOO_MANY, status=429)
     form = ConnectForm(request.POST, account=account)
     if not form.is_valid():
         return _connect_page(request, form, connection, account, status=400)
@@ -156,6 +158,11 @@ def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpRe
     except BusinessOSError as error:
         return _unavailable(request, error, connection, next_url)
     return SeeOther(session.connect_url)
+
+
+def _may_start_another(request: HttpRequest) -> bool:
+    limit = conf.settings.connects_per_hour
+    return throttle.within("connect", str(request.user.pk), limit, 3600)
 
 
 def _connect_page(

@@ -65,6 +65,12 @@ RAN_OUT = Wording(
     _("Start again whenever you like. It takes about two minutes."),
     "warning",
 )
+TOO_MANY = Wording(
+    _("That was a lot of tries"),
+    _("To keep your bank safe, we have paused new attempts for a while. Nothing is lost."),
+    _("Please try again in an hour, or contact us if something keeps going wrong."),
+    "warning",
+)
 NOT_ALLOWED = Wording(
     _("Connecting a bank is not switched on for you"),
     _("Your user account on this site may not connect a bank at the moment."),

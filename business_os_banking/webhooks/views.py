@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from business_os_banking import conf, signals
+from business_os_banking import conf, signals, throttle
 from business_os_banking.adapter import get_adapter
 from business_os_banking.flows.record import record
 from business_os_banking.webhooks import payloads
@@ -33,7 +33,8 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
     """Receive one event.
 
     200: recorded, whether or not it changed anything. 400: not a JSON object. 403: nobody we know; nothing is
-    stored and no query made. 404: no such account. 413: too large. 500: our fault; the event is kept, and a
+    stored and no query made. 404: no such account. 413: too large. 429: nobody we
+    know, again and again. 500: our fault; the event is kept, and a
     redelivery helps. 503: the account has no webhook secret yet. Bodies of answers are empty.
     """
     body = _body(request, conf.settings.webhook_max_bytes)
@@ -51,6 +52,11 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
     try:
         _verify(delivery, verifiers)
     except WebhookRejected as rejection:
+        # Only those who fail are counted, and they go on being verified: behind a proxy all senders may have one
+        # address, and a stranger's noise must not keep Business OS out. It is the log that is spared.
+        address = request.META.get("REMOTE_ADDR", "")
+        if not throttle.within("webhook", address, conf.settings.rejected_webhooks_per_minute, 60):
+            return HttpResponse(status=429)
         return _rejected(account, str(rejection), status=403)
     try:
         report = payloads.read(delivery, credentials.alias)
