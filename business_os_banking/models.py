@@ -26,6 +26,7 @@ from business_os_banking.vocabulary import (
     Kind,
     Outcome,
     SessionStatus,
+    Silence,
     Source,
     StatusReason,
 )
@@ -91,6 +92,10 @@ KINDS = [
     (Kind.DISCONNECTED.value, _("Disconnected")),
     (Kind.CONSENT_EXPIRING.value, _("Reminded that the consent ends")),
     (Kind.UNKNOWN.value, _("Not understood")),
+]
+SILENCES = [
+    (Silence.NO_WEBHOOKS.value, _("People come back, but no webhook arrives")),
+    (Silence.NOTHING_MATCHES.value, _("Webhooks arrive, but match nothing")),
 ]
 OUTCOMES = [
     (Outcome.APPLIED.value, _("Applied")),
@@ -350,6 +355,8 @@ class AccountState(models.Model):
     troubles = models.PositiveIntegerField(_("troubles in a row"), default=0)
     paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
     list_missing_at = models.DateTimeField(_("list not found"), null=True, blank=True)
+    silence = models.CharField(_("silence"), max_length=16, choices=SILENCES, blank=True, default="")
+    silent_since = models.DateTimeField(_("silent since"), null=True, blank=True)
     credits = models.DecimalField(_("credits left"), max_digits=14, decimal_places=2, null=True, blank=True)
     credits_at = models.DateTimeField(_("credits as of"), null=True, blank=True)
 

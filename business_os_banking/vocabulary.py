@@ -71,6 +71,13 @@ class Outcome(StrEnum):
     FAILED = "failed"  # our own fault; applied again later
 
 
+class Silence(StrEnum):
+    """Why nothing is heard of an account's sessions."""
+
+    NO_WEBHOOKS = "no_webhooks"
+    NOTHING_MATCHES = "nothing_matches"
+
+
 class Group(StrEnum):
     """What went wrong, as far as a customer needs to know it."""
 

@@ -13,6 +13,7 @@ class AccountStateAdmin(ReadMostlyAdmin):
         "reads",
         "paused_until",
         "list_missing_at",
+        "silence",
         "credits",
     )
     fields = (
@@ -24,6 +25,8 @@ class AccountStateAdmin(ReadMostlyAdmin):
         "troubles",
         "paused_until",
         "list_missing_at",
+        "silence",
+        "silent_since",
         "credits",
         "credits_at",
     )

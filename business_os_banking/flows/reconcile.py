@@ -18,6 +18,7 @@ from business_os_banking.flows.expire import expire
 from business_os_banking.flows.read import read_account
 from business_os_banking.flows.record import apply
 from business_os_banking.flows.remind import remind
+from business_os_banking.flows.silence import watch
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome
 
@@ -74,6 +75,8 @@ def reconcile(now: datetime | None = None) -> Result:
         if reading.problem:
             result.problems.append(f"{alias}: {reading.problem}")
         result.needs_a_person |= reading.needs_a_person
+        if silence := watch(alias, now):
+            result.call_a_person(f"{alias}: {silence.value.replace('_', ' ')}; the log says what to do")
     result.expired = _expire_overdue(now)
     _remove_ended(now, result)
     result.reminded = remind(now)
