@@ -166,6 +166,7 @@ FAULTS: list[tuple[str, Any]] = [
     ("E029", account(WEBHOOK_SIGNATURE_HEADER="")),
     ("E030", account(CONNECT_PATH="v2/banking/connect")),
     ("E030", account(CONNECTION_PATH="/v2/banking/connections/")),
+    ("W006", site(CONSENT_MAILS=True)),
     ("W001", account(WEBHOOK_SECRETS=[])),
     ("W001", account(WEBHOOK_SECRETS=None)),
     ("W001", account(WEBHOOK_SECRETS=[""])),
