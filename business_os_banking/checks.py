@@ -40,6 +40,21 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     return list(_site(getattr(django_settings, conf.SETTING, None)))
 
 
+@register(TAG)
+def check_mails(**_: Any) -> list[CheckMessage]:
+    """Check that the links in mails will lead somewhere: a job that sends mail has no request to ask for its host."""
+    setting = getattr(django_settings, conf.SETTING, None)
+    if not isinstance(setting, Mapping) or not setting.get("CONSENT_MAILS") or setting.get("SITE_URL"):
+        return []
+    return [
+        warning(
+            "W006",
+            f"{Key('CONSENT_MAILS')} is on, but there is no SITE_URL, so the links in the mails lead nowhere.",
+            'Write "SITE_URL": "https://www.example.com" (in the environment: BUSINESS_OS_SITE_URL).',
+        )
+    ]
+
+
 @register(TAG, deploy=True)
 def check_secrets(**_: Any) -> list[CheckMessage]:
     """Check that webhook secrets are long enough; short ones are handy in development."""

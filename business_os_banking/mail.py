@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.models import BankingConnection, ConnectionEvent
+from business_os_banking.vocabulary import ConnectionStatus
 
 _TEMPLATES = "business_os_banking/mail/consent_expiring"
 
@@ -20,7 +23,8 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     Sends nothing where the mails are switched off, the owner has no address, or the connection has been renewed
     or ended since. Raises what the mail backend raises; the reminder is then told again by reconcile.
     """
-    if not conf.settings.consent_mails or connection is None or not connection.is_expiring_soon:
+    days = event.payload.get("days", 0)
+    if not conf.settings.consent_mails or connection is None or not _still_ends(connection, days):
         return
     address = getattr(connection.user, "email", "") if connection.user else ""
     if not address:
@@ -28,10 +32,17 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     path = reverse("business_os_banking:connection-renew", args=[connection.reference])
     context = {
         "connection": connection,
-        "days": event.payload.get("days"),
+        "days": days,
         "renew_url": f"{conf.settings.site_url or ''}{path}",
     }
     subject = " ".join(render_to_string(f"{_TEMPLATES}_subject.txt", context).split())
     mail = EmailMultiAlternatives(subject, render_to_string(f"{_TEMPLATES}.txt", context), to=[address])
     mail.attach_alternative(render_to_string(f"{_TEMPLATES}.html", context), "text/html")
     mail.send()
+
+
+def _still_ends(connection: BankingConnection, days: int) -> bool:
+    """Whether the consent still ends within *days*: a reminder may be told again after a renewal."""
+    ends = connection.consent_expires_at
+    is_active = connection.status == ConnectionStatus.ACTIVE
+    return is_active and ends is not None and ends <= timezone.now() + timedelta(days=days)

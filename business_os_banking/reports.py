@@ -77,6 +77,7 @@ class Report:
             "ended_by": self.ended_by,
             "provider_active": self.provider_active,
             "details": dict(self.details),
+            "conflict": self.conflict,
         }
         return {key: value for key, value in values.items() if value not in ("", None, {})}
 

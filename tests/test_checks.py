@@ -168,6 +168,7 @@ FAULTS: list[tuple[str, Any]] = [
     ("E032", account(SALTEDGE_PUBLIC_KEYS={"7.0": "nonsense"})),
     ("E030", account(CONNECT_PATH="v2/banking/connect")),
     ("E030", account(CONNECTION_PATH="/v2/banking/connections/")),
+    ("W006", site(CONSENT_MAILS=True)),
     ("W001", account(WEBHOOK_SECRETS=[])),
     ("W001", account(WEBHOOK_SECRETS=None)),
     ("W001", account(WEBHOOK_SECRETS=[""])),

@@ -17,9 +17,10 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from babel.messages.pofile import read_po
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation.template import templatize
 
 import business_os_banking
@@ -65,7 +66,7 @@ def strings_of_the_source() -> Iterator[Key]:
     for file in sorted(PACKAGE.rglob("*")):
         if file.suffix == ".py":
             source = file.read_text(encoding="utf-8")
-        elif file.suffix == ".html":
+        elif file.suffix in {".html", ".txt"}:
             # Django turns a template into something like Python; without its indents it can be read as that.
             source = templatize(file.read_text(encoding="utf-8"))
             source = "\n".join(line.strip() for line in source.splitlines())
@@ -200,6 +201,26 @@ def test_german_pages_are_german(german: Client, user: User) -> None:
         html = german.get(address).content.decode()
         assert '<html lang="de" dir="ltr">' in html, address
         assert text in html, address
+
+
+def test_the_mails_are_german(user: User) -> None:
+    connection = BankingConnection(
+        user=user, provider_name="Sparkasse", consent_expires_at=timezone.now(), consent_is_estimated=True
+    )
+    context = {"connection": connection, "days": 7, "renew_url": "https://site.example/renew/"}
+    with translation.override("de"):
+        parts = {
+            name.removeprefix("consent_expiring"): render_to_string(
+                f"business_os_banking/mail/{name}", context
+            )
+            for name in ("consent_expiring_subject.txt", "consent_expiring.txt", "consent_expiring.html")
+        }
+    assert parts["_subject.txt"].strip() == "Bitte erneuern Sie die Verbindung: Sparkasse"
+    for body in (parts[".txt"], parts[".html"]):
+        assert "Ihre Zustimmung zur Verbindung mit Sparkasse endet am" in body
+        assert "Dieses Datum ist geschätzt" in body
+        assert "https://site.example/renew/" in body
+    assert '<html lang="de">' in parts[".html"]
 
 
 def test_the_status_that_the_script_reads_is_german(german: Client, user: User) -> None:

@@ -96,7 +96,8 @@ class BankingConnectionAdmin(ReadMostlyAdmin):
                 "fields": (
                     ("created_at", "updated_at"),
                     ("connected_at", "last_success_at"),
-                    ("consent_expires_at", "next_refresh_possible_at"),
+                    ("consent_expires_at", "consent_is_estimated"),
+                    "next_refresh_possible_at",
                     "last_error_class",
                     ("disconnected_at", "ended_by"),
                     "more",
@@ -108,7 +109,7 @@ class BankingConnectionAdmin(ReadMostlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("user").defer("state")
+        return super().get_queryset(request).select_related("user").defer("state", "baseline")
 
     def save_model(self, request: HttpRequest, obj: BankingConnection, form: Any, change: bool) -> None:
         # A webhook may have changed the row since the page was opened: write back what the form may change,

@@ -37,9 +37,12 @@ def find(reference: UUID) -> BankingConnection | None:
 
 
 def explain(connection: BankingConnection) -> Iterator[Entry]:
-    """Yield what happened to *connection*, oldest first: every event of its own, and those on its links."""
-    links = list(connection.sessions.exclude(connection_id="").values_list("connection_id", flat=True))
-    about = Q(connection=connection) | Q(connection_id__in=links, account=connection.account)
+    """Yield what happened to *connection*, oldest first: every event of its own, of its links, and of its bank."""
+    links = set(connection.sessions.values_list("connection_id", flat=True)) | {connection.connection_id}
+    elsewhere = Q(connection_id__in=links - {""})
+    if connection.provider_code:
+        elsewhere |= Q(provider_code=connection.provider_code)
+    about = Q(connection=connection) | (elsewhere & Q(account=connection.account))
     events = ConnectionEvent.objects.filter(about).select_related("session")
     for event in events.order_by("occurred_at", "pk").iterator(500):
         yield Entry(

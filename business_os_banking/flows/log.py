@@ -51,6 +51,7 @@ def from_event(event: ConnectionEvent) -> Report:
         provider_code=event.provider_code,
         provider_active=says.get("provider_active"),
         details=says.get("details", {}),
+        conflict=says.get("conflict", ""),
         payload=event.payload,
     )
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from business_os_banking import conf, lifecycle
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows import log
-from business_os_banking.flows.disconnect import disconnect
+from business_os_banking.flows.disconnect import disconnect, remove_upstream
 from business_os_banking.lifecycle import State
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import EndedBy, Kind, Outcome, SessionStatus
@@ -27,11 +27,11 @@ class StillHeldError(BankingError):
 
 @dataclass
 class Pruned:
-    """How many payloads were emptied, events deleted, and e-mail addresses cleared."""
+    """How many payloads were emptied, events deleted, and sessions cleared of e-mail address and custom fields."""
 
     payloads: int = 0
     events: int = 0
-    emails: int = 0
+    sessions: int = 0
 
 
 def prune(now: datetime | None = None) -> Pruned:
@@ -47,10 +47,10 @@ def prune(now: datetime | None = None) -> Pruned:
     bodies = ConnectionEvent.objects.filter(received_at__lt=old_body).exclude(payload={})
     while pks := list(bodies.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
         pruned.payloads += ConnectionEvent.objects.filter(pk__in=pks).update(payload={})
-    emails = ConnectSession.objects.filter(created_at__lt=old_body).exclude(email="")
-    emails = emails.exclude(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
-    while pks := list(emails.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
-        pruned.emails += ConnectSession.objects.filter(pk__in=pks).update(email="", custom_fields={})
+    sessions = ConnectSession.objects.filter(created_at__lt=old_body).exclude(email="", custom_fields={})
+    sessions = sessions.exclude(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
+    while pks := list(sessions.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
+        pruned.sessions += ConnectSession.objects.filter(pk__in=pks).update(email="", custom_fields={})
     old_event = now - timedelta(days=conf.settings.event_days)
     while batch := list(_prunable(old_event)[:_BATCH]):
         pruned.events += _delete(batch)
@@ -101,26 +101,39 @@ def _told(batch: list[ConnectionEvent]) -> dict[int, State]:
 def erase(*, user: Any = None, tenant: str = "", upstream: bool = True) -> int:
     """Delete all connections of *user* or *tenant* with their sessions and events; return how many there were.
 
-    With *upstream* each is disconnected at the provider first; raises `StillHeldError` and deletes nothing of a
-    connection that the provider still holds, so that no bank link lives on that nobody remembers.
+    With *upstream* all are disconnected at the provider first; raises `StillHeldError`, and deletes nothing,
+    while it still holds one of them, so that no bank link lives on that nobody remembers.
     """
     if user is None and not tenant:
         raise ValueError("Name a user or a tenant.")
     rows = BankingConnection.objects.all()
     rows = rows.filter(user=user) if user is not None else rows
     rows = rows.filter(tenant=tenant) if tenant else rows
-    erased = 0
-    for connection in rows.order_by("pk"):
-        if upstream and disconnect(connection, by=EndedBy.OPERATOR).removal_due:
+    pks = list(rows.order_by("pk").values_list("pk", flat=True))
+    if upstream:
+        _end(pks)
+    for pk in pks:
+        _forget(pk)
+    return len(pks)
+
+
+def _end(pks: list[int]) -> None:
+    """Disconnect all of these, then make sure that the provider holds none of them any more."""
+    for connection in BankingConnection.objects.filter(pk__in=pks).order_by("pk"):
+        disconnect(connection, by=EndedBy.OPERATOR)
+    # Two of them may have shared a link, which could only be removed once both were ended.
+    for connection in BankingConnection.objects.filter(pk__in=pks, removal_due=True).order_by("pk"):
+        if not remove_upstream(connection):
             raise StillHeldError(
                 f"Connection {connection.reference} could not be removed at the provider yet; run this again."
             )
-        links = list(connection.sessions.exclude(connection_id="").values_list("connection_id", flat=True))
-        with transaction.atomic():
-            # Events that matched nothing may still speak of these links.
-            ConnectionEvent.objects.filter(
-                connection=None, account=connection.account, connection_id__in=links
-            ).delete()
-            connection.delete()
-        erased += 1
-    return erased
+
+
+def _forget(pk: int) -> None:
+    connection = BankingConnection.objects.get(pk=pk)
+    links = list(connection.sessions.exclude(connection_id="").values_list("connection_id", flat=True))
+    with transaction.atomic():
+        # Events that matched nothing may still speak of these links.
+        strays = ConnectionEvent.objects.filter(connection=None, account=connection.account)
+        strays.filter(connection_id__in=links).delete()
+        connection.delete()

@@ -126,10 +126,16 @@ def _record_rows(alias: str, rows: Iterable[ConnectionRow], now: datetime) -> in
     found = {report.digest: report for row in rows if (report := listing.report_of(row, alias, now))}
     known = set(ConnectionEvent.objects.filter(digest__in=list(found)).values_list("digest", flat=True))
     new = [report for digest, report in found.items() if digest not in known]
-    ours = _ours(alias, new)
-    for report in ours:
-        record(report)
-    return len(ours)
+    recorded = 0
+    for report in _ours(alias, new):
+        try:
+            record(report)
+        except Exception:
+            # Kept as failed, to be applied again; the rows after it must not suffer for it.
+            logger.exception("Account %s: what the list says of a connection could not be applied", alias)
+        else:
+            recorded += 1
+    return recorded
 
 
 def _ours(alias: str, found: list[reports.Report]) -> list[reports.Report]:

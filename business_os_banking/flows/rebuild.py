@@ -74,6 +74,8 @@ def state_from_log(connection: BankingConnection) -> State:
 
 
 def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Difference]:
+    if not connection.state and not ConnectionEvent.objects.filter(connection=connection).exists():
+        return  # a row that a site imported, of which no fact has spoken: its columns are all there is
     state = state_from_log(connection)
     wanted = columns.of_connection(state)
     found = {name: (getattr(connection, name), value) for name, value in wanted.items()}

@@ -28,6 +28,7 @@ _BATCH: Final = 500
 # A worker that is at it this very moment should be left to finish.
 _SETTLED: Final = timedelta(seconds=30)
 _REMOVALS_PER_RUN: Final = 50
+_TRIES_BEFORE_A_PERSON: Final = 5
 _LONGEST_WAIT: Final = timedelta(hours=24)
 
 
@@ -77,7 +78,7 @@ def reconcile(now: datetime | None = None) -> Result:
         result.needs_a_person |= reading.needs_a_person
         if silence := watch(alias, now):
             result.call_a_person(f"{alias}: {silence.value.replace('_', ' ')}; the log says what to do")
-    result.expired = _expire_overdue(now)
+    _expire_overdue(now, result)
     _remove_ended(now, result)
     result.reminded = remind(now)
     AccountState.objects.filter(alias__in=_aliases()).update(reconciled_at=now)
@@ -132,9 +133,12 @@ def _appliable(now: datetime) -> QuerySet[ConnectionEvent]:
     by_token = sessions.filter(pending_token=OuterRef("pending_token"))
     by_key = sessions.filter(reference=OuterRef("session_reference"))
     by_link = sessions.filter(connection_id=OuterRef("connection_id")).exclude(connection_id="")
+    imported = BankingConnection.objects.filter(
+        account=OuterRef("account"), connection_id=OuterRef("connection_id")
+    ).exclude(connection_id="")
     matchable = Q(Exists(by_token)) | Q(Exists(by_key))
     # By its link only what names no session, as `flows.match` has it.
-    bare = Q(pending_token=None, session_reference=None) & Q(Exists(by_link))
+    bare = Q(pending_token=None, session_reference=None) & (Q(Exists(by_link)) | Q(Exists(imported)))
     unmatched = Q(outcome=Outcome.UNMATCHED, note="") & (matchable | bare)
     return ConnectionEvent.objects.filter(
         Q(outcome=Outcome.FAILED) | unmatched, received_at__lte=now - _SETTLED
@@ -173,10 +177,30 @@ def _overdue(now: datetime) -> QuerySet[ConnectSession]:
     return ConnectSession.objects.overdue(now - grace)
 
 
-def _expire_overdue(now: datetime) -> int:
+def _expire_overdue(now: datetime, result: Result) -> None:
     grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
     rows = _overdue(now).select_related("connection").defer("connection__metadata", "connection__state")
-    return sum(expire(batch, grace) for batch in _batches(rows))
+    broken = 0
+    for batch in _batches(rows):
+        try:
+            result.expired += expire(batch, grace)
+        except Exception:
+            # One row that cannot be read must not keep the others of its batch waiting for ever.
+            logger.exception("A batch of sessions could not be expired; each is tried alone")
+            broken += _expire_one_by_one(batch, grace, result)
+    if broken:
+        result.call_a_person(f"{broken} sessions cannot be expired; the log says why")
+
+
+def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, result: Result) -> int:
+    broken = 0
+    for session in batch:
+        try:
+            result.expired += expire([session], grace)
+        except Exception:
+            logger.exception("Session %s cannot be expired", session.reference)
+            broken += 1
+    return broken
 
 
 def _removable(now: datetime) -> QuerySet[BankingConnection]:
@@ -194,3 +218,7 @@ def _remove_ended(now: datetime, result: Result) -> None:
         BankingConnection.objects.filter(pk=connection.pk).update(
             removal_tries=connection.removal_tries + 1, removal_next_at=now + wait
         )
+        if connection.removal_tries >= _TRIES_BEFORE_A_PERSON:
+            result.call_a_person(
+                f"connection {connection.reference} cannot be removed upstream; the log says why"
+            )

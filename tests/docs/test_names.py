@@ -43,7 +43,8 @@ SETTINGS = [("account-settings", conf.ACCOUNT_DEFAULTS), ("site-settings", conf.
 def default_in_words(value: Any) -> str:
     if value == "":
         return "empty"
-    if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
+    is_words = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    if value and (isinstance(value, list) or is_words):
         return ", ".join(f"`{item}`" for item in value)
     return f"`{value}`"
 
@@ -155,6 +156,15 @@ def test_the_context_of_every_partial_is_used_there() -> None:
         source = (TEMPLATES / partial.strip("`")).read_text(encoding="utf-8")
         for name in names(context) - {"account", "connection"}:
             assert re.search(rf"\b{name}\b", source), (partial, name)
+
+
+def test_every_mail_is_named_with_its_context() -> None:
+    assert sorted(column("templates.md", "mails")) == sorted(path.name for path in TEMPLATES.glob("mail/*"))
+    mail = (PACKAGE / "mail.py").read_text(encoding="utf-8")
+    given = re.findall(r'^        "(\w+)": ', mail, re.MULTILINE)
+    assert given
+    assert f"All three are given `{given[0]}`, `{given[1]}`" in text("templates.md")
+    assert all(f"`{name}`" in text("templates.md") for name in given)
 
 
 def test_every_block_is_named() -> None:

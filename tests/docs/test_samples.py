@@ -9,6 +9,7 @@ import sys
 import types
 import unittest
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any, Final
 from unittest import mock
 
@@ -28,6 +29,7 @@ from django.utils import timezone
 from business_os_banking import signals, wire
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.checks import TAG
+from business_os_banking.flows.reconcile import Result
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.querysets import BankingConnectionQuerySet
 from business_os_banking.sandbox import urls as sandbox_urls
@@ -227,6 +229,23 @@ def connection(sample: Sample, request: pytest.FixtureRequest) -> None:
     assert given.metadata
 
 
+def _decorator(function: Any = None, **_options: Any) -> Any:
+    """Stand in for what makes a function a task: used as it is, or called first."""
+    return function or _decorator
+
+
+def task(sample: Sample, request: pytest.FixtureRequest) -> None:
+    queues = {
+        "celery": mock.Mock(shared_task=_decorator),
+        "django_tasks": mock.Mock(task=_decorator),
+    }
+    with mock.patch.dict(sys.modules, queues):
+        made = run(sample)
+    own = [item for item in made.values() if getattr(item, "__module__", "") == "sample"]
+    returned = [item() for item in own]
+    assert [set(counts) for counts in returned if counts] == [{item.name for item in fields(Result)}]
+
+
 def verifier(sample: Sample, request: pytest.FixtureRequest) -> None:
     from business_os_banking import conf
 
@@ -274,6 +293,7 @@ CONTEXTS: Final[dict[str, Context]] = {
     "view": view,
     "connection": connection,
     "verifier": verifier,
+    "task": task,
     "testcase": testcase,
 }
 _ALL: Final = samples()

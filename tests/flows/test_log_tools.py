@@ -80,13 +80,18 @@ def test_explain_tells_every_fact_once(journey: ConnectSession) -> None:
     text = run("banking_explain", str(connection.reference))
     assert text == run("banking_explain", str(journey.reference))
     lines = text.splitlines()[1:]
-    assert len(lines) == ConnectionEvent.objects.filter(connection=connection).count()
+    assert len(lines) == ConnectionEvent.objects.count()
     assert "Webhook: Failed (InvalidCredentials)" in text
     assert "connection_activated" in text
     assert "received 2 times" in text
     assert lines == sorted(lines, key=lambda line: line[:19])
     for secret in (str(journey.pending_token), "ada@kunde.example", "connect?token"):
         assert secret not in text
+
+
+def test_explain_tells_what_happened_to_the_bank(journey: ConnectSession) -> None:
+    assert journey.connection.status_reason == "bank_disabled"
+    assert "Bank switched on or off" in run("banking_explain", str(journey.connection.reference))
 
 
 def test_explain_as_json(journey: ConnectSession) -> None:
@@ -129,6 +134,12 @@ def test_what_a_site_imported_is_not_a_difference(user: User) -> None:
     assert list(rebuild(check=True)) == []
     connection.refresh_from_db()
     assert connection.status == "inactive"
+
+
+def test_an_imported_row_that_nobody_spoke_of_is_left_alone(user: User) -> None:
+    BankingConnection.objects.create(user=user, status="active", connection_id="777")
+    assert "0 differences mended" in run("banking_rebuild")
+    assert BankingConnection.objects.get().status == "active"
 
 
 def test_links_that_two_connections_share_are_no_difference(upstream: Upstream, user: User) -> None:
@@ -208,7 +219,7 @@ def test_prune_forgets_bodies_first_and_events_later(journey: ConnectSession) ->
     assert prune(now).payloads == 0
     pruned = prune(now + timedelta(days=31))
     assert pruned.payloads > 0
-    assert (pruned.events, pruned.emails) == (0, 1)
+    assert (pruned.events, pruned.sessions) == (0, 2)
     assert not ConnectionEvent.objects.exclude(payload={}).exists()
     journey.refresh_from_db()
     assert journey.email == ""
@@ -287,6 +298,15 @@ def test_erase_of_a_tenant(upstream: Upstream, user: User) -> None:
         )
     assert run("banking_erase", "--tenant", "a") == "2 connections erased\n"
     assert BankingConnection.objects.get().tenant == "b"
+
+
+def test_erase_ends_all_before_it_removes_what_they_share(upstream: Upstream, user: User) -> None:
+    first, second = start(user), start(user, next_url="/b/")
+    deliver(callbacks.success(first.pending_token, "777", time="2026-11-01T10:00:00Z"))
+    deliver(callbacks.success(second.pending_token, "777", time="2026-11-01T11:00:00Z"))
+    upstream.deletes("777")
+    assert run("banking_erase", "--user", "ada") == "2 connections erased\n"
+    assert len(upstream.calls("DELETE")) == 1
 
 
 def test_erase_wants_to_know_whom(db: None) -> None:

@@ -312,6 +312,14 @@ def test_a_failed_event_is_applied(upstream: Upstream, user: User) -> None:
     assert run().applied == 0
 
 
+def test_an_event_for_a_row_that_was_imported_since_is_applied(upstream: Upstream, user: User) -> None:
+    deliver(callbacks.body(connection_id="777", consent_status="revoked", time="2036-01-01T00:00:00Z"))
+    BankingConnection.objects.create(user=user, status="active", connection_id="777")
+    upstream.lists(row("777"))
+    assert run().applied == 1
+    assert BankingConnection.objects.get().status == "inactive"
+
+
 def test_an_event_that_found_nothing_is_applied_when_there_is_something(
     upstream: Upstream, user: User
 ) -> None:
@@ -388,6 +396,16 @@ def test_a_session_whose_worker_died_before_the_call_expires_too(upstream: Upstr
     assert session.status == "expired"
 
 
+def test_one_broken_row_keeps_nobody_from_anything(upstream: Upstream, user: User) -> None:
+    broken, read, silent = (start(user, next_url=f"/{number}/") for number in range(3))
+    BankingConnection.objects.filter(pk=broken.connection_pk).update(state={"links": {"A": "broken"}})
+    upstream.lists(row("777", token=broken.pending_token), row("888", token=read.pending_token))
+    result = run(80)
+    assert (result.read_facts, result.expired, result.needs_a_person) == (1, 1, True)
+    statuses = [ConnectSession.objects.get(pk=session.pk).status for session in (broken, read, silent)]
+    assert statuses == ["open", "succeeded", "expired"]
+
+
 def test_many_expire_in_few_transactions(upstream: Upstream, user: User) -> None:
     upstream.lists()
     sessions = [start(user, next_url=f"/{number}/") for number in range(7)]
@@ -424,6 +442,14 @@ def test_a_removal_is_repeated_until_it_is_done(upstream: Upstream, user: User) 
     assert len(upstream.calls("DELETE")) == 3
     upstream.mock.replace(responses.DELETE, f"{BASE_URL}/v2/banking/connections/777", status=404, json={})
     assert (run(30).removed, run(31).removed) == (1, 0)
+
+
+def test_a_removal_that_never_comes_through_calls_a_person(upstream: Upstream, user: User) -> None:
+    connection = connected(user)
+    upstream.deletes("777", 401, {})
+    disconnect(connection)
+    calls = [run(minutes).needs_a_person for minutes in (1, 10, 30, 60, 120, 240, 480)]
+    assert (calls[0], calls[-1]) == (False, True)
 
 
 def test_an_orphan_is_removed_upstream(upstream: Upstream, user: User) -> None:
@@ -618,6 +644,14 @@ def test_the_command_says_what_it_did(upstream: Upstream, user: User) -> None:
     out = StringIO()
     call_command("banking_reconcile", "--json", stdout=out)
     assert '"read_pages": 0' in out.getvalue()
+
+
+def test_it_can_be_silent_in_cron(upstream: Upstream, user: User) -> None:
+    start(user)
+    upstream.lists(status=404, body={})
+    out, err = StringIO(), StringIO()
+    call_command("banking_reconcile", verbosity=0, stdout=out, stderr=err)
+    assert out.getvalue() + err.getvalue() == ""
 
 
 def test_its_exit_code_calls_a_person(upstream: Upstream, user: User) -> None:

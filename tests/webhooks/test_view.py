@@ -14,6 +14,7 @@ from django.test import Client
 
 from business_os_banking import signals
 from business_os_banking.flows import connect
+from business_os_banking.flows.record import apply
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
@@ -139,6 +140,17 @@ def test_two_tokens_in_one_body_change_nothing(session: ConnectSession) -> None:
     assert session.status == "open"
     event = ConnectionEvent.objects.get(source="webhook")
     assert event.outcome == "unmatched"
+    assert "different tokens" in event.note
+
+
+def test_a_body_with_two_tokens_is_not_filed_by_its_link_later_either(session: ConnectSession) -> None:
+    assert post(callbacks.success(session.pending_token, "777", time="2026-01-25T10:00:00Z")) == 200
+    body = callbacks.fail(session.pending_token, connection_id="777", time="2026-01-26T10:00:00Z")
+    body["pending_token"] = str(uuid.uuid4())
+    assert [post(body), post(body)] == [200, 200]
+    event = ConnectionEvent.objects.get(kind="failed")
+    assert apply(event).outcome == "unmatched"
+    assert BankingConnection.objects.get().status == "active"
     assert "different tokens" in event.note
 
 

@@ -16,6 +16,7 @@ class Command(BaseCommand):
         "Applies events that failed or matched nothing, tells receivers what they have not heard, reads back "
         "what webhooks did not bring, expires sessions that ran out, removes upstream what was ended here, and "
         "reminds of consents that end. Safe to run at any time and twice at once; every five minutes is right. "
+        "With --verbosity 0 it is silent unless a person is needed. "
         "Exit code: 0 all is well; 1 a person is needed (the output says why)."
     )
 
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         counts = result.as_dict()
         if options["json"]:
             self.stdout.write(json.dumps(counts))
-        else:
+        elif options["verbosity"] > 0 or result.needs_a_person:
             told = [f"{name} {value}" for name, value in counts.items() if value and name not in _NOT_COUNTS]
             prefix = "Due: " if options["dry_run"] else ""
             self.stdout.write(prefix + (", ".join(told).replace("_", " ") or "nothing to do"))
