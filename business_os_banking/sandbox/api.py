@@ -13,15 +13,20 @@ from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
 
 from . import conf, outcomes, payloads
+from .behaviour import Change
 from .guard import View, sandbox_view
-from .models import SandboxConnection, SandboxSession
+from .models import SandboxBank, SandboxConnection, SandboxSession
+from .scenarios import SCENARIOS
+from .trouble import troubled
 from .validation import NotJSONError, Problem, check_connect, read_json
 
+Endpoint = Callable[..., HttpResponse]
 
-def endpoint(method: str) -> Callable[[View], View]:
+
+def endpoint(method: str) -> Callable[[Endpoint], View]:
     """A view for one HTTP method that gets the caller's API key as its second argument."""
 
-    def decorate(view: View) -> View:
+    def decorate(view: Endpoint) -> View:
         @wraps(view)
         def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
             if request.method != method:
@@ -34,7 +39,7 @@ def endpoint(method: str) -> Callable[[View], View]:
                     return view(request, key, *args, **kwargs)
             return _error(401, "ApiKeyNotFound", "The API key is missing or unknown.")
 
-        exempt: View = csrf_exempt(sandbox_view(checked))
+        exempt: View = csrf_exempt(sandbox_view(troubled(checked)))
         return exempt
 
     return decorate
@@ -66,6 +71,8 @@ def connect(request: HttpRequest, key: str) -> HttpResponse:
     )
     session.customer_id = payloads.customer_id(key, wanted.api, wanted.email, str(session.pending_token))
     session.save()
+    if conf.settings.early_webhook:
+        outcomes.succeed_early(session, SCENARIOS["succeed"])
     path = reverse("business_os_banking_sandbox:connect")
     query = urlencode({"token": session.token})
     return JsonResponse(
@@ -81,6 +88,8 @@ def connect(request: HttpRequest, key: str) -> HttpResponse:
 @endpoint("GET")
 def connection_list(request: HttpRequest, key: str) -> HttpResponse:
     """The connections made with this key, oldest first, a page at a time."""
+    if conf.settings.list_missing:
+        return _error(conf.settings.list_missing, "NotFound", "There is nothing here.")
     from_id = request.GET.get("from_id", "")
     if from_id and not _is_id(from_id):
         return _invalid([Problem("from_id", "WrongRequestFormat", "from_id must be an id.")])
@@ -90,12 +99,15 @@ def connection_list(request: HttpRequest, key: str) -> HttpResponse:
         rows = rows.filter(connection_id__gte=from_id.zfill(19))
     size = conf.settings.page_size
     page = list(rows[: size + 1])
+    off = set(SandboxBank.objects.filter(is_switched_off=True).values_list("provider_code", flat=True))
     next_id = page[size].connection_id if len(page) > size else None
     # The path is Salt Edge's own, handed through by Business OS: no use to a caller, and so here.
     next_page = f"/api/v6/connections?from_id={next_id}" if next_id else None
     return JsonResponse(
         {
-            "data": [payloads.connection(row) for row in page[:size]],
+            "data": [
+                payloads.connection(row, is_switched_off=row.provider_code in off) for row in page[:size]
+            ],
             "meta": {"next_id": next_id, "next_page": next_page},
         }
     )
@@ -108,7 +120,7 @@ def connection_detail(request: HttpRequest, key: str, connection_id: str) -> Htt
     if row is None:
         return _error(404, "ConnectionNotFound", "There is no such connection.")
     row.session.webhook_url = row.session.webhook_url or outcomes.webhook_url(request)
-    outcomes.remove(row)
+    outcomes.change(row, Change.REMOVED)
     return JsonResponse(
         {
             "data": {

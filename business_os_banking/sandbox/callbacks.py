@@ -1,17 +1,20 @@
-"""The bodies of callbacks, and which of them a scenario sends in which order."""
+"""Callbacks: their bodies, their times, and the rows in which they wait to be sent."""
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
 from . import conf
-from .models import SandboxConnection, SandboxDelivery, SandboxSession
-from .scenarios import Scenario
+from .models import SandboxDelivery, SandboxSession
 
+# A success callback carries the last of them.
+FINISH = "finish"
 STAGES = ("start", "connect", "fetch_accounts", "fetch_transactions", "finish_fetching")
 KINDS = ("success", "notify", "fail", "destroy", "provider", "consent")
 _MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
 
 
 def body(session: SandboxSession, kind: str, time: datetime | None = None, **data: str) -> str:
@@ -30,7 +33,7 @@ def body(session: SandboxSession, kind: str, time: datetime | None = None, **dat
     if kind not in ("provider", "consent"):
         content["custom_fields"] = session.callback_custom_fields()
     if kind == "success":
-        content.setdefault("stage", "finish")
+        content.setdefault("stage", FINISH)
     at = iso_milliseconds(time or next_time(session))
     return json.dumps({"data": content, "meta": {"version": "6", "time": at}})
 
@@ -40,50 +43,45 @@ def iso_milliseconds(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def next_time(session: SandboxSession) -> datetime:
-    """The present, in whole milliseconds, or one more than the last answer if that is later."""
-    now = timezone.now()
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+def next_time(session: SandboxSession, at: datetime | None = None) -> datetime:
+    """``at`` (or the present) in whole milliseconds, or one more than the last answer if that is later."""
+    at = _whole_milliseconds(at or timezone.now())
     if session.last_callback_at is not None:
-        now = max(now, session.last_callback_at + _MILLISECOND)
-    session.last_callback_at = now
+        at = max(at, session.last_callback_at + _MILLISECOND)
+    return tick(session, at)
+
+
+def seconds_after(moments: Iterable[datetime | None], at: datetime) -> datetime:
+    """``at`` in whole milliseconds, or the first second that is later than all of ``moments``.
+
+    The connection list shows whole seconds: there, too, what happened later has to be later.
+    """
+    later = [moment.replace(microsecond=0) + _SECOND for moment in moments if moment is not None]
+    return max([_whole_milliseconds(at), *later])
+
+
+def tick(session: SandboxSession, at: datetime) -> datetime:
+    """Note ``at`` as the time of the session's last callback, and return it."""
+    session.last_callback_at = at
     session.save(update_fields=["last_callback_at"])
-    return now
+    return at
 
 
-def plan_fail(session: SandboxSession, error_class: str, error_message: str) -> list[SandboxDelivery]:
-    """Store the fail callback. It names no connection: none came to exist."""
-    text = body(session, "fail", error_class=error_class, error_message=error_message)
-    return _store(session, [text])
+def url_of(session: SandboxSession) -> str:
+    """Where the callbacks of a session go; empty for nowhere."""
+    return conf.settings.webhook_url or session.webhook_url
 
 
-def plan_success(
-    session: SandboxSession, connection: SandboxConnection, scenario: Scenario
-) -> list[SandboxDelivery]:
-    """Store what the bank sends after a consent, in the order in which it is to arrive."""
-    if scenario.silent:
-        return []
-    link = connection.connection_id
-    notifies = [body(session, "notify", connection_id=link, stage=stage) for stage in STAGES]
-    successes = [body(session, "success", connection_id=link)]
-    for _ in range(1, scenario.successes):
-        again = successes[0] if scenario.repeats_bytes else body(session, "success", connection_id=link)
-        successes.append(again)
-    texts = [*successes, *notifies] if scenario.success_first else [*notifies, *successes]
-    return _store(session, texts, conf.settings.late_seconds if scenario.late else 0)
-
-
-def plan_destroy(connection: SandboxConnection) -> list[SandboxDelivery]:
-    """Store the callback about a connection that was removed."""
-    session = connection.session
-    return _store(session, [body(session, "destroy", connection_id=connection.connection_id)])
-
-
-def _store(session: SandboxSession, texts: list[str], delay: float = 0) -> list[SandboxDelivery]:
-    url = conf.settings.webhook_url or session.webhook_url
+def store(session: SandboxSession, texts: list[str], due_at: datetime | None = None) -> list[SandboxDelivery]:
+    """Have these bodies sent in this order, at once or at ``due_at``; nothing if there is no address."""
+    url = url_of(session)
     if not url:
         return []
-    due_at = timezone.now() + timedelta(seconds=delay)
+    due_at = due_at or timezone.now()
     return [
         SandboxDelivery.objects.create(session=session, url=url, body=text, due_at=due_at) for text in texts
     ]
+
+
+def _whole_milliseconds(at: datetime) -> datetime:
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

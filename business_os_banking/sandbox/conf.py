@@ -11,6 +11,17 @@ from django.core.exceptions import ImproperlyConfigured
 
 SIGNINGS = ("shared_secret", "hmac", "standard_webhooks", "salt_edge")
 DELIVERIES = ("thread", "manual")
+TROUBLES = ("", "html_502", "hang", "drip")
+LIST_MISSING = (0, 404, 405)
+
+# What some keys may be; others may be anything of their type that is not too small.
+_ALLOWED: dict[str, tuple[object, ...]] = {
+    "WEBHOOK_SIGNING": SIGNINGS,
+    "DELIVERY": DELIVERIES,
+    "TROUBLE": TROUBLES,
+    "LIST_MISSING": LIST_MISSING,
+}
+_AT_LEAST = {"SESSION_MINUTES": 1, "PAGE_SIZE": 1}
 
 # Key: (type or types, default).
 KEYS: dict[str, tuple[type | tuple[type, ...], object]] = {
@@ -23,6 +34,13 @@ KEYS: dict[str, tuple[type | tuple[type, ...], object]] = {
     "SESSION_MINUTES": (int, 60),
     "PAGE_SIZE": (int, 100),
     "LATE_SECONDS": ((int, float), 8),
+    "SLOW_SECONDS": ((int, float), 10),
+    "AFTERMATH_SECONDS": ((int, float), 20),
+    "EARLY_WEBHOOK": (bool, False),
+    "LIST_MISSING": (int, 0),
+    "TROUBLE": (str, ""),
+    "TROUBLE_CALLS": (int, 0),
+    "TROUBLE_SECONDS": ((int, float), 30),
     "DELIVERY": (str, "thread"),
     "ALLOW_WITHOUT_DEBUG": (bool, False),
 }
@@ -51,11 +69,13 @@ def _read(key: str) -> Any:
     # A bool is an int for Python, and never a number that somebody meant.
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise ImproperlyConfigured(f"BUSINESS_OS_SANDBOX[{key!r}] has the wrong type.")
-    allowed = {"WEBHOOK_SIGNING": SIGNINGS, "DELIVERY": DELIVERIES}.get(key)
+    allowed = _ALLOWED.get(key)
     if allowed and value not in allowed:
-        raise ImproperlyConfigured(f"BUSINESS_OS_SANDBOX[{key!r}] must be one of {', '.join(allowed)}.")
-    if key in ("SESSION_MINUTES", "PAGE_SIZE") and isinstance(value, int) and value < 1:
-        raise ImproperlyConfigured(f"BUSINESS_OS_SANDBOX[{key!r}] must be at least 1.")
+        words = ", ".join(repr(choice) for choice in allowed)
+        raise ImproperlyConfigured(f"BUSINESS_OS_SANDBOX[{key!r}] must be one of {words}.")
+    least = _AT_LEAST.get(key, 0)
+    if isinstance(value, int | float) and not value >= least:
+        raise ImproperlyConfigured(f"BUSINESS_OS_SANDBOX[{key!r}] must be at least {least}.")
     return value
 
 
@@ -107,6 +127,41 @@ class SandboxSettings:
     def late_seconds(self) -> float:
         """How late the callbacks of the late bank are."""
         return float(_read("LATE_SECONDS"))
+
+    @property
+    def slow_seconds(self) -> float:
+        """How long the slow bank takes from the consent to the success."""
+        return float(_read("SLOW_SECONDS"))
+
+    @property
+    def aftermath_seconds(self) -> float:
+        """How long after the success something happens, where a bank's scenario says so."""
+        return float(_read("AFTERMATH_SECONDS"))
+
+    @property
+    def early_webhook(self) -> bool:
+        """Whether connect calls are answered only after the callbacks of a success were sent."""
+        return bool(_read("EARLY_WEBHOOK"))
+
+    @property
+    def list_missing(self) -> int:
+        """The status with which the connection list answers as if it did not exist; 0: it exists."""
+        return int(_read("LIST_MISSING"))
+
+    @property
+    def trouble(self) -> str:
+        """What the gateway in front of the API does wrong, one of ``TROUBLES``; empty: nothing."""
+        return str(_read("TROUBLE"))
+
+    @property
+    def trouble_calls(self) -> int:
+        """For how many calls the trouble lasts; 0: until the setting is changed."""
+        return int(_read("TROUBLE_CALLS"))
+
+    @property
+    def trouble_seconds(self) -> float:
+        """How long a call hangs or drips."""
+        return float(_read("TROUBLE_SECONDS"))
 
     @property
     def delivery(self) -> str:

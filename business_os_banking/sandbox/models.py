@@ -75,13 +75,42 @@ class SandboxConnection(models.Model):
     provider_code = models.CharField(max_length=60)
     provider_name = models.CharField(max_length=100)
     country_code = models.CharField(max_length=2)
-    status = models.CharField(max_length=10, default="active")
+    # The stage that was reached last, and how the last attempt ended: without a class, well.
+    stage = models.CharField(max_length=30)
+    succeeded_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    error_class = models.CharField(max_length=60, blank=True)
+    error_message = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField(default=timezone.now)
     removed_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.connection_id
+
+
+class SandboxBank(models.Model):
+    """A bank that was switched off some time, and whether it still is."""
+
+    provider_code = models.CharField(max_length=60, unique=True)
+    is_switched_off = models.BooleanField(default=False)
+    changed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.provider_code
+
+
+class SandboxChange(models.Model):
+    """Something that is going to happen to a connection. The row is gone once it has happened."""
+
+    reference = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    connection = models.ForeignKey(SandboxConnection, on_delete=models.CASCADE, related_name="changes")
+    # A stage, or one of ``behaviour.Change``.
+    what = models.CharField(max_length=30)
+    due_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.what} of {self.connection_id}"
 
 
 class SandboxDelivery(models.Model):

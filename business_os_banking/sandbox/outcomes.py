@@ -7,10 +7,9 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from . import callbacks, conf
-from .deliveries import schedule
-from .models import SandboxConnection, SandboxSession
-from .scenarios import Scenario
+from . import background, callbacks, changes, conf, plans
+from .behaviour import Change, Scenario
+from .models import SandboxBank, SandboxConnection, SandboxSession
 
 REFUSED = "ProviderAccessNotGranted"
 
@@ -40,8 +39,16 @@ def log_in(session: SandboxSession, scenario: Scenario, *, correct: bool) -> boo
     session.save(update_fields=["logins"])
     if correct and not (scenario.refuses_first_login and session.logins == 1):
         return True
-    schedule(callbacks.plan_fail(session, "InvalidCredentials", "Invalid credentials."))
+    background.schedule(plans.failure(session, "InvalidCredentials", "Invalid credentials."))
     return False
+
+
+def error_of(scenario: Scenario) -> tuple[str, str]:
+    """The class and message with which the bank ends a session after the login; empty: it goes on."""
+    off = SandboxBank.objects.filter(provider_code=scenario.provider_code, is_switched_off=True)
+    if off.exists():
+        return "ProviderInactive", "The provider is inactive."
+    return scenario.error_class, scenario.error_message
 
 
 @transaction.atomic
@@ -54,7 +61,7 @@ def fail(
     """
     url = return_url(session.return_to, "error_class", error_class)
     _end(session, url, error_class)
-    schedule(callbacks.plan_fail(session, error_class, error_message))
+    background.schedule(plans.failure(session, error_class, error_message))
     return url
 
 
@@ -64,28 +71,33 @@ def succeed(session: SandboxSession, scenario: Scenario) -> str:
 
     Returns the URL for the browser, empty if there is none. Raises ``SessionOverError``.
     """
-    connection = SandboxConnection(
-        session=session,
-        api_key=session.api_key,
-        provider_code=scenario.provider_code,
-        provider_name=scenario.bank,
-        country_code=scenario.country_code,
-    )
-    url = ""
-    if scenario.returns:
-        url = return_url(session.return_to, "connection_id", connection.connection_id)
-    _end(session, url)
-    connection.save()
-    schedule(callbacks.plan_success(session, connection, scenario))
-    return url
+    connection = _connect(session, scenario)
+    background.schedule(*plans.success(connection, scenario))
+    return session.ended_url
 
 
 @transaction.atomic
-def remove(connection: SandboxConnection) -> None:
-    """Remove a connection and send the destroy callback."""
-    connection.removed_at = timezone.now()
-    connection.save()
-    schedule(callbacks.plan_destroy(connection))
+def succeed_early(session: SandboxSession, scenario: Scenario) -> None:
+    """End the session with a new connection, and send the callbacks before this request is answered.
+
+    So it is with ``DELIVERY = "manual"``, too: sent later, they would not be early.
+    """
+    session.scenario = scenario.slug
+    connection = _connect(session, scenario)
+    rows, _changes = plans.success(connection, scenario)
+    background.send_at_once(rows)
+
+
+@transaction.atomic
+def change(connection: SandboxConnection, what: Change) -> None:
+    """Let something happen to a connection now, and send the callbacks. Nothing happens to what is gone."""
+    background.schedule(changes.apply(connection, what, timezone.now()))
+
+
+@transaction.atomic
+def switch_bank(provider_code: str, *, active: bool) -> None:
+    """Switch a bank off or on now, for all connections at it, and send the callbacks."""
+    background.schedule(changes.switch_bank(provider_code, active=active, at=timezone.now()))
 
 
 def return_url(return_to: str, name: str, value: str) -> str:
@@ -95,6 +107,23 @@ def return_url(return_to: str, name: str, value: str) -> str:
     parts = urlsplit(return_to)
     query = "&".join(filter(None, [parts.query, urlencode({name: value})]))
     return urlunsplit(parts._replace(query=query))
+
+
+def _connect(session: SandboxSession, scenario: Scenario) -> SandboxConnection:
+    connection = SandboxConnection(
+        session=session,
+        api_key=session.api_key,
+        provider_code=scenario.provider_code,
+        provider_name=scenario.bank,
+        country_code=scenario.country_code,
+        stage=callbacks.STAGES[0],
+    )
+    url = ""
+    if scenario.returns:
+        url = return_url(session.return_to, "connection_id", connection.connection_id)
+    _end(session, url)
+    connection.save()
+    return connection
 
 
 def _end(session: SandboxSession, url: str, error_class: str = "") -> None:

@@ -27,8 +27,8 @@ def customer_id(api_key: str, api: str, email: str, otherwise: str) -> str:
     return str(10 ** (digits - 1) + int.from_bytes(digest[:8], "big") % 10 ** (digits - 1))
 
 
-def connection(row: SandboxConnection) -> dict[str, Any]:
-    """One connection as the list shows it. Needs the row's session."""
+def connection(row: SandboxConnection, *, is_switched_off: bool = False) -> dict[str, Any]:
+    """One connection as the list shows it, at a bank that is switched off or not. Needs the row's session."""
     session = row.session
     consent_id = _derived_id(row.connection_id, "consent")
     created, updated = iso(row.created_at), iso(row.updated_at)
@@ -40,22 +40,30 @@ def connection(row: SandboxConnection) -> dict[str, Any]:
         "provider_code": row.provider_code,
         "provider_name": row.provider_name,
         "country_code": row.country_code,
-        "status": row.status,
+        "status": "disabled" if is_switched_off else "inactive" if row.error_class else "active",
         "automatic_refresh": True,
         "categorization": "personal",
         "categorization_vendor": "saltedge",
-        "next_refresh_possible_at": iso(row.created_at + timedelta(hours=1)),
+        "next_refresh_possible_at": _next_refresh(row),
         "last_consent_id": consent_id,
-        "last_success_at": created,
+        "last_success_at": _iso_or_null(row.succeeded_at),
         "created_at": created,
         "updated_at": updated,
         "last_attempt": _last_attempt(row, consent_id),
     }
 
 
+def _next_refresh(row: SandboxConnection) -> str | None:
+    # Null while the bank is at work, and where it cannot go on without the person.
+    if row.succeeded_at is None or row.error_class:
+        return None
+    return iso(row.succeeded_at + timedelta(hours=1))
+
+
 def _last_attempt(row: SandboxConnection, consent_id: str) -> dict[str, Any]:
     session = row.session
     created, updated = iso(row.created_at), iso(row.updated_at)
+    is_finished = row.succeeded_at is not None
     scopes = [fetched for scope in session.scopes for fetched in _FETCH_SCOPES[scope]]
     return {
         "id": _derived_id(row.connection_id, "attempt"),
@@ -70,8 +78,8 @@ def _last_attempt(row: SandboxConnection, consent_id: str) -> dict[str, Any]:
         "fetch_from_date": (row.created_at - timedelta(days=90)).date().isoformat(),
         "fetch_to_date": None,
         "fetch_scopes": scopes,
-        "finished": True,
-        "finished_recent": True,
+        "finished": is_finished,
+        "finished_recent": is_finished,
         "include_natures": None,
         "interactive": False,
         "locale": "en",
@@ -83,16 +91,16 @@ def _last_attempt(row: SandboxConnection, consent_id: str) -> dict[str, Any]:
         "device_type": "desktop",
         "remote_ip": None,
         "customer_last_logged_at": created,
-        "fail_at": None,
-        "fail_error_class": None,
-        "fail_message": None,
-        "success_at": created,
+        "fail_at": _iso_or_null(row.failed_at),
+        "fail_error_class": row.error_class or None,
+        "fail_message": row.error_message or None,
+        "success_at": None if row.error_class else _iso_or_null(row.succeeded_at),
         "unduplication_strategy": "mark_as_pending",
         "created_at": created,
         "updated_at": updated,
         "last_stage": {
             "id": _derived_id(row.connection_id, "stage"),
-            "name": "finish",
+            "name": row.stage,
             "interactive_html": None,
             "interactive_fields_names": None,
             "interactive_fields_options": None,
@@ -132,6 +140,10 @@ def iban(country_code: str, number: str) -> str:
 def iso(at: datetime) -> str:
     """``2026-03-24T12:44:03Z``."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _iso_or_null(at: datetime | None) -> str | None:
+    return iso(at) if at else None
 
 
 def _derived_id(connection_id: str, purpose: str) -> str:

@@ -20,12 +20,22 @@ from uuid import UUID
 from django.db.models import Q
 
 from . import callbacks, outcomes
+from .behaviour import Change
 from .deliveries import deliver_due
-from .models import SandboxSession
+from .models import SandboxConnection, SandboxSession
 from .scenarios import SCENARIOS
 from .signing import sign
 
-__all__ = ["callback_body", "deliver_due", "find_session", "finish", "sign"]
+__all__ = [
+    "callback_body",
+    "deliver_due",
+    "end_consent",
+    "find_session",
+    "finish",
+    "remove",
+    "sign",
+    "switch_bank",
+]
 
 
 def find_session(token_or_url: str) -> SandboxSession:
@@ -58,9 +68,45 @@ def finish(token_or_url: str, scenario: str = "succeed", *, webhook_url: str = "
     session.save(update_fields=["scenario", "webhook_url"])
     if not outcomes.log_in(session, bank, correct=True):
         outcomes.log_in(session, bank, correct=True)
-    if bank.error_class:
-        return outcomes.fail(session, bank.error_class, bank.error_message)
+    error_class, error_message = outcomes.error_of(bank)
+    if error_class:
+        return outcomes.fail(session, error_class, error_message)
     return outcomes.succeed(session, bank)
+
+
+def end_consent(which: SandboxConnection | str, how: str = "expired") -> None:
+    """Let a consent end now, ``expired`` or ``revoked``: the list shows it, and a callback is due.
+
+    ``which`` is the connection, its id, or whatever ``find_session`` takes. Nothing happens if the
+    consent has ended or the connection is gone. Raises ``SandboxSession.DoesNotExist``,
+    ``SandboxConnection.DoesNotExist`` if the session came to none, and ``ValueError`` for another word.
+    """
+    outcomes.change(_connection(which), Change(f"consent_{how}"))
+
+
+def remove(which: SandboxConnection | str) -> None:
+    """Let the bank remove a connection now: it is gone from the list, and the destroy callback is due.
+
+    ``which`` and errors as for ``end_consent``.
+    """
+    outcomes.change(_connection(which), Change.REMOVED)
+
+
+def switch_bank(provider_code: str, active: bool) -> None:
+    """Switch a bank off or on now, for all its connections; nothing happens if it is so already.
+
+    Each site with connections at the bank is due one callback. The list shows them as ``disabled``
+    while it is off, and nobody can log in. When it is on again, each connection is refreshed, with a
+    success callback of its own.
+    """
+    outcomes.switch_bank(provider_code, active=active)
+
+
+def _connection(which: SandboxConnection | str) -> SandboxConnection:
+    rows = SandboxConnection.objects.select_related("session")
+    if isinstance(which, SandboxConnection):
+        return rows.get(pk=which.pk)
+    return rows.filter(connection_id=which).first() or rows.get(session=find_session(which))
 
 
 def callback_body(session: SandboxSession, kind: str, *, time: datetime | None = None, **data: str) -> bytes:

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_protect
 from . import outcomes
 from .guard import sandbox_view
 from .models import SandboxSession
-from .scenarios import SCENARIOS, for_api
+from .scenarios import SCENARIOS, grouped
 
 USERNAME = "username"
 PASSWORD = "secret"  # noqa: S105  (printed on the login page)
@@ -89,9 +89,9 @@ def _answer(request: HttpRequest, session: SandboxSession) -> HttpResponse:
         )
         if not outcomes.log_in(session, scenario, correct=correct):
             return _show(request, session, error=True)
-        if scenario.error_class:
-            url = outcomes.fail(session, scenario.error_class, scenario.error_message)
-            return _leave(session, url)
+        error_class, error_message = outcomes.error_of(scenario)
+        if error_class:
+            return _leave(session, outcomes.fail(session, error_class, error_message))
         return _go(session, SandboxSession.Step.CONSENT)
     if scenario and session.step == SandboxSession.Step.CONSENT:
         if action == "allow":
@@ -148,7 +148,7 @@ def _show(request: HttpRequest, session: SandboxSession, *, error: bool = False)
         "email": session.email,
     }
     if session.step == SandboxSession.Step.CHOOSE:
-        context["banks"] = for_api(session.api)
+        context["groups"] = grouped(session.api)
     elif session.step == SandboxSession.Step.LOGIN:
         context.update(username=USERNAME, password=PASSWORD, error=error)
         context["entered"] = request.POST.get("username", "") if error else ""

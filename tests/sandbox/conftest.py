@@ -1,7 +1,8 @@
 """What the sandbox's tests share. They run under any settings that have the sandbox installed."""
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from django.test import Client
 
 from business_os_banking.sandbox import deliveries
 from business_os_banking.sandbox.models import SandboxSession
+
+from .listener import Listener
 
 API = "/sandbox/v2/banking"
 Configure = Callable[..., None]
@@ -118,6 +121,16 @@ class Inbox:
 @pytest.fixture
 def inbox() -> Inbox:
     return Inbox()
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with Listener() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 def query_of(url: str) -> str:

@@ -4,9 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -14,11 +12,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.utils import timezone
 
-from business_os_banking.sandbox import deliveries, simulate
+from business_os_banking.sandbox import background, deliveries, simulate
 from business_os_banking.sandbox.callbacks import STAGES
 from business_os_banking.sandbox.models import SandboxDelivery, SandboxSession
 
 from .conftest import Api, Configure, Inbox
+from .listener import Listener, threads, wait_for_threads
 
 
 def ended(api: Api, scenario: str = "succeed", url: str = "") -> SandboxSession:
@@ -73,54 +72,6 @@ def test_signed_when_sent(api: Api, inbox: Inbox, configure: Configure) -> None:
     assert "X-Signature" in inbox.got[0][2]
 
 
-class Listener(ThreadingHTTPServer):
-    """A webhook on loopback. Answers with ``statuses`` in turn, and then with 200."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.statuses: list[int] = []
-        self.got: list[tuple[bytes, dict[str, str]]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/webhook/"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Listener
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((body, dict(self.headers)))
-        self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        pass
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with Listener() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "business-os-banking-sandbox"]
-
-
-def wait_for_threads() -> None:
-    for thread in threads():
-        thread.join(20)
-        assert not thread.is_alive()
-
-
 def test_real_http(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     listener.statuses = [204, 302]
@@ -137,7 +88,7 @@ def test_nobody_listens() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_thread(configure: Configure, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "PACE", 0)
+    monkeypatch.setattr(background, "PACE", 0)
     monkeypatch.setattr(deliveries, "BACKOFF", (0.2, 0.2, 0.2))
     configure(DELIVERY="thread", WEBHOOK_URL=listener.url, WEBHOOK_SECRET="s")
     listener.statuses = [500]
@@ -205,21 +156,21 @@ def test_a_vanished_database_is_no_traceback(
     api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended(api)
-    jobs = [deliveries._job(row) for row in SandboxDelivery.objects.all()]
+    jobs = [deliveries.job_of(row) for row in SandboxDelivery.objects.all()]
 
     def vanished(job: object) -> bool:
         raise OperationalError("no such table")
 
-    monkeypatch.setattr(deliveries, "_is_waiting", vanished)
-    monkeypatch.setattr(deliveries, "sleep", lambda seconds: None)
-    thread = threading.Thread(target=deliveries._run, args=(jobs,))
+    monkeypatch.setattr(background, "_is_waiting", vanished)
+    monkeypatch.setattr(background, "sleep", lambda seconds: None)
+    thread = threading.Thread(target=background._run, args=(jobs,))
     thread.start()
     thread.join()
     assert capsys.readouterr().err == ""
 
 
 def test_a_busy_database_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "sleep", lambda seconds: None)
+    monkeypatch.setattr(background, "sleep", lambda seconds: None)
     answers: list[Any] = [OperationalError("locked"), OperationalError("locked"), 7]
 
     def action() -> int:
@@ -228,4 +179,4 @@ def test_a_busy_database_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None
             raise answer
         return int(answer)
 
-    assert deliveries._patiently(action) == 7
+    assert background._patiently(action) == 7

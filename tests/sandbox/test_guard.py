@@ -10,6 +10,7 @@ from django.test import Client
 from business_os_banking.sandbox import conf
 from business_os_banking.sandbox.checks import check_sandbox
 from business_os_banking.sandbox.models import (
+    SandboxBank,
     SandboxConnection,
     SandboxDelivery,
     SandboxSession,
@@ -81,6 +82,15 @@ def test_nobody_has_to_log_in(db: None, path: str, settings: Any) -> None:
         {"SESSION_MINUTES": 0},
         {"PAGE_SIZE": "10"},
         {"ALLOW_WITHOUT_DEBUG": 1},
+        {"EARLY_WEBHOOK": "yes"},
+        {"SLOW_SECONDS": -1},
+        {"AFTERMATH_SECONDS": float("nan")},
+        {"LIST_MISSING": 410},
+        {"LIST_MISSING": True},
+        {"TROUBLE": "html_503"},
+        {"TROUBLE_CALLS": -1},
+        {"TROUBLE_CALLS": 1.5},
+        {"TROUBLE_SECONDS": "long"},
     ],
 )
 def test_mistakes_are_told(configure: Configure, wrong: dict[str, object]) -> None:
@@ -122,7 +132,7 @@ def test_the_app() -> None:
 
 
 def test_rows_have_names() -> None:
-    for row in (SandboxSession(), SandboxConnection(), SandboxDelivery()):
+    for row in (SandboxSession(), SandboxConnection(), SandboxDelivery(), SandboxBank(provider_code="a_xf")):
         assert str(row)
 
 
