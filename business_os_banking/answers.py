@@ -24,6 +24,7 @@ _GONE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.
 _CLASS_MAX_LENGTH: Final = 128
 _NAME_MAX_LENGTH: Final = 255
 _ID_MAX_BITS: Final = 256
+_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 _WORD: Final = re.compile(r"[\w.:/+-]{1,128}", re.ASCII)
 _WAIT_MAX_DIGITS: Final = 9
 
@@ -82,6 +83,12 @@ def word_of(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if value.bit_length() < _ID_MAX_BITS else ""
     return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+
+
+def id_of(value: Any) -> str:
+    """Return an id of the upstream as text, or ``""`` for what cannot be one. Its case is kept: ids are opaque."""
+    text = word_of(value)
+    return text if _ID.fullmatch(text) else ""
 
 
 def error_of(status: int, headers: Mapping[str, str], content: bytes) -> BusinessOSError:

@@ -101,13 +101,14 @@ class BusinessOSClient:
 
         The path is inferred (setting ``CONNECTIONS_PATH``); raises `NotFound` where there is no such list.
         """
-        from_id = ""
+        from_id, followed = "", {""}
         while True:
             page = self.list_connections_page(from_id)
             yield from page.rows
-            if not page.next_id or page.next_id == from_id:
+            if page.next_id in followed:
                 return
             from_id = page.next_id
+            followed.add(from_id)
 
     def list_connections_page(self, from_id: str = "") -> ConnectionPage:
         """Return one page of the list, the one that starts at *from_id*. Each page may cost credits.

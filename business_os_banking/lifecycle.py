@@ -84,6 +84,9 @@ class Noted(NamedTuple):
 
 
 GOOD, NEEDS_USER = 1, 0
+# At the very same moment the list that has it is believed: the word sorts later.
+MISSING, THERE = "missing", "there"
+_LISTED: Final = {Kind.MISSED: MISSING, Kind.SEEN: THERE}
 _SETBACK_STATUS: Final = {
     Kind.EXPIRED: (0, SessionStatus.EXPIRED),
     Kind.CANCELLED: (1, SessionStatus.CANCELLED),
@@ -134,6 +137,7 @@ class Link:
     removed_at: datetime | None = None
     last_success_at: datetime | None = None
     trouble: Noted | None = None
+    listed: Noted | None = None  # MISSING or THERE: what the upstream's list said of it last
     # Successes that named only the link: they count for the sessions that turn out to have led to it.
     first_bare_success_at: datetime | None = None
     last_bare_success_at: datetime | None = None
@@ -145,6 +149,7 @@ class Link:
             removed_at=_one(min, self.removed_at, other.removed_at),
             last_success_at=_one(max, self.last_success_at, other.last_success_at),
             trouble=_one(max, self.trouble, other.trouble),
+            listed=_one(max, self.listed, other.listed),
             first_bare_success_at=_one(min, self.first_bare_success_at, other.first_bare_success_at),
             last_bare_success_at=_one(max, self.last_bare_success_at, other.last_bare_success_at),
             details=_union(max, self.details, other.details),
@@ -236,6 +241,7 @@ def _link_evidence(fact: Fact) -> Link:
         removed_at=fact.at if fact.kind is Kind.REMOVED else None,
         last_success_at=fact.at if succeeded else None,
         trouble=trouble,
+        listed=Noted(fact.at, _LISTED[fact.kind]) if fact.kind in _LISTED else None,
         first_bare_success_at=bare,
         last_bare_success_at=bare,
         details={key: Noted(fact.at, value) for key, value in fact.details.items() if value},
@@ -296,6 +302,7 @@ def _link(data: Mapping[str, Any]) -> Link:
         removed_at=_time(data.get("removed_at")),
         last_success_at=_time(data.get("last_success_at")),
         trouble=_register(Noted, data.get("trouble")),
+        listed=_register(Noted, data.get("listed")),
         first_bare_success_at=_time(data.get("first_bare_success_at")),
         last_bare_success_at=_time(data.get("last_bare_success_at")),
         details={key: Noted(*_stamped(item)) for key, item in data.get("details", {}).items()},

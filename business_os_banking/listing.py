@@ -71,7 +71,7 @@ def page_of(answer: Any) -> ConnectionPage:
     rows = (row_of(item) for item in items)
     return ConnectionPage(
         rows=tuple(row for row in rows if row is not None),
-        next_id=answers.word_of(meta.get("next_id")) if isinstance(meta, Mapping) else "",
+        next_id=answers.id_of(meta.get("next_id")) if isinstance(meta, Mapping) else "",
         credits=_credits(found.get("business-os")),
     )
 
@@ -85,12 +85,12 @@ def _credits(value: Any) -> Decimal | None:
         amount = Decimal(str(left))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and abs(amount) < 10**12 else None
+    return amount if amount.is_finite() and abs(amount) < _CREDITS_LIMIT else None
 
 
 def row_of(item: Any) -> ConnectionRow | None:
     """Return the row that *item*, an element of the list, describes; ``None`` if it has no id."""
-    if not isinstance(item, Mapping) or not (link := answers.word_of(item.get("id"))):
+    if not isinstance(item, Mapping) or not (link := answers.id_of(item.get("id"))):
         return None
     attempt = item.get("last_attempt")
     attempt = attempt if isinstance(attempt, Mapping) else {}
@@ -98,7 +98,7 @@ def row_of(item: Any) -> ConnectionRow | None:
     fields = fields if isinstance(fields, Mapping) else {}
     succeeded_at = answers.time_of(attempt.get("success_at"))
     failed_at = answers.time_of(attempt.get("fail_at"))
-    unsaid = "success_at" not in attempt and failed_at is None
+    unsaid = "success_at" not in attempt and "fail_at" not in attempt
     return ConnectionRow(
         id=link,
         status=answers.word_of(item.get("status")).lower(),
@@ -152,7 +152,9 @@ def report_of(row: ConnectionRow, account: str, now: datetime) -> Report:
 
 def _meaning(row: ConnectionRow) -> tuple[Kind, dict[str, Any]]:
     if row.status == "active":
-        return Kind.SUCCEEDED, {}
+        # An attempt that is under way has neither succeeded nor failed, and proves nothing yet.
+        is_proof = row.attempt_succeeded or row.succeeded_at is not None or row.failed_at is not None
+        return (Kind.SUCCEEDED if is_proof else Kind.UNKNOWN), {}
     if row.status not in {"inactive", "disabled"}:
         return Kind.UNKNOWN, {}
     error_class = row.error_class or ("ConnectionDisabled" if row.status == "disabled" else "")

@@ -27,7 +27,7 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     if not conf.settings.consent_mails or connection is None or not _still_ends(connection, days):
         return
     address = getattr(connection.user, "email", "") if connection.user else ""
-    if not address:
+    if not address or event.payload.get("mailed"):
         return
     path = reverse("business_os_banking:connection-renew", args=[connection.reference])
     context = {
@@ -39,6 +39,9 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     mail = EmailMultiAlternatives(subject, render_to_string(f"{_TEMPLATES}.txt", context), to=[address])
     mail.attach_alternative(render_to_string(f"{_TEMPLATES}.html", context), "text/html")
     mail.send()
+    # Another receiver of the same signal may raise, and then all are told again: one mail is enough.
+    event.payload["mailed"] = True
+    ConnectionEvent.objects.filter(pk=event.pk).update(payload=event.payload)
 
 
 def _still_ends(connection: BankingConnection, days: int) -> bool:

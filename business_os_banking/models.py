@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import models
@@ -34,7 +33,7 @@ from business_os_banking.vocabulary import (
 CONNECTION_STATUSES = [
     (ConnectionStatus.PENDING.value, _("Not finished")),
     (ConnectionStatus.ACTIVE.value, _("Connected")),
-    (ConnectionStatus.INACTIVE.value, _("Needs your help")),
+    (ConnectionStatus.INACTIVE.value, _("Needs the customer")),
     (ConnectionStatus.DISCONNECTED.value, _("Disconnected")),
 ]
 STATUS_REASONS = [
@@ -89,6 +88,8 @@ KINDS = [
     (Kind.CONSENT_ENDED.value, _("Consent ended")),
     (Kind.PROVIDER_CHANGED.value, _("Bank switched on or off")),
     (Kind.REMOVED.value, _("Removed at the provider")),
+    (Kind.MISSED.value, _("Missing from the provider's list")),
+    (Kind.SEEN.value, _("In the provider's list again")),
     (Kind.DISCONNECTED.value, _("Disconnected")),
     (Kind.CONSENT_EXPIRING.value, _("Reminded that the consent ends")),
     (Kind.UNKNOWN.value, _("Not understood")),
@@ -153,7 +154,7 @@ class BankingConnection(models.Model):
     )
     removal_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     removal_next_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Since when the upstream's list lacks it; a second reading that lacks it too makes it a fact.
+    # Since when the upstream's list lacks its link; a later reading that lacks it too makes it a fact.
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     metadata = models.JSONField(
         _("metadata"), default=dict, blank=True, help_text=_("Yours to use; the app never reads it.")
@@ -277,6 +278,23 @@ class ConnectSession(models.Model):
         return reverse("business_os_banking:return", args=[self.reference])
 
 
+class SessionLink(models.Model):
+    """A further upstream connection that a session has named, besides the one in its ``connection_id``.
+
+    A customer who starts again inside the widget may leave the first one behind; facts about it are still ours.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(ConnectSession, on_delete=models.CASCADE, related_name="links")
+    connection_id = models.CharField(max_length=64, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["session", "connection_id"], name="bob_session_link")]
+
+    def __str__(self) -> str:
+        return self.connection_id
+
+
 class ConnectionEvent(models.Model):
     """One recorded fact, with what it did. Facts are never changed; outcome and deliveries may be."""
 
@@ -337,10 +355,6 @@ class ConnectionEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.get_source_display()})"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the identifying facts of the event, for logs: no payload, no token."""
-        return {"event": self.pk, "kind": self.kind, "source": self.source, "outcome": self.outcome}
 
 
 class AccountState(models.Model):

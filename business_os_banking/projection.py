@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import or_
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from business_os_banking.lifecycle import (
+    GOOD,
+    MISSING,
     NEEDS_USER,
     Attempt,
     Link,
@@ -26,9 +28,6 @@ from business_os_banking.vocabulary import (
     StatusReason,
     group_of,
 )
-
-# A standing with one of these reasons speaks of the bank, not of this customer's consent or login.
-_ABOUT_THE_BANK: Final = ("", StatusReason.BANK_DISABLED)
 
 
 class Success(NamedTuple):
@@ -107,7 +106,8 @@ def _successes(state: State) -> list[Success]:
     """Return every first success of a session on a link, inherited ones included.
 
     A success that named only the link counts for the session that mentioned this link first; for later
-    ones (a renewal that the bank folded into the old link) only if it came after they mentioned it.
+    ones (a renewal that the bank folded into the old link) only if it came after they mentioned it. It does not
+    turn a setback into a success where another session is known to have reached the link.
     """
     found = [
         Success(at, reference, link)
@@ -115,12 +115,13 @@ def _successes(state: State) -> list[Success]:
         for link, at in attempt.successes.items()
     ]
     own = {(s.session, s.link) for s in found}
+    reached = {s.link for s in found}
     for key, link in state.links.items():
         if link.first_bare_success_at is None or link.last_bare_success_at is None:
             continue
         namers = sorted((a.named[key], ref) for ref, a in state.attempts.items() if key in a.named)
         for position, (named_at, reference) in enumerate(namers):
-            if (reference, key) in own:
+            if (reference, key) in own or (key in reached and state.attempts[reference].setback):
                 continue
             if position == 0:
                 found.append(Success(link.first_bare_success_at, reference, key))
@@ -178,10 +179,27 @@ def _about(state: State, current: Success | None, link: Link) -> Link:
     return reduce(or_, state.links.values(), Link())
 
 
+def _gone_at(link: Link) -> datetime | None:
+    """Return since when the link is gone: it was removed, or the list lacks it and nothing later proves it alive.
+
+    A removal is final. A list may have been the wrong one, so what it lacked can come back.
+    """
+    if link.removed_at:
+        return link.removed_at
+    listed = link.listed
+    if (
+        listed is None
+        or listed.value != MISSING
+        or (link.last_success_at and link.last_success_at > listed.at)
+    ):
+        return None
+    return listed.at
+
+
 def _connection_status(
     state: State, current: Success | None, link: Link, provider_code: str
 ) -> tuple[ConnectionStatus, StatusReason | None]:
-    if state.ended or (current and link.removed_at):
+    if state.ended or (current and _gone_at(link)):
         return ConnectionStatus.DISCONNECTED, None
     if current is None:
         return ConnectionStatus.PENDING, None
@@ -189,22 +207,21 @@ def _connection_status(
     bank = state.banks.get(provider_code)
     # What was said last of the bank as a whole and of this link's use of the bank is what counts: a success
     # proves that a bank works again, and a bank switched on again mends the links that it had stopped.
-    if (
-        bank
-        and (standing is None or standing.reason in _ABOUT_THE_BANK)
-        and not (standing and standing.at > bank.at)
-    ):
+    about_the_bank = (
+        standing is None or standing.rank == GOOD or standing.reason == StatusReason.BANK_DISABLED
+    )
+    if bank and about_the_bank and not (standing and standing.at > bank.at):
         standing = Standing(bank.at, bank.rank, StatusReason.BANK_DISABLED)
     if standing and standing.rank == NEEDS_USER:
-        return ConnectionStatus.INACTIVE, StatusReason(standing.reason)
+        return ConnectionStatus.INACTIVE, StatusReason(standing.reason) if standing.reason else None
     return ConnectionStatus.ACTIVE, None
 
 
 def _ending(state: State, current: Success | None, link: Link) -> tuple[datetime | None, EndedBy | None]:
     if state.ended:
         return state.ended.at, EndedBy(state.ended.value)
-    if current and link.removed_at:
-        return link.removed_at, EndedBy.PROVIDER
+    if current and (gone_at := _gone_at(link)):
+        return gone_at, EndedBy.PROVIDER
     return None, None
 
 
@@ -218,7 +235,7 @@ def _last_error(state: State, current: Success | None, link: Link) -> str:
 
 
 def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
-    if state.ended or not current or link.removed_at:
+    if state.ended or not current or _gone_at(link):
         return ()
     return tuple(other for other in _alive(state) if other != current)
 
@@ -232,5 +249,5 @@ def _consent_end(current: Success | None, link: Link) -> datetime | None:
 
 
 def _alive(state: State) -> tuple[str, ...]:
-    alive = (s for s in _successes(state) if not _link_of(state, s, s.link).removed_at)
+    alive = (s for s in _successes(state) if not _gone_at(_link_of(state, s, s.link)))
     return tuple(sorted({s.link for s in alive if s.link}))

@@ -179,6 +179,31 @@ def expiring(connection: BankingConnection, days: int, now: datetime) -> Report:
     )
 
 
+def missed(connection: BankingConnection, now: datetime) -> Report:
+    """Report that the upstream's list lacks the link of *connection*, again."""
+    return _listed(connection, Kind.MISSED, now)
+
+
+def seen(connection: BankingConnection, now: datetime) -> Report:
+    """Report that the upstream's list has the link of *connection* again."""
+    return _listed(connection, Kind.SEEN, now)
+
+
+def _listed(connection: BankingConnection, kind: Kind, now: datetime) -> Report:
+    return Report(
+        kind=kind,
+        source=Source.READ,
+        account=connection.account,
+        digest=digest_of(
+            Source.READ, kind, str(connection.reference), connection.connection_id, now.isoformat()
+        ),
+        occurred_at=now,
+        received_at=now,
+        connection_pk=connection.pk,
+        connection_id=connection.connection_id,
+    )
+
+
 def removed(connection: BankingConnection, connection_id: str, now: datetime) -> Report:
     """Report that our own DELETE of an upstream connection was carried out."""
     return Report(

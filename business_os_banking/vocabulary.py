@@ -58,6 +58,8 @@ class Kind(StrEnum):
     CONSENT_ENDED = "consent_ended"
     PROVIDER_CHANGED = "provider_changed"
     REMOVED = "removed"
+    MISSED = "missed"  # two complete readings of the upstream's list in a row lacked the link
+    SEEN = "seen"  # the list has it again
     DISCONNECTED = "disconnected"
     CONSENT_EXPIRING = "consent_expiring"  # a reminder; asserts nothing
     UNKNOWN = "unknown"  # kept for the record; asserts nothing

@@ -20,6 +20,8 @@ _CONNECTION_SIGNALS: Final = {
     ConnectionStatus.DISCONNECTED: "connection_disconnected",
 }
 
+_OF_ANY_EVENT: Final = {"event_recorded", "event_unmatched"}
+
 Announcement = dict[str, Any]  # {"signal": name, "connection": pk or None, "session": pk or None}
 
 
@@ -53,35 +55,50 @@ def of_event(event: ConnectionEvent) -> list[Announcement]:
     ]
 
 
+def transitions(event: ConnectionEvent) -> list[Announcement]:
+    """Return what *event* makes due because it changed something, without what is due for any event."""
+    return [item for item in event.announcements if item["signal"] not in _OF_ANY_EVENT]
+
+
 def somebody_listens(announcements: list[Announcement]) -> bool:
     """Whether any receiver is connected; if none is, there is nobody to tell now or later."""
-    return any(signals.BY_NAME[item["signal"]].has_listeners() for item in announcements)
+    return any(_listens(item) for item in announcements)
 
 
-def announce(event: ConnectionEvent) -> bool:
-    """Send the signals that *event* made due; return whether every receiver heard them.
+def announce(event: ConnectionEvent, *, again: bool = False) -> bool:
+    """Send the signals that *event* made due and that have not been heard; return whether all have been now.
 
-    A receiver that raises hurts nobody else: Django logs it, and the event stays unannounced, to be told
-    again by reconcile.
+    With *again*, those that have been heard are sent too. A receiver that raises hurts nobody else: Django logs it,
+    and this signal is told again by reconcile, to all its receivers.
     """
-    heard = True
     for item in event.announcements:
-        signal = signals.BY_NAME[item["signal"]]
-        if not signal.has_listeners():
-            continue
-        results = signal.send_robust(
-            sender=ConnectionEvent,
-            event=event,
-            connection=_row(BankingConnection, item["connection"]),
-            session=_row(ConnectSession, item["session"]),
-        )
-        heard = heard and not any(isinstance(result, Exception) for _receiver, result in results)
+        if again or not item.get("heard"):
+            item["heard"] = _send(event, item)
+    heard = all(item["heard"] for item in event.announcements)
     if heard:
         event.announced_at = timezone.now()
-        ConnectionEvent.objects.filter(pk=event.pk).update(announced_at=event.announced_at)
     else:
         logger.warning("Event %s was not heard by every receiver; it will be told again.", event.pk)
+    ConnectionEvent.objects.filter(pk=event.pk).update(
+        announced_at=event.announced_at, announcements=event.announcements
+    )
     return heard
+
+
+def _listens(item: Announcement) -> bool:
+    return signals.BY_NAME[item["signal"]].has_listeners(ConnectionEvent)
+
+
+def _send(event: ConnectionEvent, item: Announcement) -> bool:
+    if not _listens(item):
+        return True
+    results = signals.BY_NAME[item["signal"]].send_robust(
+        sender=ConnectionEvent,
+        event=event,
+        connection=_row(BankingConnection, item["connection"]),
+        session=_row(ConnectSession, item["session"]),
+    )
+    return not any(isinstance(result, Exception) for _receiver, result in results)
 
 
 def _row(model: type[Any], pk: int | None) -> Any:

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from django.db import transaction
 
-from business_os_banking import lifecycle
+from business_os_banking import lifecycle, reports
 from business_os_banking.flows import announce, columns, log, merging
 from business_os_banking.models import BankingConnection, ConnectionEvent
-from business_os_banking.vocabulary import Kind, Outcome
+from business_os_banking.reports import Report
+from business_os_banking.vocabulary import Outcome
 
 _BATCH: Final = 200
 
 
-def apply(event: ConnectionEvent) -> ConnectionEvent:
-    """Bring a change of a bank to all connections at it, each batch in a transaction of its own."""
-    changed = sum(_merge(event, pks) for pks in _batches(event))
+def apply(event: ConnectionEvent, *, batches: int | None = None) -> ConnectionEvent:
+    """Bring a change of a bank to the connections at it, each batch in a transaction of its own.
+
+    With *batches* no more than these are done, for a caller who must answer soon; until all are, the event counts
+    as failed, and reconcile goes on with it. What each batch makes due is an event of its own.
+    """
+    changed = 0
+    for number, pks in enumerate(_batches(event)):
+        if number == batches:
+            return event
+        changed += _merge(event, pks)
     with transaction.atomic():
         event = ConnectionEvent.objects.select_for_update().get(pk=event.pk)
         if event.outcome == Outcome.FAILED:
             event.outcome = (Outcome.APPLIED if changed else Outcome.NO_CHANGE).value
             event.save(update_fields=["outcome"])
-    _tell(event)
+    if event.announced_at is None:
+        transaction.on_commit(partial(announce.announce, event), robust=True)
     return event
 
 
 def adopt(account: str, provider_code: str, connections: Collection[int]) -> None:
-    """Bring the latest change of a bank to connections that are known to be at it only now."""
-    changes = ConnectionEvent.objects.filter(
-        account=account, kind=Kind.PROVIDER_CHANGED, provider_code=provider_code
-    )
-    latest = changes.order_by("-occurred_at", "-pk").first()
-    if latest is not None and _merge(latest, connections):
-        latest.refresh_from_db()
-        _tell(latest)
+    """Bring the latest change of a bank to connections that are known to be at it only now.
+
+    They have looked for it themselves, before their commit; this is for a change that came at that very moment.
+    """
+    latest = merging.latest_change(account, provider_code)
+    if latest is not None:
+        _merge(latest, connections)
 
 
 def _batches(event: ConnectionEvent) -> Iterator[list[int]]:
@@ -47,8 +58,9 @@ def _batches(event: ConnectionEvent) -> Iterator[list[int]]:
 
 
 def _merge(event: ConnectionEvent, pks: Collection[int]) -> int:
-    """Merge the event into these connections; return how many it changed. What that makes due goes on the event."""
-    said = lifecycle.evidence(log.from_event(event).fact(""))
+    """Merge the event into these connections; return how many it changed."""
+    report = log.from_event(event)
+    said = lifecycle.evidence(report.fact(""))
     due: list[announce.Announcement] = []
     changed = 0
     with transaction.atomic():
@@ -58,13 +70,15 @@ def _merge(event: ConnectionEvent, pks: Collection[int]) -> int:
             due += merging.save(root, old, new)
             changed += old != new
         if due:
-            row = ConnectionEvent.objects.select_for_update().get(pk=event.pk)
-            row.announcements = [*row.announcements, *due]
-            row.announced_at = None
-            row.save(update_fields=["announcements", "announced_at"])
+            _announce_batch(report, due)
     return changed
 
 
-def _tell(event: ConnectionEvent) -> None:
-    if event.announced_at is None:
-        transaction.on_commit(lambda: announce.announce(event), robust=True)
+def _announce_batch(report: Report, due: list[announce.Announcement]) -> None:
+    first = str(due[0]["connection"])
+    batch = log.to_event(replace(report, digest=reports.digest_of(report.digest, first)))
+    batch.outcome = Outcome.APPLIED.value
+    merging.set_announcements(batch, due)
+    batch.save(force_insert=True)
+    if batch.announced_at is None:
+        transaction.on_commit(partial(announce.announce, batch), robust=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from business_os_banking.vocabulary import Outcome
 
 
@@ -39,6 +39,9 @@ def find(reference: UUID) -> BankingConnection | None:
 def explain(connection: BankingConnection) -> Iterator[Entry]:
     """Yield what happened to *connection*, oldest first: every event of its own, of its links, and of its bank."""
     links = set(connection.sessions.values_list("connection_id", flat=True)) | {connection.connection_id}
+    links |= set(
+        SessionLink.objects.filter(session__connection=connection).values_list("connection_id", flat=True)
+    )
     elsewhere = Q(connection_id__in=links - {""})
     if connection.provider_code:
         elsewhere |= Q(provider_code=connection.provider_code)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectSession, SessionLink
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import Kind
 
@@ -40,7 +40,7 @@ class _Row:
 def match(report: Report) -> Match:
     """Return what *report* is about: by its token, else our own key, else the upstream connection.
 
-    One query, or none if the report names nothing.
+    One query, a second for the upstream connection, or none if the report names nothing.
     """
     if report.conflict:
         return Match(conflict=report.conflict)
@@ -74,8 +74,13 @@ def _candidates(report: Report) -> list[_Row]:
         condition |= Q(pending_token=report.pending_token)
     if report.session_reference:
         condition |= Q(reference=report.session_reference)
+    named: set[int] = set()
     if report.connection_id:
         condition |= Q(connection_id=report.connection_id)
+        links = SessionLink.objects.filter(connection_id=report.connection_id)
+        # Two queries, not a join: OR over two tables would use no index.
+        if named := set(links.values_list("session_id", flat=True)):
+            condition |= Q(pk__in=named)
     if not condition:
         return []
     values = ConnectSession.objects.filter(condition, connection__account=report.account).values_list(
@@ -88,7 +93,14 @@ def _candidates(report: Report) -> list[_Row]:
         "connection__tenant",
     )
     return [
-        _Row(pk, str(reference), str(token or ""), link, connection, (user, tenant))
+        _Row(
+            pk,
+            str(reference),
+            str(token or ""),
+            report.connection_id if pk in named else link,
+            connection,
+            (user, tenant),
+        )
         for pk, reference, token, link, connection, user, tenant in values.order_by("pk")
     ]
 
@@ -110,4 +122,5 @@ def _by_link(report: Report, linked: list[_Row]) -> Match:
 def _foreign(row: _Row, session: _Row) -> bool:
     if row.connection == session.connection:
         return False
-    return row.owner != session.owner or row.owner[0] is None
+    # Nobody is not one person; but within a tenant rows without a user belong to the tenant.
+    return row.owner != session.owner or row.owner == (None, "")

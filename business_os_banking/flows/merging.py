@@ -8,13 +8,14 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from business_os_banking import lifecycle
-from business_os_banking.flows import announce, columns
+from business_os_banking.flows import announce, columns, log
 from business_os_banking.flows.match import Match
 from business_os_banking.lifecycle import State
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import EndedBy, Kind, Outcome
 
@@ -70,7 +71,7 @@ def merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapp
     before = [columns.state_of(root) for root in roots]
     if found.session:
         before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
-    after = _merged(report, found, roots, before)
+    after = _with_banks(report.account, before, _merged(report, found, roots, before))
     due: list[announce.Announcement] = []
     for root, old, new in zip(roots, before, after, strict=True):
         home = root.pk == found.home
@@ -103,6 +104,24 @@ def _merged(report: Report, found: Match, roots: list[BankingConnection], before
     return _with_shared_link(report, after)
 
 
+def _with_banks(account: str, before: list[State], after: list[State]) -> list[State]:
+    """Add what is known of a bank to the connections that turn out to be there just now."""
+    for code in _banks(after) - _banks(before):
+        change = latest_change(account, code)
+        if change is not None:
+            said = lifecycle.evidence(log.from_event(change).fact(""))
+            after = [state | said if code in _banks([state]) else state for state in after]
+    return after
+
+
+def latest_change(account: str, provider_code: str) -> ConnectionEvent | None:
+    """Return the event that told last whether this bank is switched on."""
+    changes = ConnectionEvent.objects.filter(
+        account=account, kind=Kind.PROVIDER_CHANGED, provider_code=provider_code
+    )
+    return changes.order_by("-occurred_at", "-pk").first()
+
+
 def _with_shared_link(report: Report, states: list[State]) -> list[State]:
     """Let all states know the same of the link: the bank may give two connections of one owner the same."""
     link = report.connection_id
@@ -131,14 +150,17 @@ def save(
     for reference in _touched(old, new):
         was, now = columns.of_session(old, reference), columns.of_session(new, reference)
         extra = store if store and reference == named else {}
-        if was != now or extra:
+        if was != now or extra or _named(old, reference) != _named(new, reference):
             rows = ConnectSession.objects.filter(connection=root, reference=reference)
             rows.update(**{**extra, **now})
+            _keep_links(rows, new, reference, now["connection_id"])
             if was["status"] != now["status"]:
                 pk = session if reference == named else rows.values_list("pk", flat=True).first()
                 due += announce.of_session(was["status"], now["status"], root.pk, pk)
     if old != new:
         changed = columns.of_connection(new)
+        if changed["connection_id"] != root.connection_id:
+            changed["missing_since"] = None  # that was said of the link before
         stored = lifecycle.from_json(root.state)
         if old != stored:
             # What the columns of an imported row said is in no event: without this, no log could rebuild it.
@@ -146,6 +168,19 @@ def save(
         BankingConnection.objects.filter(pk=root.pk).update(**changed, updated_at=timezone.now())
         due += announce.of_connection(root.status, changed["status"], root.pk, session)
     return due
+
+
+def _named(state: State, reference: str) -> set[str]:
+    attempt = state.attempts.get(reference)
+    return set(attempt.named) if attempt else set()
+
+
+def _keep_links(rows: QuerySet[ConnectSession], state: State, reference: str, shown: str) -> None:
+    """Keep the links that the session named besides the one that its row shows, so that facts about them find it."""
+    others = set(state.attempts[reference].named) - {shown}
+    if others and (pk := rows.values_list("pk", flat=True).first()):
+        links = [SessionLink(session_id=pk, connection_id=link) for link in sorted(others)]
+        SessionLink.objects.bulk_create(links, ignore_conflicts=True)
 
 
 def _touched(old: State, new: State) -> list[str]:

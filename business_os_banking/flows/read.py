@@ -23,14 +23,16 @@ from business_os_banking.exceptions import BusinessOSError, NotFound, RateLimite
 from business_os_banking.flows.record import record
 from business_os_banking.listing import ConnectionRow
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.vocabulary import ConnectionStatus
+from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind
 
 logger = logging.getLogger(__name__)
 
 _JITTER: Final = 0.1
 _FIRST_PAUSE: Final = timedelta(minutes=1)
 _LONGEST_PAUSE: Final = timedelta(hours=6)
-_BATCH: Final = 500
+_BETWEEN_READINGS: Final = timedelta(hours=1)
+# A list that lacks more links than these is more likely the wrong list than a bad day.
+_FEW, _SHARE = 2, 0.2
 
 
 @dataclass
@@ -86,8 +88,7 @@ def read_account(alias: str, now: datetime) -> Reading:
 
 
 def _is_due(alias: str, state: AccountState, now: datetime) -> bool:
-    waiting = ConnectSession.objects.waiting().filter(connection__account=alias, pending_token__isnull=False)
-    if waiting.exists():
+    if ConnectSession.objects.waiting().filter(connection__account=alias).exists():
         return True
     if not BankingConnection.objects.living().filter(account=alias).exclude(connection_id="").exists():
         return False
@@ -98,6 +99,7 @@ def _is_due(alias: str, state: AccountState, now: datetime) -> bool:
 def _read_pages(alias: str, state: AccountState, reading: Reading, now: datetime) -> None:
     client = BusinessOSClient(get_adapter().get_credentials(alias, None))
     from_id = ""
+    followed: set[str] = set()
     while True:
         if not _take_from_budget(state, now):
             reading.problem = "today's budget for reads (READS_PER_DAY) is used up"
@@ -108,10 +110,11 @@ def _read_pages(alias: str, state: AccountState, reading: Reading, now: datetime
             AccountState.objects.filter(pk=state.pk).update(credits=page.credits, credits_at=now)
         reading.facts += _record_rows(alias, page.rows, now)
         reading.seen.update(row.id for row in page.rows)
-        if not page.next_id or page.next_id == from_id:
-            reading.complete = True
+        if not page.next_id or page.next_id in followed:
+            reading.complete = not page.next_id  # pages that lead in a circle are no whole list
             return
         from_id = page.next_id
+        followed.add(from_id)
 
 
 def _take_from_budget(state: AccountState, now: datetime) -> bool:
@@ -123,7 +126,8 @@ def _take_from_budget(state: AccountState, now: datetime) -> bool:
 
 
 def _record_rows(alias: str, rows: Iterable[ConnectionRow], now: datetime) -> int:
-    found = {report.digest: report for row in rows if (report := listing.report_of(row, alias, now))}
+    told = [listing.report_of(row, alias, now) for row in rows]
+    found = {report.digest: report for report in told if report.kind is not Kind.UNKNOWN}
     known = set(ConnectionEvent.objects.filter(digest__in=list(found)).values_list("digest", flat=True))
     new = [report for digest, report in found.items() if digest not in known]
     recorded = 0
@@ -159,25 +163,33 @@ def _ours(alias: str, found: list[reports.Report]) -> list[reports.Report]:
 
 
 def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
-    """Two complete readings in a row without a link say that it is gone; one alone may be a slip."""
-    living = BankingConnection.objects.living().filter(account=alias).exclude(connection_id="")
-    if not reading.seen and living.exists():
-        reading.problem = "the list is empty although connections are known: is it the right key?"
+    """Note which known links the list lacks. Two readings, an hour apart at least, that lack one say it is gone;
+    and since it may have been the wrong list, one that has it again says that it is not."""
+    known = BankingConnection.objects.filter(account=alias, connected_at__isnull=False).exclude(
+        connection_id=""
+    )
+    known = known.exclude(ended_by__in=(EndedBy.OWNER, EndedBy.OPERATOR))
+    rows = list(known.only("pk", "account", "reference", "connection_id", "status", "missing_since"))
+    alive = [row for row in rows if row.status in {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}]
+    lacking = [row for row in alive if row.connection_id not in reading.seen]
+    is_suspicious = len(lacking) > _FEW and len(lacking) > _SHARE * len(alive)
+    if is_suspicious or (lacking and not reading.seen):
+        reading.problem = f"the list lacks {len(lacking)} known connections: is it the right key?"
         reading.needs_a_person = True
-        logger.error("Account %s: %s", alias, reading.problem)
+        logger.error("Account %s: %s Nothing is concluded from it.", alias, reading.problem)
         return
-    rows = living.filter(status__in=(ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE))
-    for connection in rows.only("pk", "account", "reference", "connection_id", "missing_since").iterator(
-        _BATCH
-    ):
-        mine = BankingConnection.objects.filter(pk=connection.pk)
-        if connection.connection_id in reading.seen:
-            if connection.missing_since is not None:
-                mine.update(missing_since=None)
-        elif connection.missing_since is None:
-            mine.update(missing_since=now)
-        else:
-            record(reports.removed(connection, connection.connection_id, now))
+    BankingConnection.objects.filter(
+        pk__in=[row.pk for row in rows if row.connection_id in reading.seen]
+    ).exclude(missing_since=None).update(missing_since=None)
+    for row in rows:
+        if row.connection_id in reading.seen and row.status == ConnectionStatus.DISCONNECTED:
+            record(reports.seen(row, now))
+            reading.facts += 1
+    for row in lacking:
+        if row.missing_since is None:
+            BankingConnection.objects.filter(pk=row.pk).update(missing_since=now)
+        elif row.missing_since <= now - _BETWEEN_READINGS:
+            record(reports.missed(row, now))
             reading.facts += 1
 
 

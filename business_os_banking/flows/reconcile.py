@@ -19,7 +19,13 @@ from business_os_banking.flows.read import read_account
 from business_os_banking.flows.record import apply
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.silence import watch
-from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    SessionLink,
+)
 from business_os_banking.vocabulary import Outcome
 
 logger = logging.getLogger(__name__)
@@ -133,12 +139,17 @@ def _appliable(now: datetime) -> QuerySet[ConnectionEvent]:
     by_token = sessions.filter(pending_token=OuterRef("pending_token"))
     by_key = sessions.filter(reference=OuterRef("session_reference"))
     by_link = sessions.filter(connection_id=OuterRef("connection_id")).exclude(connection_id="")
+    by_other_link = SessionLink.objects.filter(
+        session__connection__account=OuterRef("account"), connection_id=OuterRef("connection_id")
+    )
     imported = BankingConnection.objects.filter(
         account=OuterRef("account"), connection_id=OuterRef("connection_id")
     ).exclude(connection_id="")
     matchable = Q(Exists(by_token)) | Q(Exists(by_key))
     # By its link only what names no session, as `flows.match` has it.
-    bare = Q(pending_token=None, session_reference=None) & (Q(Exists(by_link)) | Q(Exists(imported)))
+    bare = Q(pending_token=None, session_reference=None) & (
+        Q(Exists(by_link)) | Q(Exists(by_other_link)) | Q(Exists(imported))
+    )
     unmatched = Q(outcome=Outcome.UNMATCHED, note="") & (matchable | bare)
     return ConnectionEvent.objects.filter(
         Q(outcome=Outcome.FAILED) | unmatched, received_at__lte=now - _SETTLED
@@ -173,8 +184,16 @@ def _announce_untold(now: datetime, result: Result) -> None:
 
 
 def _overdue(now: datetime) -> QuerySet[ConnectSession]:
+    """Return the waiting sessions that ended before now, less the grace, and of which a later reading said nothing.
+
+    Where the list cannot be had, or not for a day, nothing more is to be waited for.
+    """
     grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
-    return ConnectSession.objects.overdue(now - grace)
+    due = Q(expires_at__lt=now - grace - _LONGEST_WAIT)
+    for state in AccountState.objects.filter(Q(read_at__isnull=False) | Q(list_missing_at__isnull=False)):
+        known_until = now if state.list_missing_at or state.read_at is None else min(now, state.read_at)
+        due |= Q(connection__account=state.alias, expires_at__lt=known_until - grace)
+    return ConnectSession.objects.waiting().filter(due, expires_at__lt=now - grace)
 
 
 def _expire_overdue(now: datetime, result: Result) -> None:

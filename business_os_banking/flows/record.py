@@ -95,7 +95,7 @@ def _record_bank(report: Report) -> ConnectionEvent:
             event.save(force_insert=True)
     except IntegrityError:
         return _again(ConnectionEvent.objects.get(digest=report.digest))
-    return banks.apply(event)
+    return banks.apply(event, batches=1)
 
 
 def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> None:
@@ -104,12 +104,28 @@ def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> Non
     if event.outcome == Outcome.UNMATCHED:
         # What it waits for may have been committed between our look and our own commit.
         apply(event)
+    elif report.connection_id and not match(report).connections <= set(merged.connections):
+        # Another connection has come to share the link since we looked; it must know the same.
+        _spread(event, report)
     token = report.pending_token if report.kind is Kind.OPENED else None
     links = merged.learnt_links()
     if links or token:
         adopt(account=report.account, pending_token=token, links=links)
     for code in merged.learnt_banks():
         banks.adopt(report.account, code, merged.connections)
+
+
+def _spread(event: ConnectionEvent, report: Report) -> None:
+    found = match(report)
+    with transaction.atomic():
+        again = log.to_event(report)
+        merging.merge_into(again, report, found, {})
+        row = ConnectionEvent.objects.select_for_update().get(pk=event.pk)
+        row.announcements = [*row.announcements, *announce.transitions(again)]
+        row.announced_at = None if announce.somebody_listens(row.announcements) else row.announced_at
+        row.save(update_fields=["announcements", "announced_at"])
+    if row.announced_at is None:
+        announce.announce(row)
 
 
 def adopt(*, account: str, pending_token: UUID | None, links: set[str]) -> int:

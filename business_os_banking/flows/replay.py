@@ -56,7 +56,7 @@ def replay(events: QuerySet[ConnectionEvent], *, again: bool = False) -> Result:
         result.applied += changed
         result.unchanged += not changed
         if again:
-            announce(event)
+            announce(event, again=True)
     return result
 
 

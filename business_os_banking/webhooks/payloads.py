@@ -7,7 +7,6 @@ are, or wrapped. Unknown keys are ignored, unknown events are kept and do nothin
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -46,7 +45,6 @@ _KEPT: Final = (
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
     *("provider_status", "country_code", "version", "time", "duplicated_connection_id"),
 )
-_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class NotUnderstoodError(BankingError):
@@ -62,9 +60,10 @@ def read(delivery: Delivery, account: str) -> Report:
     body = _parse(delivery.body)
     objects = list(_objects(body))
     event_name = _event_name(objects, delivery.headers)
-    tokens = _found(objects, ("pending_token", "pendingToken"))
-    links = _found(objects, ("connection_id",)) | _connection_object_ids(objects)
-    sessions = {value for item in objects for value in _our_key(item)}
+    ours = _custom_fields(objects)
+    tokens = _words([*objects, *ours], ("pending_token", "pendingToken"))
+    sessions = _words(ours, ("session",))
+    links = _ids(objects, "connection_id") | _connection_object_ids(objects)
     kind, says = _interpret(body, objects, event_name)
     return Report(
         kind=kind,
@@ -96,33 +95,35 @@ def _objects(body: Object, depth: int = 1) -> Iterator[Object]:
     """Yield *body* and the objects that it wraps, outermost first."""
     yield body
     if depth < MAX_DEPTH:
-        for key in (*_WRAPPERS, "custom_fields"):
+        for key in _WRAPPERS:
             inner = body.get(key)
             if isinstance(inner, dict):
-                # Custom fields hold what callers put there, never an envelope.
-                yield from _objects(inner, MAX_DEPTH if key == "custom_fields" else depth + 1)
+                yield from _objects(inner, depth + 1)
+
+
+def _custom_fields(objects: list[Object]) -> list[Object]:
+    """Return the custom fields. They hold what callers put there, so nothing but our keys is looked for in them."""
+    return [fields for item in objects if isinstance(fields := item.get("custom_fields"), dict)]
 
 
 def _first(objects: list[Object], key: str) -> str:
     return next((text for item in objects if (text := answers.word_of(item.get(key)))), "")
 
 
-def _found(objects: list[Object], keys: tuple[str, ...]) -> set[str]:
-    values = {answers.word_of(item.get(key)).lower() for item in objects for key in keys}
-    return {value for value in values if _ID.fullmatch(value)}
+def _words(objects: list[Object], keys: tuple[str, ...]) -> set[str]:
+    """Return the tokens under *keys*. UUIDs may be written in either case."""
+    return {answers.word_of(item.get(key)).lower() for item in objects for key in keys} - {""}
+
+
+def _ids(objects: list[Object], key: str) -> set[str]:
+    return {answers.id_of(item.get(key)) for item in objects} - {""}
 
 
 def _connection_object_ids(objects: list[Object]) -> set[str]:
     """Return the ids of whole connection objects (v6), which call their id plainly ``id``."""
     nested = [item["connection"] for item in objects if isinstance(item.get("connection"), dict)]
     whole = [item for item in objects if isinstance(item.get("last_attempt"), dict)]
-    return _found([*nested, *whole], ("id",))
-
-
-def _our_key(item: Object) -> Iterator[str]:
-    fields = item.get("custom_fields")
-    if isinstance(fields, dict) and (text := answers.word_of(fields.get("session"))):
-        yield text.lower()
+    return _ids([*nested, *whole], "id")
 
 
 def _only_uuid(values: set[str]) -> UUID | None:
@@ -137,9 +138,11 @@ def _conflict(tokens: set[str], sessions: set[str], links: set[str]) -> str:
 
 
 def _event_name(objects: list[Object], headers: Mapping[str, str]) -> str:
-    named = [_first(objects, key) for key in _EVENT_KEYS]
-    named += [answers.word_of(headers.get(name, "")) for name in _EVENT_HEADERS]
-    return next((name for name in named if name), "")
+    """Return what the body or a header calls the event: the first name that tells a kind, else the first."""
+    named = [answers.word_of(headers.get(name, "")) for name in _EVENT_HEADERS]
+    named += [answers.word_of(item.get(key)) for key in _EVENT_KEYS for item in objects]
+    named = [name for name in named if name]
+    return next((name for name in named if _named_kind(name)), named[0] if named else "")
 
 
 def _interpret(body: Object, objects: list[Object], event_name: str) -> tuple[Kind, dict[str, Any]]:
@@ -156,7 +159,7 @@ def _interpret(body: Object, objects: list[Object], event_name: str) -> tuple[Ki
     if kind is Kind.PROVIDER_CHANGED:
         says["provider_active"] = {"active": True, "inactive": False}.get(provider_status)
     elif kind is Kind.CONSENT_ENDED:
-        kind, says["reason"] = _consent(objects, error_class)
+        kind, says["reason"] = _consent(objects, error_class, event_name)
     elif kind is Kind.FAILED and error_class in CANCELLED_CLASSES:
         kind = Kind.CANCELLED
     elif kind is Kind.FAILED and error_class in CONSENT_CLASSES:
@@ -205,10 +208,9 @@ def _is_bare_destroy(body: Object) -> bool:
     return set(body) == {"data", "meta"} and "connection_id" in data and set(data) <= _DESTROY_KEYS
 
 
-def _consent(objects: list[Object], error_class: str) -> tuple[Kind, str]:
-    words = {_first(objects, key).lower() for key in ("consent_status", "status", "reason")} | {
-        error_class.lower()
-    }
+def _consent(objects: list[Object], error_class: str, event_name: str) -> tuple[Kind, str]:
+    said = [_first(objects, key) for key in ("consent_status", "status", "reason")]
+    words = {word.lower() for word in (*said, error_class, event_name)}
     if any("expire" in word for word in words):
         return Kind.CONSENT_ENDED, StatusReason.CONSENT_EXPIRED
     if any("revoke" in word for word in words) or words & {"client", "provider", "saltedge"}:

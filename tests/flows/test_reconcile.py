@@ -603,7 +603,8 @@ def test_a_bank_that_is_switched_off_concerns_all_its_connections(upstream: Upst
     first, second = connected(user, "777"), connected(user, "888", next_url="/b/")
     upstream.lists(row("777"), row("888", provider_code="other_xf"))
     run()
-    event = deliver(provider_change("inactive"))
+    deliver(provider_change("inactive"))
+    event = ConnectionEvent.objects.filter(kind="provider_changed").earliest("id")
     first.refresh_from_db()
     second.refresh_from_db()
     assert (event.outcome, first.status, first.status_reason) == ("applied", "inactive", "bank_disabled")
@@ -611,7 +612,9 @@ def test_a_bank_that_is_switched_off_concerns_all_its_connections(upstream: Upst
     assert deliver(provider_change("active", "2026-11-06T10:00:00Z")).outcome == "applied"
     first.refresh_from_db()
     assert first.status == "active"
-    assert deliver(provider_change("active", "2026-11-06T10:00:00Z")).deliveries == 2
+    deliver(provider_change("active", "2026-11-06T10:00:00Z"))
+    told = ConnectionEvent.objects.filter(kind="provider_changed").values_list("deliveries", flat=True)
+    assert sorted(told) == [1, 1, 1, 2]
 
 
 def test_it_concerns_a_connection_that_is_known_to_be_there_only_later(
@@ -630,7 +633,7 @@ def test_it_concerns_a_connection_that_is_known_to_be_there_only_later(
 
 def test_the_command_says_what_it_did(upstream: Upstream, user: User) -> None:
     session = start(user)
-    ConnectSession.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    ConnectSession.objects.update(expires_at=timezone.now() - timedelta(days=2))
     upstream.lists(row("777", token=session.pending_token))
     out = StringIO()
     call_command("banking_reconcile", "--dry-run", stdout=out)
@@ -667,7 +670,7 @@ def test_its_exit_code_calls_a_person(upstream: Upstream, user: User) -> None:
 def test_accounts_that_only_an_adapter_knows_are_looked_after(upstream: Upstream, user: User) -> None:
     session = start(user)
     BankingConnection.objects.update(account="tenant-7")
-    ConnectSession.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    ConnectSession.objects.update(expires_at=timezone.now() - timedelta(days=2))
     result = run()
     session.refresh_from_db()
     assert session.status == "expired"
@@ -688,3 +691,81 @@ def test_an_expired_report_for_a_session_that_made_it_changes_nothing(upstream: 
     deliver(callbacks.success(session.pending_token))
     assert expire([stale], timedelta(0)) == 0
     assert reports.expired(stale, timezone.now()).kind == "expired"
+
+
+# --- lists that are wrong, or not to be had ---
+
+
+def test_a_list_that_lacks_many_is_not_believed(upstream: Upstream, user: User) -> None:
+    for number in range(5):
+        connected(user, f"77{number}", next_url=f"/{number}/")
+    upstream.lists(row("770"), row("foreign"))
+    for hours in (1, 30, 60):
+        assert run(hours * 60).needs_a_person
+    assert set(BankingConnection.objects.values_list("status", flat=True)) == {"active"}
+
+
+def test_two_readings_within_the_hour_are_one(upstream: Upstream, user: User) -> None:
+    connected(user, "777")
+    start(user, next_url="/keeps-reading/")
+    upstream.lists(row("foreign"))
+    for minutes in (1, 5, 30):
+        run(minutes)
+    assert BankingConnection.objects.get(connection_id="777").status == "active"
+
+
+def test_what_the_list_lacked_comes_back_with_it(upstream: Upstream, user: User) -> None:
+    connection = connected(user, "777")
+    upstream.lists(row("foreign"))
+    run()
+    run(25 * 60)
+    connection.refresh_from_db()
+    assert (connection.status, connection.ended_by) == ("disconnected", "provider")
+    start(user, next_url="/keeps-reading/")
+    upstream.lists(row("777"))
+    run(25 * 60 + 10)
+    connection.refresh_from_db()
+    assert (connection.status, connection.ended_by) == ("active", "")
+
+
+def test_a_renewed_connection_starts_afresh_in_the_eyes_of_the_list(upstream: Upstream, user: User) -> None:
+    connection = connected(user, "777")
+    upstream.lists(row("foreign"))
+    run()
+    renewal = start(user, connection=connection)
+    deliver(callbacks.success(renewal.pending_token, "888", time="2026-11-20T10:00:00Z"))
+    assert BankingConnection.objects.get().missing_since is None
+
+
+def test_a_session_expires_only_when_a_later_reading_said_nothing(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    upstream.lists(status=502, body={})
+    assert (run(80).expired, run(200).expired) == (0, 0)
+    upstream.lists(row("777", token=session.pending_token))
+    result = run(24 * 60)
+    assert (result.read_facts, result.expired) == (1, 0)
+    session.refresh_from_db()
+    assert session.status == "succeeded"
+
+
+def test_after_a_day_without_a_list_it_expires_all_the_same(upstream: Upstream, user: User) -> None:
+    start(user)
+    upstream.lists(status=502, body={})
+    assert run(26 * 60).expired == 1
+
+
+def test_an_attempt_under_way_proves_nothing(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    deliver(callbacks.notify(session.pending_token, connection_id="777"))
+    upstream.lists(row("777", token=session.pending_token, attempt={"success_at": None}))
+    run()
+    session.refresh_from_db()
+    assert session.status == "open"
+
+
+def test_pages_that_lead_in_a_circle_end(upstream: Upstream, user: User) -> None:
+    start(user)
+    url = f"{BASE_URL}/v2/banking/connections"
+    upstream.mock.get(url, json={"data": [], "meta": {"next_id": "2"}})
+    assert run().read_pages == 2
+    assert list(BusinessOSClient().list_connections()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -115,6 +116,62 @@ def test_a_fact_that_names_only_the_link_waits_until_the_link_is_known(
     waiting.refresh_from_db()
     assert waiting.outcome == "applied"
     assert BankingConnection.objects.get().status == "disconnected"
+
+
+def test_both_links_of_one_session_are_ours_in_every_order(upstream: Upstream, user: User) -> None:
+    ends = set()
+    for number, order in enumerate(itertools.permutations(range(4))):
+        session = start(user, next_url=f"/{number}/")
+        a, b = f"a{number}", f"b{number}"
+        bodies = [
+            callbacks.fail(session.pending_token, connection_id=a, time="2026-11-01T10:01:00Z"),
+            callbacks.success(session.pending_token, b, time="2026-11-01T10:02:00Z"),
+            callbacks.success(None, a, time="2026-11-01T10:03:00Z"),
+            callbacks.body(connection_id=b, consent_status="revoked", time="2026-11-01T10:04:00Z"),
+        ]
+        for index in order:
+            deliver(bodies[index])
+        connection = session.connection
+        connection.refresh_from_db()
+        ends.add((connection.status, connection.status_reason, connection.connection_id[0]))
+    assert len(ends) == 1
+    assert not ConnectionEvent.objects.filter(outcome="unmatched").exists()
+
+
+def test_a_receiver_of_one_sender_hears_too(upstream: Upstream, user: User) -> None:
+    heard: list[Any] = []
+
+    def receiver(connection: Any, **_: Any) -> None:
+        heard.append(connection.status)
+
+    session = start(user)
+    signals.connection_activated.connect(receiver, sender=ConnectionEvent)
+    try:
+        deliver(callbacks.success(session.pending_token))
+    finally:
+        signals.connection_activated.disconnect(receiver, sender=ConnectionEvent)
+    assert heard == ["active"]
+
+
+def test_who_has_heard_is_not_told_again(upstream: Upstream, user: User) -> None:
+    heard: list[str] = []
+
+    def hears(**_: Any) -> None:
+        heard.append("activated")
+
+    def raises(**_: Any) -> None:
+        raise ValueError("every time")
+
+    session = start(user)
+    signals.connection_activated.connect(hears)
+    signals.event_recorded.connect(raises)
+    try:
+        event = deliver(callbacks.success(session.pending_token))
+        assert not announce(ConnectionEvent.objects.get(pk=event.pk))
+    finally:
+        signals.connection_activated.disconnect(hears)
+        signals.event_recorded.disconnect(raises)
+    assert heard == ["activated"]
 
 
 def test_coming_back_is_recorded_once(upstream: Upstream, user: User) -> None:

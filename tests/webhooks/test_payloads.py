@@ -129,6 +129,33 @@ def test_wrapped_and_flat_variants(body: dict[str, Any]) -> None:
     assert report.conflict == ""
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "reason"),
+    [
+        ({"event": "consent.revoked", "data": {"connection_id": LINK}}, "consent_ended", "consent_revoked"),
+        ({"event": "consent_expired", "connection_id": LINK}, "consent_ended", "consent_expired"),
+        ({"type": "connection", "action": "destroyed", "connection_id": LINK}, "removed", ""),
+    ],
+)
+def test_events_that_are_told_by_name_only(body: dict[str, Any], kind: str, reason: str) -> None:
+    report = read(body)
+    assert (report.kind, report.reason, report.connection_id) == (kind, reason, LINK)
+
+
+@pytest.mark.parametrize(
+    "own", [{"action": "remove_trial"}, {"type": "error-report"}, {"connection_id": "7"}, {"stage": "start"}]
+)
+def test_what_a_site_puts_into_custom_fields_is_no_envelope(own: dict[str, str]) -> None:
+    body = callbacks.success(TOKEN)
+    body["data"]["custom_fields"].update(own)
+    report = read(body)
+    assert (report.kind, report.connection_id, report.pending_token) == ("succeeded", LINK, TOKEN)
+
+
+def test_the_case_of_an_upstream_id_is_kept() -> None:
+    assert read(callbacks.success(TOKEN, "AbC-12")).connection_id == "AbC-12"
+
+
 def test_the_name_of_the_event_may_be_in_a_header() -> None:
     body = {"connection_id": LINK}
     assert read(body).kind == "unknown"
