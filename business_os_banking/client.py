@@ -131,7 +131,7 @@ class BusinessOSClient:
         return OpenedSession(
             connect_url=url,
             pending_token=token,
-            expires_at=answers.time_of(data.get("expires_at")),
+            expires_at=_sane(answers.time_of(data.get("expires_at"))),
             owner_user_id=answers.uuid_of(data.get("owner_user_id")),
         )
 
@@ -150,6 +150,11 @@ class BusinessOSClient:
         if not answer.content.strip():
             return None
         return answers.json_of(answer.content)
+
+
+def _sane(time: datetime | None) -> datetime | None:
+    """Return *time* unless it is so far off that one cannot calculate with it: that is as good as none."""
+    return time if time is None or 2000 <= time.year < 2200 else None
 
 
 def check_connect(*, api: str, body: Mapping[str, Any]) -> None:

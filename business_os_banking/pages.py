@@ -4,6 +4,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from django.contrib.sites.shortcuts import get_current_site
+from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -35,8 +36,16 @@ class SeeOther(HttpResponse):
 
 
 def page(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
-    context["site_name"] = get_current_site(request).name
+    context["site_name"] = _site_name(request)
     return render(request, f"business_os_banking/{template}", context, status=status)
+
+
+def _site_name(request: HttpRequest) -> str:
+    try:
+        return str(get_current_site(request).name)
+    except (ObjectDoesNotExist, ImproperlyConfigured):
+        # A site that uses django.contrib.sites and has no row for this host: not worth a page that fails.
+        return request.get_host()
 
 
 def error_page(request: HttpRequest, found: wording.Wording, *, status: int, **context: Any) -> HttpResponse:

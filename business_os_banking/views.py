@@ -22,6 +22,7 @@ from business_os_banking.adapter import get_adapter
 from business_os_banking.exceptions import BusinessOSError, NotAllowed, RateLimited
 from business_os_banking.flows import connect as connect_flow
 from business_os_banking.flows import disconnect as disconnect_flow
+from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.forms import ConnectForm, scopes_in_words
 from business_os_banking.models import BankingConnection
 from business_os_banking.pages import SeeOther, error_page, number, page, retry_url
@@ -192,11 +193,12 @@ def _unavailable(
     request: HttpRequest, error: BusinessOSError, connection: BankingConnection | None, next_url: str
 ) -> HttpResponse:
     session = error.session
+    known = known_connection(session) if session else None
     response = error_page(
         request,
         wording.for_exception(error),
         status=503,
-        retry_url=retry_url(session.connection if session else connection, next_url),
+        retry_url=retry_url(known or (session.connection if session else connection), next_url),
         reference=session.reference if session else None,
     )
     if isinstance(error, RateLimited) and error.retry_after is not None:

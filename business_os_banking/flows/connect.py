@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -89,6 +90,10 @@ def _check_custom_fields(custom_fields: Mapping[str, Any]) -> None:
     taken = sorted({"session", "pending_token"} & set(custom_fields))
     if taken:
         raise ImproperlyConfigured(f"custom_fields must not use the reserved keys {', '.join(taken)}.")
+    try:
+        json.dumps(custom_fields)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(f"custom_fields must be JSON: {error}") from error
 
 
 def _claim(
@@ -152,6 +157,8 @@ def _is_usable(session: ConnectSession, credentials: Account) -> bool:
     return (
         session.status == SessionStatus.OPEN
         and session.returned_at is None
+        # Somebody has been to the widget with it, and its address is good for one visit.
+        and not (session.stage or session.connection_id)
         and bool(session.connect_url)
         and session.expires_at is not None
         and session.expires_at > now + _MIN_LIFE
@@ -186,12 +193,14 @@ def _error_again(session: ConnectSession) -> BusinessOSError:
     return error_class("The session that was under way failed.", error_class=session.error_class)
 
 
-def _stored(report: Report, store: Mapping[str, Any]) -> bool:
-    """Record *report*; return whether its token could be ours."""
+def _store(report: Report, values: Mapping[str, Any]) -> None:
+    """Record *report* with *values*; raise `Unintelligible` if its token cannot be ours."""
     try:
-        return record(report, store=store).outcome != Outcome.UNMATCHED
+        if record(report, store=values).outcome != Outcome.UNMATCHED:
+            return
     except IntegrityError:
-        return False
+        pass
+    raise Unintelligible("The upstream gave a pending_token that it had given before.")
 
 
 def _open(
@@ -207,20 +216,23 @@ def _open(
             custom_fields=sent,
         )
         now = timezone.now()
-        store = {
+        values = {
             "pending_token": answer.pending_token,
             "connect_url": answer.connect_url,
             "expires_at": answer.expires_at or session.expires_at,
             "owner_user_id": answer.owner_user_id,
             "custom_fields": sent,
         }
-        if not _stored(reports.opened(session, answer, now), store):
-            raise Unintelligible("The upstream gave a pending_token that it had given before.")
+        _store(reports.opened(session, answer, now), values)
     except BusinessOSError as error:
         logger.warning("Connect session %s could not be opened: %s", session.reference, error)
         record(reports.refused(session, error, timezone.now()))
         session.refresh_from_db()
         error.session = session
+        raise
+    except Exception:
+        # The site's own hook, say. The session must not look as if it were still being opened.
+        record(reports.refused(session, BusinessOSError(error_class="Interrupted"), timezone.now()))
         raise
     session.refresh_from_db()
     # The webhook may have been faster than the answer, and an ended session keeps no address; the person

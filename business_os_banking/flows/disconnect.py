@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.utils import timezone
 
 from business_os_banking import projection, reports
@@ -23,9 +24,11 @@ def disconnect(connection: BankingConnection, by: str = EndedBy.OWNER) -> Bankin
     """End *connection* and return it as it is then.
 
     What is recorded here holds at once, whatever the provider answers. If the removal there fails, the
-    connection keeps ``removal_due``. Disconnecting twice is harmless.
+    connection keeps ``removal_due``. Disconnecting twice is harmless. The provider is called, so it must not be
+    done inside a transaction (`RuntimeError`): that could be undone, and the removal could not.
     """
-    record(reports.disconnected(connection, EndedBy(by).value, timezone.now()))
+    with transaction.atomic(durable=True):
+        record(reports.disconnected(connection, EndedBy(by).value, timezone.now()))
     connection.refresh_from_db()
     if connection.removal_due:
         remove_upstream(connection)

@@ -10,8 +10,6 @@ from business_os_banking.vocabulary import Kind, Source
 
 def to_event(report: Report) -> ConnectionEvent:
     """Return an unsaved event for *report*; what it did is still to be written on it."""
-    from business_os_banking.models import ConnectionEvent
-
     return ConnectionEvent(
         account=report.account,
         source=report.source.value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -45,16 +46,24 @@ def prune(now: datetime | None = None) -> Pruned:
     pruned = Pruned()
     old_body = now - timedelta(days=conf.settings.payload_days)
     bodies = ConnectionEvent.objects.filter(received_at__lt=old_body).exclude(payload={})
-    while pks := list(bodies.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
+    for pks in _keys(bodies):
         pruned.payloads += ConnectionEvent.objects.filter(pk__in=pks).update(payload={})
     sessions = ConnectSession.objects.filter(created_at__lt=old_body).exclude(email="", custom_fields={})
     sessions = sessions.exclude(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
-    while pks := list(sessions.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
+    for pks in _keys(sessions):
         pruned.sessions += ConnectSession.objects.filter(pk__in=pks).update(email="", custom_fields={})
     old_event = now - timedelta(days=conf.settings.event_days)
     while batch := list(_prunable(old_event)[:_BATCH]):
         pruned.events += _delete(batch)
     return pruned
+
+
+def _keys(rows: QuerySet[Any]) -> Iterator[list[int]]:
+    """Yield the keys of *rows*, a batch at a time, each looked for after the last: never from the start again."""
+    last = 0
+    while pks := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:_BATCH]):
+        yield pks
+        last = pks[-1]
 
 
 def _prunable(before: datetime) -> QuerySet[ConnectionEvent]:
@@ -111,10 +120,22 @@ def erase(*, user: Any = None, tenant: str = "", upstream: bool = True) -> int:
     rows = rows.filter(tenant=tenant) if tenant else rows
     pks = list(rows.order_by("pk").values_list("pk", flat=True))
     if upstream:
+        _refuse_waiting(pks)
         _end(pks)
     for pk in pks:
         _forget(pk)
     return len(pks)
+
+
+def _refuse_waiting(pks: list[int]) -> None:
+    """Raise while a session may still succeed: its bank link would come to be, and nobody would remember it."""
+    waiting = ConnectSession.objects.waiting().filter(connection__in=pks, expires_at__gt=timezone.now())
+    last = waiting.order_by("-expires_at").first()
+    if last is not None:
+        raise StillHeldError(
+            f"Session {last.reference} may still succeed until {last.expires_at:%Y-%m-%d %H:%M} UTC; "
+            "run this again after that."
+        )
 
 
 def _end(pks: list[int]) -> None:

@@ -10,8 +10,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
-from business_os_banking.flows import log, merging
-from business_os_banking.flows.announce import announce
+from business_os_banking.flows import announce, log, merging
 from business_os_banking.flows.match import match
 from business_os_banking.flows.record import apply
 from business_os_banking.models import ConnectionEvent
@@ -56,7 +55,7 @@ def replay(events: QuerySet[ConnectionEvent], *, again: bool = False) -> Result:
         result.applied += changed
         result.unchanged += not changed
         if again:
-            announce(event, again=True)
+            announce.announce(event, again=True)
     return result
 
 
@@ -68,4 +67,10 @@ def _replay_one(event: ConnectionEvent) -> bool:
         # On a copy: the event's own record of what it did, back then, stands.
         copy = log.to_event(log.from_event(event))
         merged = merging.merge_into(copy, log.from_event(event), found, {})
+        if due := announce.transitions(copy):
+            event.announcements = [*event.announcements, *due]
+            event.announced_at = None if announce.somebody_listens(due) else event.announced_at
+            event.save(update_fields=["announcements", "announced_at"])
+    if event.announced_at is None:
+        announce.announce(event)
     return merged.before != merged.after

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
@@ -22,6 +23,8 @@ from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRe
 
 logger = logging.getLogger(__name__)
 
+_LENGTH_DIGITS: Final = 18  # of more, Python will not make a number
+
 
 # The order of the decorators matters: the sender has no CSRF token and no login, whatever middleware the site
 # runs, and a failed event must survive the answer 500, which under ATOMIC_REQUESTS would roll it back.
@@ -30,21 +33,35 @@ logger = logging.getLogger(__name__)
 @transaction.non_atomic_requests
 @require_POST
 def webhook(request: HttpRequest, account: str = "default", secret: str = "") -> HttpResponse:
-    """Receive one event.
+    """Receive one event and answer.
 
     200: recorded, whether or not it changed anything. 400: not a JSON object. 403: nobody we know; nothing is
     stored and no query made. 404: no such account. 413: too large. 429: nobody we
     know, again and again. 500: our fault; the event is kept, and a
     redelivery helps. 503: the account has no webhook secret yet. Bodies of answers are empty.
     """
+    response = HttpResponse(status=_receive(request, account, secret))
+    # Django would log answers of 400 and more with the path, which may hold the secret, and mail those of 500 to
+    # the admins. What there is to say has been said, without it.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+    return response
+
+
+def _receive(request: HttpRequest, account: str, secret: str) -> int:
+    """Do what the request asks for; return the status of the answer."""
     body = _body(request, conf.settings.webhook_max_bytes)
     if body is None:
-        return HttpResponse(status=413)
+        return 413
     try:
         credentials = get_adapter().get_credentials(account, None)
-    except ImproperlyConfigured:
-        return _rejected(account, "there is no such account", status=404)
-    verifiers = [import_string(path)(credentials) for path in credentials.webhook_verifiers]
+        verifiers: list[Verifier] = [
+            import_string(path)(credentials) for path in credentials.webhook_verifiers
+        ]
+    except (ImproperlyConfigured, ImportError) as error:
+        if _is_unknown(account):
+            return _rejected(account, "there is no such account", status=404)
+        # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
+        return _rejected(account, f"the settings are not right: {error}", status=503)
     verifiers = [verifier for verifier in verifiers if verifier.is_configured()]
     if not verifiers:
         return _rejected(account, "no verifier is configured: set WEBHOOK_SECRETS", status=503)
@@ -56,25 +73,33 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
         # address, and a stranger's noise must not keep Business OS out. It is the log that is spared.
         address = request.META.get("REMOTE_ADDR", "")
         if not throttle.within("webhook", address, conf.settings.rejected_webhooks_per_minute, 60):
-            return HttpResponse(status=429)
+            return 429
         return _rejected(account, str(rejection), status=403)
     try:
         report = payloads.read(delivery, credentials.alias)
     except payloads.NotUnderstoodError as error:
         logger.warning("Webhook for account %s: %s", account, error)
-        return HttpResponse(status=400)
+        return 400
     try:
         record(report)
     except Exception:
         logger.exception("Webhook for account %s: the event could not be applied", account)
-        return HttpResponse(status=500)
-    return HttpResponse(status=200)
+        return 500
+    return 200
+
+
+def _is_unknown(account: str) -> bool:
+    try:
+        get_adapter()
+        return account not in conf.settings.accounts
+    except ImproperlyConfigured:
+        return False
 
 
 def _body(request: HttpRequest, limit: int) -> bytes | None:
     """Return the raw body, or ``None`` if it is larger than *limit* bytes; no more than that is ever read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdecimal() and int(length) > limit:
+    if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > limit):
         return None
     # Some middleware may have read the body before us; reading the stream again would find nothing.
     body: bytes = request.body if hasattr(request, "_body") else request.read(limit + 1)
@@ -94,7 +119,7 @@ def _verify(delivery: Delivery, verifiers: Sequence[Verifier]) -> None:
     raise WebhookRejected("; ".join(reasons))
 
 
-def _rejected(account: str, reason: str, *, status: int) -> HttpResponse:
+def _rejected(account: str, reason: str, *, status: int) -> int:
     logger.warning("Webhook for account %s rejected: %s", account, reason)
     signals.webhook_rejected.send_robust(sender=Delivery, account=account, reason=reason)
-    return HttpResponse(status=status)
+    return status

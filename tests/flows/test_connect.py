@@ -124,6 +124,7 @@ def test_a_session_that_is_used_up_is_not_used_again(
     assert len(upstream.calls("POST")) == 2
 
 
+@pytest.mark.server_database  # SQLite in memory locks whole tables against other threads
 @pytest.mark.django_db(transaction=True)
 def test_two_clicks_at_once_make_one_call(upstream: Upstream, user: User) -> None:
     calling, answer = threading.Event(), threading.Event()
@@ -158,6 +159,7 @@ def test_two_clicks_at_once_make_one_call(upstream: Upstream, user: User) -> Non
     assert ConnectSession.objects.count() == 1
 
 
+@pytest.mark.server_database
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("error_class", "expected"),
@@ -367,3 +369,38 @@ def test_a_user_who_is_deleted_meanwhile_ends_it(upstream: Upstream, user: User)
         start(ghost)
     assert upstream.calls("POST") == []
     assert not BankingConnection.objects.exists()
+
+
+def test_a_hook_of_the_site_that_raises_leaves_no_session_that_looks_alive(
+    upstream: Upstream, user: User
+) -> None:
+    def broken(_session: ConnectSession) -> str:
+        raise LookupError("the site's own fault")
+
+    with pytest.raises(LookupError):
+        connect.start(owner=(user, ""), return_to=broken)
+    session = ConnectSession.objects.get()
+    assert (session.status, session.error_class, session.error_group) == (
+        "failed",
+        "Interrupted",
+        "try_again",
+    )
+    assert start(user).status == "open"
+
+
+def test_custom_fields_must_be_json(upstream: Upstream, user: User) -> None:
+    with pytest.raises(ImproperlyConfigured, match="JSON"):
+        start(user, custom_fields={"client": object()})
+
+
+def test_an_address_that_has_been_visited_is_not_given_again(upstream: Upstream, user: User) -> None:
+    first = start(user)
+    ConnectSession.objects.filter(pk=first.pk).update(stage="fetch_accounts")
+    assert start(user) != first
+
+
+def test_an_end_beyond_all_reckoning_is_as_good_as_none(upstream: Upstream, user: User) -> None:
+    upstream.connect_answers(body=connect_answer(expires_at="9999-12-31T23:59:59Z"))
+    expires_at = start(user).expires_at
+    assert expires_at is not None
+    assert expires_at < timezone.now() + timedelta(hours=2)

@@ -64,3 +64,14 @@ def test_other_failures_offer_no_such_thing(upstream: Upstream, user: User) -> N
     known(user, "777")
     session = connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/")
     assert known_connection(session) is None
+
+
+def test_it_is_offered_too_where_the_api_itself_refuses(
+    upstream: Upstream, client: Client, user: User
+) -> None:
+    connection = known(user, "777")
+    upstream.connect_answers(409, {"error": {"class": "ConnectionDuplicated"}})
+    client.force_login(user)
+    page = client.post("/banking/connect/", {})
+    assert page.status_code == 503
+    assert f"/banking/connections/{connection.reference}/renew/" in page.content.decode()

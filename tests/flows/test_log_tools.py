@@ -268,6 +268,7 @@ def test_erase_leaves_nothing_of_a_person(
     kept = start(other_user)
     stray = deliver(callbacks.success(uuid.uuid4(), "888"))
     upstream.deletes("888")
+    ConnectSession.objects.filter(connection=journey.connection).update(expires_at=timezone.now())
     out = run("banking_erase", "--user", "ada")
     assert out == "1 connection erased\n"
     assert list(ConnectSession.objects.all()) == [kept]
@@ -296,6 +297,9 @@ def test_erase_of_a_tenant(upstream: Upstream, user: User) -> None:
         connect.start(
             owner=(user, tenant), return_to=lambda s: "https://x.example/", next_url=str(uuid.uuid4())
         )
+    with pytest.raises(CommandError, match="may still succeed"):
+        run("banking_erase", "--tenant", "a")
+    ConnectSession.objects.update(expires_at=timezone.now())
     assert run("banking_erase", "--tenant", "a") == "2 connections erased\n"
     assert BankingConnection.objects.get().tenant == "b"
 
@@ -320,4 +324,5 @@ def test_erase_wants_to_know_whom(db: None) -> None:
 
 def test_a_disconnected_connection_is_erased_without_another_call(upstream: Upstream, user: User) -> None:
     connection = disconnect(start(user).connection)
+    ConnectSession.objects.update(expires_at=timezone.now())
     assert erase(user=connection.user) == 1

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import responses
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -301,6 +302,12 @@ def test_disconnecting_is_done_here_and_at_the_provider(
     assert heard[-1] == "connection_disconnected"
     disconnect(connection)
     assert len(upstream.calls("DELETE")) == 1
+
+
+def test_inside_a_transaction_it_refuses_to_disconnect(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
+        disconnect(session.connection)
 
 
 def test_a_connection_that_the_provider_no_longer_has_is_done(upstream: Upstream, user: User) -> None:

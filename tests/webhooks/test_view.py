@@ -194,6 +194,20 @@ def test_an_event_of_one_account_never_touches_another(session: ConnectSession, 
     assert ConnectionEvent.objects.get(source="webhook").outcome == "unmatched"
 
 
+def test_django_logs_no_path_with_a_secret(session: ConnectSession, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        assert post(b"not json", f"/banking/webhook/default/{SECRET}/", secret=None) == 400
+        assert post(b"x" * 70_000, f"/banking/webhook/default/{SECRET}/", secret=None) == 413
+        assert post(b"{}", "/banking/webhook/default/a-wrong-secret/", secret=None) == 403
+    assert SECRET not in caplog.text
+    assert "a-wrong-secret" not in caplog.text
+
+
+def test_a_length_beyond_all_reckoning_is_too_large() -> None:
+    response = Client().post(URL, b"{}", "application/json", CONTENT_LENGTH="9" * 5000)
+    assert response.status_code == 413
+
+
 # --- set-up ---
 
 
@@ -204,6 +218,16 @@ def test_only_post_is_answered() -> None:
 
 def test_an_account_that_does_not_exist_is_not_found() -> None:
     assert post(callbacks.success(), "/banking/webhook/nowhere/") == 404
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ADAPTER": "no.such.Adapter"}, {"ACCOUNTS": {"default": {"TIMEOUT": "soon"}}}]
+    + [{"ACCOUNTS": {"default": {"WEBHOOK_SECRETS": ["x"], "WEBHOOK_VERIFIERS": ["no.such.Verifier"]}}}],
+)
+def test_settings_that_are_not_right_let_the_sender_try_again(settings: Any, wrong: dict[str, Any]) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, **wrong}
+    assert post(callbacks.success()) == 503
 
 
 @pytest.mark.parametrize("missing", ["WEBHOOK_SECRETS", "WEBHOOK_VERIFIERS"])

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from business_os_banking.flows.prune import StillHeldError, erase
@@ -35,10 +36,13 @@ class Command(BaseCommand):
 
 
 def _user(name: str) -> Any:
-    users = get_user_model().objects
-    found = users.filter(**{get_user_model().USERNAME_FIELD: name}).first()
-    if found is None and name.isdecimal():
-        found = users.filter(pk=int(name)).first()
-    if found is None:
-        raise CommandError("There is no such user.")
-    return found
+    """Return the user with this name to log in with, or this primary key, whatever kind of key that is."""
+    users = get_user_model()._default_manager  # noqa: SLF001 - documented; a site may have no `objects`
+    for condition in ({get_user_model().USERNAME_FIELD: name}, {"pk": name}):
+        try:
+            found = users.filter(**condition).first()
+        except (ValueError, ValidationError):
+            continue
+        if found is not None:
+            return found
+    raise CommandError("There is no such user.")
