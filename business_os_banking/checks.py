@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, register
+from django.db import DEFAULT_DB_ALIAS, router
 from django.urls import NoReverseMatch, reverse
 
 from business_os_banking import conf
@@ -28,6 +29,7 @@ from business_os_banking.check_rules import (
     short_secrets,
     warning,
 )
+from business_os_banking.models import BankingConnection
 
 TAG: Final = "business_os_banking"
 _SLUG: Final = re.compile(r"[-a-zA-Z0-9_]+")  # as in webhook/<slug:account>/
@@ -38,6 +40,26 @@ _SQLITE: Final = {"sqlite3", "spatialite"}
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check the dict, key by key, account by account."""
     return list(_site(getattr(django_settings, conf.SETTING, None)))
+
+
+@register(TAG)
+def check_environment(**_: Any) -> list[CheckMessage]:
+    """Check what the app needs of the site as a whole."""
+    problems = []
+    if not django_settings.USE_TZ:
+        problems.append(
+            error("E033", "USE_TZ is False; the app keeps and compares aware times.", "Write USE_TZ = True.")
+        )
+    if router.db_for_write(BankingConnection) != DEFAULT_DB_ALIAS:
+        problems.append(
+            error(
+                "E034",
+                "A database router sends the tables of business_os_banking to another database than the default. "
+                "Their transactions and locks are taken on the default one.",
+                'Let your router answer "default" (or None) for the app business_os_banking.',
+            )
+        )
+    return problems
 
 
 @register(TAG)

@@ -326,6 +326,24 @@ def test_sqlite_must_lock_at_once(
     assert all('"transaction_mode": "IMMEDIATE"' in str(message.hint) for message in messages)
 
 
+class ToTheBank:
+    """A router as a site might have it."""
+
+    def db_for_write(self, model: Any, **_: Any) -> str | None:
+        return "bank" if model._meta.app_label == "business_os_banking" else None
+
+
+def test_the_tables_must_be_on_the_default_database(settings: Any) -> None:
+    assert checks.check_environment() == []
+    settings.DATABASE_ROUTERS = [ToTheBank()]
+    assert [message.id for message in checks.check_environment()] == ["business_os_banking.E034"]
+
+
+def test_times_must_be_aware(settings: Any) -> None:
+    settings.USE_TZ = False
+    assert [message.id for message in checks.check_environment()] == ["business_os_banking.E033"]
+
+
 def test_databases_that_are_no_dict_are_left_to_django(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.conf import settings
 
@@ -352,7 +370,7 @@ def test_ids_are_unique_and_each_is_tested() -> None:
     ids = re.findall(r'(?:error|warning|_value)\(\s*"([EW]\d{3})"', source)
     # Wrong types are reported in one place, which is handed one id for the site and one for its accounts.
     assert len(ids) == len(set(ids))
-    assert set(ids) == {number for number, _ in FAULTS} | {"W002", "W003", "W004"}
+    assert set(ids) == {number for number, _ in FAULTS} | {"E033", "E034", "W002", "W003", "W004"}
 
 
 def test_the_tables_know_exactly_the_settings_that_there_are() -> None:
