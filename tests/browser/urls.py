@@ -1,0 +1,40 @@
+"""The site of the suite, and a page of the host's own that opens the journey in a pop-up."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+
+PAGE = """<!doctype html><html lang="en"><head><title>Books</title>
+<script src="/books/opener.js" defer></script></head>
+<body><h1>Books</h1><button type="button">Connect in a pop-up</button><p role="status"></p></body></html>"""
+
+SCRIPT = """
+document.querySelector("button").addEventListener("click", () => {
+  window.open("/banking/connect/", "bank", "popup,width=480,height=800");
+});
+window.addEventListener("message", (event) => {
+  if (event.origin !== window.location.origin || event.data.source !== "business_os_banking") return;
+  document.querySelector("[role=status]").textContent =
+    `${event.data.reference} ${event.data.status} ${event.data.connection_status}`;
+});
+"""
+
+
+def books(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(PAGE)
+
+
+def opener(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(SCRIPT, content_type="text/javascript")
+
+
+def icon(_request: HttpRequest) -> HttpResponse:
+    # Browsers ask for one, once in their life, and would log that there is none.
+    return HttpResponse(status=204)
+
+
+urlpatterns = [
+    path("favicon.ico", icon),
+    path("books/", books),
+    path("books/opener.js", opener),
+    path("", include("tests.urls")),
+]
