@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from business_os_banking.lifecycle import Fact, merge_all
+from business_os_banking.lifecycle import NEEDS_USER, Attempt, Fact, Link, Standing, State, merge_all
 from business_os_banking.projection import ConnectionView, SessionView, view_connection, view_session
 from business_os_banking.vocabulary import Kind
 from tests.lifecycle.strategies import at
@@ -412,3 +412,80 @@ def test_details_are_the_latest_of_each() -> None:
 def test_an_event_that_is_not_understood_asserts_nothing() -> None:
     assert connection(fact(Kind.UNKNOWN, 5, error_class="InvalidCredentials")).status == "pending"
     assert session(fact(Kind.UNKNOWN, 5, error_class="InvalidCredentials")).status == "created"
+
+
+# --- what the upstream's list says ---
+
+
+def missed(seconds: int, link: str = "A") -> Fact:
+    return fact(Kind.MISSED, seconds, session="", link=link)
+
+
+def seen(seconds: int, link: str = "A") -> Fact:
+    return fact(Kind.SEEN, seconds, session="", link=link)
+
+
+def test_a_link_that_the_list_lacks_is_gone_until_something_proves_it_alive() -> None:
+    view = connection(success(3), missed(7))
+    assert (view.status, view.ended_by, view.disconnected_at) == ("disconnected", "provider", at(7))
+    assert connection(success(3), missed(7), seen(8)).status == "active"
+    assert connection(success(3), missed(7), success(8)).status == "active"
+    assert connection(success(3), missed(7), seen(6)).status == "disconnected"
+    assert connection(success(3), missed(7), success(7)).status == "disconnected"
+    assert connection(success(3), missed(7), seen(7)).status == "active"
+    assert connection(success(3), missed(7), seen(8), missed(9)).status == "disconnected"
+
+
+def test_a_removal_is_final_whatever_the_list_says() -> None:
+    assert connection(success(3), removal(5), seen(8)).status == "disconnected"
+
+
+def test_what_the_list_says_of_another_link_is_nothing() -> None:
+    assert connection(success(3), missed(7, "Z")).status == "active"
+
+
+def test_what_the_list_lacks_needs_no_removal() -> None:
+    ended = fact(Kind.DISCONNECTED, 5, session="", ended_by="owner")
+    assert connection(success(3), ended, missed(7)).to_remove == ()
+    assert connection(success(3), ended, missed(7), seen(8)).to_remove == ("A",)
+
+
+def test_a_replaced_link_that_lives_on_is_superseded() -> None:
+    renewed = (success(3), success(6, "s2", "B"))
+    assert connection(*renewed).superseded == ("A",)
+    assert connection(*renewed, removal(8)).superseded == ()
+    assert connection(*renewed, removal(8, "B")).superseded == ()
+    assert connection(success(3), success(6, "s2", "A")).superseded == ()
+    ended = fact(Kind.DISCONNECTED, 9, session="", ended_by="owner")
+    assert connection(*renewed, ended).superseded == ()
+
+
+def test_a_refresh_turns_no_setback_into_a_success_where_another_session_reached_the_link() -> None:
+    facts = [failure(1, "InvalidCredentials", "s1", "A"), success(2, "s2"), success(5, session="")]
+    assert session(*facts).status == "failed"
+    assert session(*facts[:1], facts[2]).status == "succeeded"
+
+
+def test_the_end_of_a_consent_is_what_was_said_since_the_last_consent() -> None:
+    told = {"consent_expires_at": "2026-06-01T00:00:00+00:00"}
+    assert connection(success(3, details=told)).consent_expires_at is not None
+    assert connection(success(3, details=told), success(6, "s2")).consent_expires_at is None
+    view = connection(success(3), success(6, "s2"))
+    assert view.consented_at == at(6)
+    assert connection(opened()).consented_at is None
+
+
+def test_a_standing_without_a_reason_is_told_without_one() -> None:
+    state = State(
+        attempts={"s1": Attempt(successes={"A": at(1)})},
+        links={"A": Link(standing=Standing(at(2), NEEDS_USER, ""))},
+        banks={},
+    )
+    assert (view_connection(state).status, view_connection(state).status_reason) == ("inactive", None)
+
+
+def test_until_one_works_whatever_is_known_of_any_link_describes_the_connection() -> None:
+    view = connection(
+        fact(Kind.PROGRESSED, 2, link="A", stage="start", details={"provider_name": "Demobank"})
+    )
+    assert view.details == {"provider_name": "Demobank"}
