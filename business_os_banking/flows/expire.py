@@ -3,55 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any, Final
 
 from django.db import transaction
+from django.utils import timezone
 
 from business_os_banking import lifecycle, reports
 from business_os_banking.flows import announce, columns, log, merging
-from business_os_banking.models import ConnectionEvent, ConnectSession
-from business_os_banking.projection import view_session
+from business_os_banking.lifecycle import State
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import Outcome, SessionStatus
+
+_WAITING: Final = {SessionStatus.CREATED, SessionStatus.OPEN}
+_ROWS_A_STATEMENT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Expiry:
+    session: ConnectSession
+    report: Report
+    before: str  # the session's status
 
 
 def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
     """Record that these sessions ran out, at their end plus *grace*, in one transaction; return how many did.
 
-    Part of the door, for many facts that change one session each. One that has been heard of meanwhile is
-    left alone, and so is one that a second job has expired at the same time.
+    Part of the door, for many facts that change one session each: the rows are written in few statements, however
+    many they are. A session that has been heard of meanwhile is left alone, and so is one that a second job has
+    expired at the same time.
     """
     with transaction.atomic():
         roots = {root.pk: root for root in merging.lock({session.connection_pk for session in sessions})}
-        events = []
+        states = {pk: columns.state_of(root) for pk, root in roots.items()}
+        expiries = []
         for session in sessions:
-            root = roots.get(session.connection_pk)
-            if root is None or session.expires_at is None:
-                continue
-            old = columns.state_of(root)
-            if str(session.reference) not in old.attempts:
-                old |= columns.state_of_session(session)
-            if view_session(old, str(session.reference)).status not in {
-                SessionStatus.CREATED,
-                SessionStatus.OPEN,
-            }:
-                continue
-            report = reports.expired(session, session.expires_at + grace)
-            new = lifecycle.merge(old, report.fact(str(session.reference)))
-            due = merging.save(root, old, new, session=session.pk, named=str(session.reference))
-            root.state = lifecycle.to_json(new)
-            events.append(_event(report, session, due))
-        ConnectionEvent.objects.bulk_create(events)
-        for event in events:
-            if event.announced_at is None:
-                transaction.on_commit(partial(announce.announce, event), robust=True)
-    return len(events)
+            if session.connection_pk in roots and session.expires_at is not None:
+                state = _with_session(states[session.connection_pk], session)
+                root = roots[session.connection_pk]
+                # Only before the first change: after it, the row's own state is behind.
+                if not root.state:
+                    root.baseline = merging.baseline(root, state)
+                before = columns.of_session(state, str(session.reference))["status"]
+                if before in _WAITING:
+                    report = reports.expired(session, session.expires_at + grace)
+                    states[session.connection_pk] = lifecycle.merge(
+                        state, report.fact(str(session.reference))
+                    )
+                    expiries.append(_Expiry(session, report, before))
+        touched = {expiry.session.connection_pk for expiry in expiries}
+        _write_sessions(expiries, states)
+        _write_connections([roots[pk] for pk in sorted(touched)], states)
+        _write_events(expiries)
+    return len(expiries)
 
 
-def _event(report: Report, session: ConnectSession, due: list[announce.Announcement]) -> ConnectionEvent:
-    event = log.to_event(report)
-    event.connection_pk, event.session_id = session.connection_pk, session.pk
-    event.outcome = Outcome.APPLIED.value
-    merging.set_announcements(event, due)
-    return event
+def _with_session(state: State, session: ConnectSession) -> State:
+    if str(session.reference) in state.attempts:
+        return state
+    return state | columns.state_of_session(session)
+
+
+def _write_sessions(expiries: list[_Expiry], states: dict[int, State]) -> None:
+    """Write the sessions' columns: one statement for all that come to the same."""
+    groups: dict[str, tuple[dict[str, Any], list[int]]] = {}
+    for expiry in expiries:
+        session = expiry.session
+        values = columns.of_session(states[session.connection_pk], str(session.reference))
+        groups.setdefault(repr(sorted(values.items())), (values, []))[1].append(session.pk)
+    for values, pks in groups.values():
+        ConnectSession.objects.filter(pk__in=pks).update(**values)
+
+
+def _write_connections(roots: list[BankingConnection], states: dict[int, State]) -> None:
+    changed = {"updated_at", "baseline"}
+    for root in roots:
+        root.updated_at = timezone.now()
+        for name, value in columns.of_connection(states[root.pk]).items():
+            if getattr(root, name) != value:
+                setattr(root, name, value)
+                changed.add(name)
+    BankingConnection.objects.bulk_update(roots, sorted(changed), batch_size=_ROWS_A_STATEMENT)
+
+
+def _write_events(expiries: list[_Expiry]) -> None:
+    events = []
+    for expiry in expiries:
+        session = expiry.session
+        event = log.to_event(expiry.report)
+        event.connection_pk, event.session_id = session.connection_pk, session.pk
+        event.outcome = Outcome.APPLIED.value
+        due = announce.of_session(expiry.before, SessionStatus.EXPIRED, session.connection_pk, session.pk)
+        merging.set_announcements(event, due)
+        events.append(event)
+    ConnectionEvent.objects.bulk_create(events)
+    for event in events:
+        if event.announced_at is None:
+            transaction.on_commit(partial(announce.announce, event), robust=True)

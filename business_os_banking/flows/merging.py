@@ -161,13 +161,20 @@ def save(
         changed = columns.of_connection(new)
         if changed["connection_id"] != root.connection_id:
             changed["missing_since"] = None  # that was said of the link before
-        stored = lifecycle.from_json(root.state)
-        if old != stored:
-            # What the columns of an imported row said is in no event: without this, no log could rebuild it.
-            changed["baseline"] = lifecycle.to_json(lifecycle.from_json(root.baseline) | old)
+        changed["baseline"] = baseline(root, old)
         BankingConnection.objects.filter(pk=root.pk).update(**changed, updated_at=timezone.now())
         due += announce.of_connection(root.status, changed["status"], root.pk, session)
     return due
+
+
+def baseline(root: BankingConnection, old: State) -> dict[str, Any]:
+    """Return the baseline of *root* if *old* was its state so far.
+
+    What the columns of an imported row said is in no event: without the baseline, no log could rebuild it.
+    """
+    if old == lifecycle.from_json(root.state):
+        return root.baseline
+    return lifecycle.to_json(lifecycle.from_json(root.baseline) | old)
 
 
 def _named(state: State, reference: str) -> set[str]:

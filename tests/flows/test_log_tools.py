@@ -326,3 +326,16 @@ def test_a_disconnected_connection_is_erased_without_another_call(upstream: Upst
     connection = disconnect(start(user).connection)
     ConnectSession.objects.update(expires_at=timezone.now())
     assert erase(user=connection.user) == 1
+
+
+def test_an_imported_session_that_expires_is_no_difference(upstream: Upstream, user: User) -> None:
+    upstream.lists()
+    connection = BankingConnection.objects.create(user=user)
+    ConnectSession.objects.create(
+        connection=connection,
+        status="open",
+        pending_token=uuid.uuid4(),
+        expires_at=timezone.now() - timedelta(days=2),
+    )
+    assert reconcile(timezone.now()).expired == 1
+    assert list(rebuild(check=True)) == []
