@@ -172,9 +172,10 @@ def baseline(root: BankingConnection, old: State) -> dict[str, Any]:
 
     What the columns of an imported row said is in no event: without the baseline, no log could rebuild it.
     """
+    stored: dict[str, Any] = root.baseline
     if old == lifecycle.from_json(root.state):
-        return root.baseline
-    return lifecycle.to_json(lifecycle.from_json(root.baseline) | old)
+        return stored
+    return lifecycle.to_json(lifecycle.from_json(stored) | old)
 
 
 def _named(state: State, reference: str) -> set[str]:
