@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.db import connection as database
+from django.test import Client
 from django.utils import timezone
 
 from business_os_banking import signals
@@ -26,10 +27,12 @@ from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
+from tests.callbacks import SECRET
 from tests.crash.receivers import listen
 from tests.upstream import connect_answer, row
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
+# Dozens of processes, each of which sets up Django.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql, pytest.mark.timeout(900)]
 MOST_STEPS = 60
 
 
@@ -121,6 +124,13 @@ def work(server: Upstream, heard: Path, flow: str, step: int, *arguments: str) -
     return done.returncode == 0
 
 
+def deliver(body: Path) -> None:
+    """Deliver what is in the file to a worker that lives."""
+    headers = {"X-Webhook-Secret": SECRET}
+    answer = Client().post("/banking/webhook/", body.read_bytes(), "application/json", headers=headers)
+    assert answer.status_code == 200
+
+
 def mend(minutes: float = 1) -> None:
     reconcile(timezone.now() + timedelta(minutes=minutes))
 
@@ -161,7 +171,7 @@ def test_a_connect_that_is_killed(server: Upstream, heard: Path, user: User) -> 
             )
             body = heard.with_name("body")
             body.write_bytes(callbacks.raw(callback))
-            assert work(server, heard, "webhook", 0, str(body))
+            deliver(body)
             session.refresh_from_db()
             assert session.status == "succeeded"
         mend()
@@ -193,7 +203,7 @@ def test_a_webhook_that_is_killed(
         server.rows[link] = row(link, token=session.pending_token)
         through = work(server, heard, "webhook", step, str(body))
         if redelivered and not through:
-            assert work(server, heard, "webhook", 0, str(body))
+            deliver(body)
         mend()
         session.refresh_from_db()
         assert (session.status, session.connection.status) == ("succeeded", "active")
@@ -214,7 +224,7 @@ def test_a_disconnect_that_is_killed(server: Upstream, heard: Path, user: User, 
             callbacks.raw(callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z"))
         )
         server.rows[link] = row(link, token=session.pending_token)
-        assert work(server, heard, "webhook", 0, str(body))
+        deliver(body)
         connection = session.connection
         through = work(server, heard, "disconnect", step, str(connection.reference))
         connection.refresh_from_db()
@@ -246,7 +256,7 @@ def test_a_reconcile_that_is_killed(server: Upstream, heard: Path, user: User, t
         body.write_bytes(
             callbacks.raw(callbacks.notify(None, connection_id=link, time="2026-11-01T09:00:00Z"))
         )
-        assert work(server, heard, "webhook", 0, str(body))
+        deliver(body)
         later += timedelta(minutes=5)
         through = work(server, heard, "reconcile", step, later.isoformat())
         reconcile(later + timedelta(minutes=2))

@@ -283,7 +283,7 @@ def test_removed_as_the_list_shows(user: User) -> None:
     simulate.remove(session.connection_id)
     read()
     assert stands(session) == ACTIVE, "once may be a slip"
-    read()
+    read(timedelta(hours=2))
     assert stands(session) == ("succeeded", "disconnected", "")
     assert stands(other) == ACTIVE
 
