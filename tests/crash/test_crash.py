@@ -33,7 +33,7 @@ from tests.upstream import connect_answer, row
 
 # Dozens of processes, each of which sets up Django.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql, pytest.mark.timeout(900)]
-MOST_STEPS = 60
+MOST_STEPS = 150
 
 
 class Upstream(ThreadingHTTPServer):
