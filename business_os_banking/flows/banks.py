@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from django.db import transaction
 
 from business_os_banking import lifecycle, reports
-from business_os_banking.flows import announce, columns, log, merging
+from business_os_banking.flows import announce, batches, columns, log, merging
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import Outcome
@@ -18,15 +18,16 @@ from business_os_banking.vocabulary import Outcome
 _BATCH: Final = 200
 
 
-def apply(event: ConnectionEvent, *, batches: int | None = None) -> ConnectionEvent:
+def apply(event: ConnectionEvent, *, at_most: int | None = None) -> ConnectionEvent:
     """Bring a change of a bank to the connections at it, each batch in a transaction of its own.
 
-    With *batches* no more than these are done, for a caller who must answer soon; until all are, the event counts
-    as failed, and reconcile goes on with it. What each batch makes due is an event of its own.
+    With *at_most* no more batches than these are done, for a caller who must answer soon; until all are, the event
+    counts as failed, and reconcile goes on with it. What each batch makes due is an event of its own.
     """
+    rows = BankingConnection.objects.filter(account=event.account, provider_code=event.provider_code)
     changed = 0
-    for number, pks in enumerate(_batches(event)):
-        if number == batches:
+    for number, pks in enumerate(batches.of_keys(rows, _BATCH)):
+        if number == at_most:
             return event
         changed += _merge(event, pks)
     with transaction.atomic():
@@ -47,14 +48,6 @@ def adopt(account: str, provider_code: str, connections: Collection[int]) -> Non
     latest = merging.latest_change(account, provider_code)
     if latest is not None:
         _merge(latest, connections)
-
-
-def _batches(event: ConnectionEvent) -> Iterator[list[int]]:
-    rows = BankingConnection.objects.filter(account=event.account, provider_code=event.provider_code)
-    last = 0
-    while pks := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:_BATCH]):
-        yield pks
-        last = pks[-1]
 
 
 def _merge(event: ConnectionEvent, pks: Collection[int]) -> int:

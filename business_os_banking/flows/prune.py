@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,7 +12,7 @@ from django.utils import timezone
 
 from business_os_banking import conf, lifecycle
 from business_os_banking.exceptions import BankingError
-from business_os_banking.flows import log
+from business_os_banking.flows import batches, log
 from business_os_banking.flows.disconnect import disconnect, remove_upstream
 from business_os_banking.lifecycle import State
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
@@ -46,24 +45,16 @@ def prune(now: datetime | None = None) -> Pruned:
     pruned = Pruned()
     old_body = now - timedelta(days=conf.settings.payload_days)
     bodies = ConnectionEvent.objects.filter(received_at__lt=old_body).exclude(payload={})
-    for pks in _keys(bodies):
+    for pks in batches.of_keys(bodies):
         pruned.payloads += ConnectionEvent.objects.filter(pk__in=pks).update(payload={})
     sessions = ConnectSession.objects.filter(created_at__lt=old_body).exclude(email="", custom_fields={})
     sessions = sessions.exclude(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
-    for pks in _keys(sessions):
+    for pks in batches.of_keys(sessions):
         pruned.sessions += ConnectSession.objects.filter(pk__in=pks).update(email="", custom_fields={})
     old_event = now - timedelta(days=conf.settings.event_days)
     while batch := list(_prunable(old_event)[:_BATCH]):
         pruned.events += _delete(batch)
     return pruned
-
-
-def _keys(rows: QuerySet[Any]) -> Iterator[list[int]]:
-    """Yield the keys of *rows*, a batch at a time, each looked for after the last: never from the start again."""
-    last = 0
-    while pks := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:_BATCH]):
-        yield pks
-        last = pks[-1]
 
 
 def _prunable(before: datetime) -> QuerySet[ConnectionEvent]:

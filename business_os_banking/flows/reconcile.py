@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from business_os_banking import conf
+from business_os_banking.flows import batches
 from business_os_banking.flows.announce import announce
 from business_os_banking.flows.disconnect import remove_upstream
 from business_os_banking.flows.expire import expire
@@ -30,7 +30,6 @@ from business_os_banking.vocabulary import Outcome
 
 logger = logging.getLogger(__name__)
 
-_BATCH: Final = 500
 # A worker that is at it this very moment should be left to finish.
 _SETTLED: Final = timedelta(seconds=30)
 _REMOVALS_PER_RUN: Final = 50
@@ -125,14 +124,6 @@ def _waits(alias: str) -> bool:
     return ConnectSession.objects.waiting().filter(connection__account=alias).exists()
 
 
-def _batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
-    """Yield all rows in the order of their keys, a batch in memory at a time, whatever becomes of them."""
-    last = 0
-    while batch := list(rows.filter(pk__gt=last).order_by("pk")[:_BATCH]):
-        yield batch
-        last = batch[-1].pk
-
-
 def _appliable(now: datetime) -> QuerySet[ConnectionEvent]:
     """Return the failed events, and those unmatched ones for which there is now something to match."""
     sessions = ConnectSession.objects.filter(connection__account=OuterRef("account"))
@@ -157,7 +148,7 @@ def _appliable(now: datetime) -> QuerySet[ConnectionEvent]:
 
 
 def _apply_waiting(now: datetime, result: Result) -> None:
-    for batch in _batches(_appliable(now)):
+    for batch in batches.of_rows(_appliable(now)):
         for event in batch:
             try:
                 result.applied += apply(event).outcome not in {Outcome.UNMATCHED, Outcome.FAILED}
@@ -174,7 +165,7 @@ def _untold(now: datetime) -> QuerySet[ConnectionEvent]:
 
 
 def _announce_untold(now: datetime, result: Result) -> None:
-    for batch in _batches(_untold(now)):
+    for batch in batches.of_rows(_untold(now)):
         for event in batch:
             heard = announce(event)
             result.announced += heard
@@ -200,7 +191,7 @@ def _expire_overdue(now: datetime, result: Result) -> None:
     grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
     rows = _overdue(now).select_related("connection").defer("connection__metadata", "connection__state")
     broken = 0
-    for batch in _batches(rows):
+    for batch in batches.of_rows(rows):
         try:
             result.expired += expire(batch, grace)
         except Exception:

@@ -95,7 +95,7 @@ def _record_bank(report: Report) -> ConnectionEvent:
             event.save(force_insert=True)
     except IntegrityError:
         return _again(ConnectionEvent.objects.get(digest=report.digest))
-    return banks.apply(event, batches=1)
+    return banks.apply(event, at_most=1)
 
 
 def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final
 
 from business_os_banking import conf, reports
+from business_os_banking.flows import batches
 from business_os_banking.flows.record import record
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.reports import Report
-
-_BATCH: Final = 500
 
 
 def remind(now: datetime) -> int:
@@ -26,19 +23,12 @@ def remind(now: datetime) -> int:
         consent_expires_at__lte=now + timedelta(days=max(conf.settings.consent_reminder_days, default=0)),
     )
     told = 0
-    for batch in _batches(due.only("pk", "account", "reference", "consent_expires_at").order_by("pk")):
+    for batch in batches.of_rows(due.only("pk", "account", "reference", "consent_expires_at")):
         found = {report.digest: report for row in batch if (report := _report(row, now))}
         known = ConnectionEvent.objects.filter(digest__in=list(found)).values_list("digest", flat=True)
         for digest in set(found) - set(known):
             told += record(found[digest]).deliveries == 1
     return told
-
-
-def _batches(rows: object) -> Iterator[list[BankingConnection]]:
-    last = 0
-    while batch := list(rows.filter(pk__gt=last)[:_BATCH]):  # type: ignore[attr-defined]
-        yield batch
-        last = batch[-1].pk
 
 
 def _report(connection: BankingConnection, now: datetime) -> Report | None:

@@ -244,6 +244,7 @@ def test_a_session_says_whether_there_is_an_address_and_where(operator: Client) 
 
 def test_the_accounts_tell_of_credits_and_the_last_reconcile(operator: Client) -> None:
     state = AccountState.objects.create(alias="berlin", credits="12.50", reconciled_at=timezone.now())
+    assert operator.get("/admin/business_os_banking/accountstate/?q=berlin").status_code == 200
     page = operator.get("/admin/business_os_banking/accountstate/")
     assert "12.50" in page.content.decode()
     page = operator.get(f"/admin/business_os_banking/accountstate/{state.pk}/change/")
