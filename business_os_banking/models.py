@@ -92,6 +92,7 @@ KINDS = [
     (Kind.SEEN.value, _("In the provider's list again")),
     (Kind.DISCONNECTED.value, _("Disconnected")),
     (Kind.CONSENT_EXPIRING.value, _("Reminded that the consent ends")),
+    (Kind.SELF_TEST.value, _("Self-test")),
     (Kind.UNKNOWN.value, _("Not understood")),
 ]
 SILENCES = [

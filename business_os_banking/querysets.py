@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
-from business_os_banking.vocabulary import ConnectionStatus, Outcome, SessionStatus
+from business_os_banking.vocabulary import ConnectionStatus, Kind, Outcome, SessionStatus, Source
 
 if TYPE_CHECKING:
     from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession  # noqa: F401
@@ -44,6 +44,10 @@ class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):
 class ConnectionEventQuerySet(models.QuerySet["ConnectionEvent"]):
     def unmatched(self) -> ConnectionEventQuerySet:
         return self.filter(outcome=Outcome.UNMATCHED)
+
+    def webhooks(self, account: str) -> ConnectionEventQuerySet:
+        """Return what Business OS has sent for *account*; our own self-tests are left out."""
+        return self.filter(account=account, source=Source.WEBHOOK).exclude(kind=Kind.SELF_TEST)
 
     def unannounced(self) -> ConnectionEventQuerySet:
         return self.filter(announced_at__isnull=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -177,6 +177,11 @@ def expiring(connection: BankingConnection, days: int, now: datetime) -> Report:
         connection_pk=connection.pk,
         payload={"days": days},
     )
+
+
+def self_tested(report: Report, return_to: str) -> Report:
+    """Return the *report* of a self-test together with the address that customers would be sent back to."""
+    return replace(report, payload={**report.payload, "return_to": return_to})
 
 
 def missed(connection: BankingConnection, now: datetime) -> Report:

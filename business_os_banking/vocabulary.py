@@ -62,6 +62,7 @@ class Kind(StrEnum):
     SEEN = "seen"  # the list has it again
     DISCONNECTED = "disconnected"
     CONSENT_EXPIRING = "consent_expiring"  # a reminder; asserts nothing
+    SELF_TEST = "self_test"  # our own, sent by banking_doctor; asserts nothing
     UNKNOWN = "unknown"  # kept for the record; asserts nothing
 
 

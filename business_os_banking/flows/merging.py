@@ -202,6 +202,8 @@ def _touched(old: State, new: State) -> list[str]:
 
 
 def _outcome(report: Report, roots: list[BankingConnection], *, changed: bool) -> Outcome:
+    if report.kind is Kind.SELF_TEST:
+        return Outcome.NO_CHANGE  # it is about nothing, and so waits for nothing
     if not roots:
         return Outcome.UNMATCHED
     ended = any(root.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR} for root in roots)

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from business_os_banking.adapter import get_adapter
 from business_os_banking.models import AccountState, ConnectionEvent, ConnectSession
-from business_os_banking.vocabulary import Outcome, Silence, Source
+from business_os_banking.vocabulary import Outcome, Silence
 
 logger = logging.getLogger(__name__)
 
@@ -32,40 +32,38 @@ _WAYS_OUT: Final = {
 
 def watch(alias: str, now: datetime) -> Silence | None:
     """Raise, keep or clear the alarm of the account *alias*; return it. It is logged once, at ERROR."""
-    found = _listen(alias, now)
-    state = AccountState.objects.filter(alias=alias).first()
-    before = state.silence if state else ""
-    if (found or "") == before:
+    state, _new = AccountState.objects.get_or_create(alias=alias)
+    # Once raised it lasts until something is heard: a night in which nobody comes proves nothing.
+    found = _listen(alias, since=(state.silent_since or now) - _WINDOW, now=now)
+    if (found or "") == state.silence:
         return found
-    AccountState.objects.update_or_create(
-        alias=alias, defaults={"silence": found or "", "silent_since": now if found else None}
-    )
-    if found:
-        logger.error("Account %s: %s.", alias, _WAYS_OUT[found])
-    else:
-        logger.info("Account %s: webhooks arrive again.", alias)
+    # Two jobs may have found the same; the one whose write comes first tells of it.
+    unchanged = AccountState.objects.filter(pk=state.pk, silence=state.silence)
+    if unchanged.update(silence=found or "", silent_since=now if found else None):
+        if found:
+            logger.error("Account %s: %s.", alias, _WAYS_OUT[found])
+        else:
+            logger.info("Account %s: the silence is over.", alias)
     return found
 
 
-def _listen(alias: str, now: datetime) -> Silence | None:
-    heard = ConnectionEvent.objects.filter(
-        account=alias, source=Source.WEBHOOK, received_at__gte=now - _WINDOW, received_at__lte=now
-    )
+def _listen(alias: str, *, since: datetime, now: datetime) -> Silence | None:
+    heard = ConnectionEvent.objects.webhooks(alias).filter(received_at__gte=since, received_at__lte=now)
     outcomes = list(heard.order_by("-received_at").values_list("outcome", flat=True)[: 10 * _ENOUGH])
     if len(outcomes) >= _ENOUGH and set(outcomes) == {Outcome.UNMATCHED}:
         return Silence.NOTHING_MATCHES
     returned = ConnectSession.objects.filter(
-        connection__account=alias, returned_at__gte=now - _WINDOW, returned_at__lte=now - _PATIENCE
+        connection__account=alias, returned_at__gte=since, returned_at__lte=now - _PATIENCE
     )
-    times = returned.order_by("-returned_at").values_list("returned_at", flat=True)[:_ENOUGH]
-    since = [time for time in times if time is not None]
-    if len(since) < _ENOUGH or not _wants_webhooks(alias):
+    latest = returned.order_by("-returned_at").values_list("returned_at", flat=True)[:_ENOUGH]
+    times = [time for time in latest if time is not None]
+    if len(times) < _ENOUGH or not wants_webhooks(alias):
         return None
-    return None if heard.filter(received_at__gte=min(since) - _PATIENCE).exists() else Silence.NO_WEBHOOKS
+    return None if heard.filter(received_at__gte=min(times) - _PATIENCE).exists() else Silence.NO_WEBHOOKS
 
 
-def _wants_webhooks(alias: str) -> bool:
-    """Whether the account is set up to receive webhooks; some sites live by reading alone."""
+def wants_webhooks(alias: str) -> bool:
+    """Return whether the account is set up to receive webhooks; some sites live by reading alone."""
     try:
         account = get_adapter().get_credentials(alias, None)
     except ImproperlyConfigured:

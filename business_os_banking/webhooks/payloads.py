@@ -21,6 +21,7 @@ from business_os_banking.webhooks.verifiers import Delivery
 Object = Mapping[str, Any]
 
 MAX_DEPTH: Final = 5
+SELF_TEST: Final = "business_os_banking.self_test"  # the event's name
 _WRAPPERS: Final = ("data", "payload", "body", "event", "connection", "last_attempt", "meta")
 _EVENT_KEYS: Final = ("type", "event", "event_type", "event_name", "action")
 _EVENT_HEADERS: Final = ("X-Event", "X-Event-Type", "X-Event-Name")
@@ -170,6 +171,8 @@ def _interpret(body: Object, objects: list[Object], event_name: str) -> tuple[Ki
 
 
 def _named_kind(event_name: str) -> Kind | None:
+    if event_name == SELF_TEST:
+        return Kind.SELF_TEST
     name = event_name.lower()
     return next((kind for word, kind in _NAMED_KINDS if word in name), None)
 

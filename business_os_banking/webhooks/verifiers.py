@@ -15,6 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+from uuid import uuid4
+
+from django.utils.module_loading import import_string
 
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import BankingError
@@ -54,6 +57,13 @@ class Verifier:
     def verify(self, delivery: Delivery) -> None:
         raise WebhookRejected("this verifier accepts nothing")
 
+    def sign(self, body: bytes, now: datetime) -> dict[str, str] | None:
+        """Return the headers with which a sender who holds the newest secret proves *body*.
+
+        For the self-test of ``banking_doctor``; ``None`` where only somebody else can sign.
+        """
+        return None
+
 
 class SharedSecret(Verifier):
     """The secret itself: as last segment of the URL, in ``X-Webhook-Secret``, as ``Authorization: Bearer``,
@@ -69,6 +79,9 @@ class SharedSecret(Verifier):
             raise WebhookRejected("no secret was sent")
         if not any(_is_one_of(value.encode("utf-8", "replace"), _utf8(self.account)) for value in given):
             raise WebhookRejected("the secret is not one of WEBHOOK_SECRETS")
+
+    def sign(self, body: bytes, now: datetime) -> dict[str, str] | None:
+        return {"X-Webhook-Secret": self.account.webhook_secrets[0]}
 
     def _given(self, delivery: Delivery) -> Iterable[str]:
         yield delivery.url_secret
@@ -98,6 +111,10 @@ class HMACSignature(Verifier):
         ]
         if signature is None or not _is_one_of(signature, expected):
             raise WebhookRejected("the signature of the body does not match any of WEBHOOK_SECRETS")
+
+    def sign(self, body: bytes, now: datetime) -> dict[str, str] | None:
+        signature = hmac.new(_utf8(self.account)[0], body, hashlib.sha256).hexdigest()
+        return {self.account.webhook_signature_header: signature}
 
 
 class StandardWebhooks(Verifier):
@@ -132,6 +149,17 @@ class StandardWebhooks(Verifier):
         if not any(_is_one_of(signature, expected) for signature in given if signature):
             raise WebhookRejected("webhook-signature does not match any whsec_ secret of WEBHOOK_SECRETS")
 
+    def sign(self, body: bytes, now: datetime) -> dict[str, str] | None:
+        key = next(key for secret in self.account.webhook_secrets if (key := _whsec(secret)))
+        message_id, timestamp = f"msg_{uuid4().hex}", str(int(now.timestamp()))
+        text = f"{message_id}.{timestamp}.".encode() + body
+        signature = base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
+        return {
+            "webhook-id": message_id,
+            "webhook-timestamp": timestamp,
+            "webhook-signature": f"v1,{signature}",
+        }
+
 
 class SaltEdgeSignature(Verifier):
     """Salt Edge's own signature: RSA, SHA-256 and PKCS#1 v1.5 over ``url|body``, in ``Signature`` (base64).
@@ -161,6 +189,12 @@ class SaltEdgeSignature(Verifier):
         signed = [url.encode() + b"|" + delivery.body for url in self.account.saltedge_callback_urls]
         if not any(saltedge.is_signed(pem, text, signature) for pem in candidates for text in signed):
             raise WebhookRejected("Signature does not match the body and any of SALTEDGE_CALLBACK_URLS")
+
+
+def configured(account: Account) -> list[Verifier]:
+    """Return the verifiers of *account* that its settings make usable; `ImportError` if one cannot be found."""
+    found: list[Verifier] = [import_string(path)(account) for path in account.webhook_verifiers]
+    return [verifier for verifier in found if verifier.is_configured()]
 
 
 def _utf8(account: Account) -> list[bytes]:

@@ -11,15 +11,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from business_os_banking import conf, signals, throttle
+from business_os_banking import conf, reports, signals, throttle
 from business_os_banking.adapter import get_adapter
 from business_os_banking.flows.record import record
+from business_os_banking.models import ConnectSession
+from business_os_banking.vocabulary import Kind
 from business_os_banking.webhooks import payloads
-from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRejected
+from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRejected, configured
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +55,12 @@ def _receive(request: HttpRequest, account: str, secret: str) -> int:
         return 413
     try:
         credentials = get_adapter().get_credentials(account, None)
-        verifiers: list[Verifier] = [
-            import_string(path)(credentials) for path in credentials.webhook_verifiers
-        ]
+        verifiers = configured(credentials)
     except (ImproperlyConfigured, ImportError) as error:
         if _is_unknown(account):
             return _rejected(account, "there is no such account", status=404)
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
         return _rejected(account, f"the settings are not right: {error}", status=503)
-    verifiers = [verifier for verifier in verifiers if verifier.is_configured()]
     if not verifiers:
         return _rejected(account, "no verifier is configured: set WEBHOOK_SECRETS", status=503)
     delivery = Delivery(body=body, headers=request.headers, url_secret=secret, received_at=timezone.now())
@@ -80,12 +78,26 @@ def _receive(request: HttpRequest, account: str, secret: str) -> int:
     except payloads.NotUnderstoodError as error:
         logger.warning("Webhook for account %s: %s", account, error)
         return 400
+    if report.kind is Kind.SELF_TEST:
+        report = reports.self_tested(report, _return_to(request))
     try:
         record(report)
     except Exception:
         logger.exception("Webhook for account %s: the event could not be applied", account)
         return 500
     return 200
+
+
+def _return_to(request: HttpRequest) -> str:
+    """Return the address that this request would make for customers to come back to, ``""`` if it fails.
+
+    Only the site itself, behind its own proxy, can tell; `banking_doctor` looks at it from outside.
+    """
+    try:
+        return get_adapter().get_return_to(request, ConnectSession())
+    except Exception:
+        logger.exception("The address that customers come back to cannot be made")
+        return ""
 
 
 def _is_unknown(account: str) -> bool:

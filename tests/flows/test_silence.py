@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -90,3 +91,46 @@ def test_a_site_that_lives_by_reading_is_not_alarmed(upstream: Upstream, user: U
 def test_what_was_yesterday_is_over(upstream: Upstream, user: User) -> None:
     come_back(user, 3)
     assert watch("default", timezone.now() + timedelta(hours=25)) is None
+
+
+def test_a_quiet_night_does_not_end_the_alarm(
+    upstream: Upstream, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    [session, *_] = come_back(user, 3)
+    raised = timezone.now() + SOON
+    assert watch("default", raised) == "no_webhooks"
+    caplog.clear()
+    assert watch("default", raised + timedelta(days=3)) == "no_webhooks"
+    assert caplog.text == ""
+    deliver(session.pending_token)
+    assert watch("default", raised + timedelta(days=3)) is None
+
+
+def test_of_two_jobs_one_tells_of_it(
+    upstream: Upstream, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    come_back(user, 3)
+    now = timezone.now() + SOON
+    AccountState.objects.create(alias="default")
+    others = [AccountState.objects.filter(silence="")]
+
+    def other_job(execute: Any, sql: str, *args: Any) -> Any:
+        # Between this job's look and its write, another one raises the same alarm.
+        if sql.startswith("UPDATE") and others:
+            others.pop().update(silence="no_webhooks", silent_since=now)
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(other_job):
+        assert watch("default", now) == "no_webhooks"
+    assert not others
+    assert "no webhook has arrived" not in caplog.text
+
+
+def test_a_self_test_ends_no_silence(upstream: Upstream, user: User) -> None:
+    come_back(user, 3)
+    now = timezone.now() + SOON
+    assert watch("default", now) == "no_webhooks"
+    body = callbacks.raw({"event": "business_os_banking.self_test"})
+    headers = {"X-Webhook-Secret": SECRET}
+    assert Client().post("/banking/webhook/", body, "application/json", headers=headers).status_code == 200
+    assert watch("default", now) == "no_webhooks"
