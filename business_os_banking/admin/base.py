@@ -15,9 +15,10 @@ from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import flatten_fieldsets
 from django.db.models import Model, Q, QuerySet
 from django.forms.models import BaseInlineFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from business_os_banking.admin.paginator import BoundedPaginator, QuickChangeList
+from business_os_banking.models import AccountState
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -60,6 +61,12 @@ class ReadMostlyAdmin(_ModelAdmin):
 
     class Media:
         css = {"all": STYLES}
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        silent = AccountState.objects.exclude(silence="").order_by("alias")
+        return super().changelist_view(request, {"silent_accounts": silent, **(extra_context or {})})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QuickChangeList]:
         return QuickChangeList

@@ -242,6 +242,16 @@ def test_a_session_says_whether_there_is_an_address_and_where(operator: Client) 
     assert "Yes, at ?" in text_of(operator.get(page_url(session)), ".field-widget")
 
 
+@pytest.mark.parametrize("model", [*MODELS, "accountstate"])
+def test_a_silence_is_told_on_every_list(operator: Client, model: str) -> None:
+    assert "no webhook arrives" not in operator.get(list_url(model)).content.decode()
+    AccountState.objects.create(alias="berlin", silence="no_webhooks", silent_since=timezone.now())
+    page = " ".join(operator.get(list_url(model)).content.decode().split())
+    assert "Account berlin: People come back, but no webhook arrives, since " in page
+    AccountState.objects.update(silence="")
+    assert "no webhook arrives" not in operator.get(list_url(model)).content.decode()
+
+
 def test_the_accounts_tell_of_credits_and_the_last_reconcile(operator: Client) -> None:
     state = AccountState.objects.create(alias="berlin", credits="12.50", reconciled_at=timezone.now())
     assert operator.get("/admin/business_os_banking/accountstate/?q=berlin").status_code == 200
