@@ -356,4 +356,5 @@ ACCOUNT_KEYS: Final[Mapping[str, Rule]] = {
     "CONNECT_PATH": Rule(*_TEXT, '"CONNECT_PATH": "/v2/banking/connect"', path),
     "CONNECTIONS_PATH": Rule(*_TEXT, '"CONNECTIONS_PATH": "/v2/banking/connections"', path),
     "CONNECTION_PATH": Rule(*_TEXT, '"CONNECTION_PATH": "/v2/banking/connections/{id}"', path),
+    "ACCOUNT_PATH": Rule(*_TEXT, '"ACCOUNT_PATH": "/v2/banking/accounts/{id}"', path),
 }

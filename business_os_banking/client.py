@@ -96,6 +96,14 @@ class BusinessOSClient:
         if isinstance(data, Mapping) and data.get("removed") is False:
             raise Unintelligible("The upstream says that the connection was not removed.")
 
+    def probe(self) -> wire.Answer:
+        """Ask for a bank account that does not exist (``GET /v2/banking/accounts/{id}``); return the answer as it is.
+
+        Documented to cost no credits. 401 or 403 tell that the key is not accepted. Raises `NotReachable`,
+        `TimedOut` or `Unintelligible` where there is no answer to speak of.
+        """
+        return wire.send(self.account, "GET", self.account.account_path.replace("{id}", "0"))
+
     def list_connections(self) -> Iterator[ConnectionRow]:
         """Yield every connection that the upstream lists, page after page (``GET /v2/banking/connections``).
 

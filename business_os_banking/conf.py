@@ -33,10 +33,11 @@ ACCOUNT_DEFAULTS: Final[Mapping[str, Any]] = {
     "SALTEDGE_CALLBACK_URLS": [],  # as registered with Salt Edge, to the letter; for SaltEdgeSignature
     "SALTEDGE_PUBLIC_KEYS": {},  # version -> PEM; the published ones are built in
     "TIMEOUT": (3.05, 20),
-    # Where the upstream keeps things. Only the first and the last path are documented; see docs/upstream.md.
+    # Where the upstream keeps things. All but the list's are documented paths; see docs/upstream.md.
     "CONNECT_PATH": "/v2/banking/connect",
     "CONNECTIONS_PATH": "/v2/banking/connections",
     "CONNECTION_PATH": "/v2/banking/connections/{id}",
+    "ACCOUNT_PATH": "/v2/banking/accounts/{id}",
 }
 
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -81,6 +82,7 @@ class Account:
     connect_path: str
     connections_path: str
     connection_path: str
+    account_path: str
 
 
 class Settings:
@@ -254,6 +256,7 @@ def _account(alias: str, values: Mapping[str, Any]) -> Account:
         connect_path=_text(alias, merged, "CONNECT_PATH"),
         connections_path=_text(alias, merged, "CONNECTIONS_PATH"),
         connection_path=_text(alias, merged, "CONNECTION_PATH"),
+        account_path=_text(alias, merged, "ACCOUNT_PATH"),
     )
 
 

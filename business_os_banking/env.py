@@ -12,7 +12,7 @@
     BUSINESS_OS_WEBHOOK_SIGNATURE_HEADER  X-Signature
     BUSINESS_OS_SALTEDGE_CALLBACK_URLS  addresses as registered with Salt Edge, separated by commas
     BUSINESS_OS_TIMEOUT               connect,read in seconds, or one number for both
-    BUSINESS_OS_CONNECT_PATH          and CONNECTIONS_PATH, CONNECTION_PATH: should the API move
+    BUSINESS_OS_CONNECT_PATH          and CONNECTIONS_PATH, CONNECTION_PATH, ACCOUNT_PATH: should the API move
     BUSINESS_OS_SITE_URL              the public origin of this site
     BUSINESS_OS_ADAPTER               the dotted path of the site's adapter
 
@@ -35,6 +35,7 @@ _TEXTS = (
     "CONNECT_PATH",
     "CONNECTIONS_PATH",
     "CONNECTION_PATH",
+    "ACCOUNT_PATH",
 )
 _LISTS = ("WEBHOOK_SECRETS", "SCOPES", "CONNECT_URL_HOSTS", "WEBHOOK_VERIFIERS", "SALTEDGE_CALLBACK_URLS")
 

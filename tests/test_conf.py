@@ -134,6 +134,7 @@ def test_an_account_has_the_defaults_of_the_documentation() -> None:
         connect_path="/v2/banking/connect",
         connections_path="/v2/banking/connections",
         connection_path="/v2/banking/connections/{id}",
+        account_path="/v2/banking/accounts/{id}",
     )
 
 

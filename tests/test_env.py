@@ -52,6 +52,7 @@ def test_every_variable_of_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
         CONNECT_PATH="/v3/connect",
         CONNECTIONS_PATH="/v3/connections",
         CONNECTION_PATH="/v3/connections/{id}",
+        ACCOUNT_PATH="/v3/accounts/{id}",
     )
     assert values == {
         "ACCOUNTS": {
@@ -69,6 +70,7 @@ def test_every_variable_of_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
                 "CONNECT_PATH": "/v3/connect",
                 "CONNECTIONS_PATH": "/v3/connections",
                 "CONNECTION_PATH": "/v3/connections/{id}",
+                "ACCOUNT_PATH": "/v3/accounts/{id}",
             }
         }
     }

@@ -74,7 +74,7 @@ def reconcile(now: datetime | None = None) -> Result:
     result = Result()
     _apply_waiting(now, result)
     _announce_untold(now, result)
-    for alias in _aliases():
+    for alias in aliases():
         reading = read_account(alias, now)
         result.read_pages += reading.pages
         result.read_facts += reading.facts
@@ -86,7 +86,7 @@ def reconcile(now: datetime | None = None) -> Result:
     _expire_overdue(now, result)
     _remove_ended(now, result)
     result.reminded = remind(now)
-    AccountState.objects.filter(alias__in=_aliases()).update(reconciled_at=now)
+    AccountState.objects.filter(alias__in=aliases()).update(reconciled_at=now)
     told = AccountState.objects.exclude(credits=None).values_list("alias", "credits")
     result.credits = {alias: str(left) for alias, left in told}
     return result
@@ -98,21 +98,21 @@ def preview(now: datetime | None = None) -> Result:
     return Result(
         applied=_appliable(now).count(),
         announced=_untold(now).count(),
-        read_pages=len([alias for alias in _aliases() if _waits(alias)]),
+        read_pages=len([alias for alias in aliases() if _waits(alias)]),
         expired=_overdue(now).count(),
         removed=_removable(now).count(),
     )
 
 
-def _aliases() -> list[str]:
+def aliases() -> list[str]:
     """Return the accounts of the settings, and those that an adapter has added, whose connections name them."""
-    aliases = set(conf.settings.accounts)
+    known = set(conf.settings.accounts)
     # One hop on the index per account: DISTINCT would walk the whole table.
     last = ""
     while found := _next_account(last):
-        aliases.add(found)
+        known.add(found)
         last = found
-    return sorted(aliases)
+    return sorted(known)
 
 
 def _next_account(last: str) -> str | None:

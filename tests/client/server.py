@@ -73,7 +73,7 @@ class Exchange(BaseHTTPRequestHandler):
         script.seen.append(Seen(self.command, self.path, self.headers, body))
         script.behave(self)
 
-    do_DELETE = do_POST  # noqa: N815 - http.server's name for it
+    do_GET = do_DELETE = do_POST  # noqa: N815 - http.server's names for them
 
     def do_CONNECT(self) -> None:
         """Be a proxy: pass on bytes, both ways, until one side has no more."""
