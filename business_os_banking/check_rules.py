@@ -4,9 +4,11 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name for it
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -14,7 +16,7 @@ from django.utils.module_loading import import_string
 from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.webhooks import saltedge
-from business_os_banking.webhooks.verifiers import Verifier
+from business_os_banking.webhooks.verifiers import SaltEdgeSignature, Verifier
 
 SECRET_MIN_LENGTH: Final = 16
 _HOST_ENTRY: Final = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*|[0-9a-f]*:[0-9a-f:.]+", re.IGNORECASE)
@@ -249,6 +251,36 @@ def plain_http_key(key: Key, account: Mapping[str, Any]) -> Iterator[CheckMessag
             f"{key} is plain http, so the API key could be read on its way.",
             f"Write https:// instead of http://{key.or_variable}.",
         )
+
+
+def salt_edge(alias: str, account: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    """Check that an account whose webhooks Salt Edge signs can verify them."""
+    verifiers = account.get("WEBHOOK_VERIFIERS", conf.ACCOUNT_DEFAULTS["WEBHOOK_VERIFIERS"])
+    verifier = f"{SaltEdgeSignature.__module__}.{SaltEdgeSignature.__qualname__}"
+    # A site's own subclass may be among them; of what cannot be imported there is a message already.
+    found = [imported(path)[0] for path in verifiers] if is_texts(verifiers) else []
+    if not any(isinstance(item, type) and issubclass(item, SaltEdgeSignature) for item in found):
+        yield warning(
+            "W012",
+            f"{Key('SALTEDGE_CALLBACK_URLS', alias)} is set, but no verifier in WEBHOOK_VERIFIERS looks at Salt Edge's "
+            "signature.",
+            f'Add "{verifier}" to {Key("WEBHOOK_VERIFIERS", alias)}.',
+        )
+    elif find_spec("cryptography") is None:
+        yield error(
+            "E036",
+            "SaltEdgeSignature needs the package cryptography, which is not installed.",
+            "pip install django-business-os-banking[saltedge]",
+        )
+
+
+def accounts() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the accounts of the setting by alias, as far as they are dicts."""
+    site = getattr(django_settings, conf.SETTING, None)
+    found = site.get("ACCOUNTS") if isinstance(site, Mapping) else None
+    for alias, values in found.items() if isinstance(found, Mapping) else ():
+        if isinstance(values, Mapping):
+            yield str(alias), values
 
 
 def short_secrets(key: Key, secrets: Any) -> Iterator[CheckMessage]:

@@ -26,7 +26,7 @@ from business_os_banking.check_rules import (
     imported,
     is_texts,
     plain_http_key,
-    short_secrets,
+    salt_edge,
     warning,
 )
 from business_os_banking.models import BankingConnection
@@ -74,16 +74,6 @@ def check_mails(**_: Any) -> list[CheckMessage]:
             f"{Key('CONSENT_MAILS')} is on, but there is no SITE_URL, so the links in the mails lead nowhere.",
             'Write "SITE_URL": "https://www.example.com" (in the environment: BUSINESS_OS_SITE_URL).',
         )
-    ]
-
-
-@register(TAG, deploy=True)
-def check_secrets(**_: Any) -> list[CheckMessage]:
-    """Check that webhook secrets are long enough; short ones are handy in development."""
-    return [
-        message
-        for alias, values in _accounts()
-        for message in short_secrets(Key("WEBHOOK_SECRETS", alias), values.get("WEBHOOK_SECRETS"))
     ]
 
 
@@ -218,6 +208,8 @@ def _account(alias: Any, values: Any, has_own_credentials: bool) -> Iterator[Che
             'python -c "import secrets; print(secrets.token_urlsafe(32))".',
         )
     yield from plain_http_key(Key("BASE_URL", alias), values)
+    if signed_by_salt_edge:
+        yield from salt_edge(alias, values)
     for name, rule in ACCOUNT_KEYS.items():
         # None is what a missing environment variable leaves behind; the two that matter are reported above.
         if name in values and not (values[name] is None and name in {"API_KEY", "WEBHOOK_SECRETS"}):
@@ -248,11 +240,3 @@ def _adapter(site: Mapping[str, Any]) -> type[BankingAdapter]:
     """Return the site's adapter class; the default one if it cannot be had, which E007 and E008 report."""
     found, _ = imported(site.get("ADAPTER", conf.DEFAULTS["ADAPTER"]))
     return found if isinstance(found, type) and issubclass(found, BankingAdapter) else BankingAdapter
-
-
-def _accounts() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    site = getattr(django_settings, conf.SETTING, None)
-    accounts = site.get("ACCOUNTS") if isinstance(site, Mapping) else None
-    for alias, values in accounts.items() if isinstance(accounts, Mapping) else ():
-        if isinstance(values, Mapping):
-            yield str(alias), values

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import io
+import logging
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -16,11 +18,12 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking import check_rules, checks, conf
+from business_os_banking import check_rules, checks, conf, deploy_checks
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.webhooks.verifiers import Verifier
 
 SECRET = "s3cret-that-no-message-repeats"
+SALT_EDGE = "business_os_banking.webhooks.verifiers.SaltEdgeSignature"
 HEALTHY: dict[str, Any] = {"API_KEY": "key-" + SECRET, "WEBHOOK_SECRETS": ["hook-" + SECRET]}
 
 
@@ -165,12 +168,13 @@ FAULTS: list[tuple[str, Any]] = [
     ("E028", account(WEBHOOK_VERIFIERS=["business_os_banking.webhooks.verifiers.Verifier"])),
     ("E029", account(WEBHOOK_SIGNATURE_HEADER="X Signature")),
     ("E029", account(WEBHOOK_SIGNATURE_HEADER="")),
-    ("E031", account(SALTEDGE_CALLBACK_URLS=["site.example/webhook/"])),
+    ("E031", account(SALTEDGE_CALLBACK_URLS=["site.example/webhook/"], WEBHOOK_VERIFIERS=[SALT_EDGE])),
     ("E032", account(SALTEDGE_PUBLIC_KEYS={"7.0": "nonsense"})),
     ("E030", account(CONNECT_PATH="v2/banking/connect")),
     ("E030", account(CONNECTION_PATH="/v2/banking/connections/")),
     ("E030", account(ACCOUNT_PATH="v2/banking/accounts/{id}")),
     ("W006", site(CONSENT_MAILS=True)),
+    ("W012", account(SALTEDGE_CALLBACK_URLS=["https://site.example/webhook/"])),
     ("W001", account(WEBHOOK_SECRETS=[])),
     ("W001", account(WEBHOOK_SECRETS=None)),
     ("W001", account(WEBHOOK_SECRETS=[""])),
@@ -181,7 +185,7 @@ HEALTHY_SETTINGS: list[Any] = [
     account(),
     site(**{name: value for name, value in conf.DEFAULTS.items() if name != "ACCOUNTS"}),
     account(**{**conf.ACCOUNT_DEFAULTS, **HEALTHY}),
-    {"ACCOUNTS": {"default": HEALTHY, "berlin-2_x": HEALTHY}},
+    {"ACCOUNTS": {"default": HEALTHY, "berlin-2_x": {**HEALTHY, "WEBHOOK_SECRETS": ["berlin-" + SECRET]}}},
     site(SITE_URL=""),
     site(SITE_URL="https://bank.example/"),
     site(SITE_URL="http://localhost:8000"),
@@ -194,7 +198,12 @@ HEALTHY_SETTINGS: list[Any] = [
     account(BASE_URL="http://[::1]:8000"),
     account(BASE_URL="https://api.business-os.de/"),
     account(API="openbanking", SCOPES=("accounts",)),
-    account(CONNECT_URL_HOSTS=["localhost", "127.0.0.1", "::1", ".saltedge.com", "SaltEdge.com"]),
+    account(CONNECT_URL_HOSTS=["2001:db8::1", ".saltedge.com", "SaltEdge.com"]),
+    account(
+        SALTEDGE_CALLBACK_URLS=["https://site.example/webhook/"],
+        WEBHOOK_VERIFIERS=[SALT_EDGE],
+        WEBHOOK_SECRETS=[],
+    ),
     account(WEBHOOK_VERIFIERS=["tests.test_checks.OwnVerifier"]),
     account(WEBHOOK_SECRETS=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "old-" + SECRET]),
     account(TIMEOUT=5),
@@ -272,6 +281,68 @@ def test_a_message_names_the_key_and_says_what_to_type(setting: Any, texts: list
     message = only_message(setting)
     for text in texts:
         assert text in f"{message.msg} {message.hint}"
+
+
+def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = account(
+        SALTEDGE_CALLBACK_URLS=["https://site.example/webhook/"],
+        WEBHOOK_VERIFIERS=[SALT_EDGE],
+    )
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    assert found(setting) == ["E036"]
+
+
+# --- before deployment only ---
+
+DEPLOY_IDS = ("W007", "W008", "W009", "W010", "W011", "W013")
+
+
+@pytest.mark.parametrize(
+    ("number", "setting", "django"),
+    [
+        ("W007", account(), {"ALLOWED_HOSTS": ["*"]}),
+        ("W008", site(SITE_URL="http://bank.example"), {}),
+        (
+            "W009",
+            account(),
+            {"CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}},
+        ),
+        (
+            "W010",
+            account(WEBHOOK_SECRETS=["the-secret-key-of-django"]),
+            {"SECRET_KEY": "the-secret-key-of-django"},
+        ),
+        ("W010", account(WEBHOOK_SECRETS=[HEALTHY["API_KEY"]]), {}),
+        ("W010", {"ACCOUNTS": {"default": HEALTHY, "berlin": {**HEALTHY, "API_KEY": "another"}}}, {}),
+        ("W011", account(CONNECT_URL_HOSTS=["localhost"]), {}),
+        ("W011", account(CONNECT_URL_HOSTS=["127.0.0.1"]), {}),
+        ("W011", account(CONNECT_URL_HOSTS=[".com"]), {}),
+    ],
+)
+def test_what_is_wrong_in_public_only(number: str, setting: Any, django: dict[str, Any]) -> None:
+    with override_settings(**django):
+        assert found(setting) == []
+        assert found(setting, deploy=True) == [number]
+
+
+def test_what_was_switched_off_on_purpose_is_not_told() -> None:
+    dummy = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    with override_settings(CACHES=dummy):
+        assert found(site(CONNECTS_PER_HOUR=0, REJECTED_WEBHOOKS_PER_MINUTE=0), deploy=True) == []
+    with override_settings(ALLOWED_HOSTS=["*"]):
+        assert found(site(SITE_URL="https://bank.example"), deploy=True) == []
+
+
+@pytest.mark.parametrize("how", [{"level": logging.ERROR}, {"disabled": True}])
+def test_a_log_that_drops_refusals(how: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("business_os_banking.webhooks.views")
+    level = logger.level
+    monkeypatch.setattr(logger, "disabled", how.get("disabled", False))
+    logger.setLevel(how.get("level", level))
+    try:
+        assert found(account(), deploy=True) == ["W013"]
+    finally:
+        logger.setLevel(level)
 
 
 def test_short_secrets_are_told_before_deployment_only() -> None:
@@ -368,11 +439,12 @@ def test_the_suite_itself_is_healthy() -> None:
 
 
 def test_ids_are_unique_and_each_is_tested() -> None:
-    source = inspect.getsource(checks) + inspect.getsource(check_rules)
+    source = "".join(map(inspect.getsource, (checks, check_rules, deploy_checks)))
     ids = re.findall(r'(?:error|warning|_value)\(\s*"([EW]\d{3})"', source)
     # Wrong types are reported in one place, which is handed one id for the site and one for its accounts.
     assert len(ids) == len(set(ids))
-    assert set(ids) == {number for number, _ in FAULTS} | {"E033", "E034", "W002", "W003", "W004"}
+    elsewhere = {"E033", "E034", "E036", "W002", "W003", "W004"}
+    assert set(ids) == {number for number, _ in FAULTS} | elsewhere | set(DEPLOY_IDS)
 
 
 def test_the_tables_know_exactly_the_settings_that_there_are() -> None:
@@ -409,13 +481,13 @@ def of_keys(keys: Any) -> st.SearchStrategy[dict[str, Any]]:
 def test_no_setting_makes_the_checks_raise(setting: Any) -> None:
     with override_settings(BUSINESS_OS_BANKING=setting):
         checks.check_settings()
-        checks.check_secrets()
+        deploy_checks.check_secrets()
 
 
 @given(of_keys(conf.ACCOUNT_DEFAULTS))
 def test_whatever_the_settings_refuse_the_checks_have_told(values: dict[str, Any]) -> None:
     with override_settings(BUSINESS_OS_BANKING={"ACCOUNTS": {"default": values}}):
-        messages = checks.check_settings() + checks.check_secrets()
+        messages = checks.check_settings() + deploy_checks.check_secrets()
     try:
         conf.require_key(conf.make_account("default", values))
     except ImproperlyConfigured:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 from django.utils import timezone
-from requests import certs
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from business_os_banking import conf
 from business_os_banking.client import BusinessOSClient
@@ -188,4 +188,4 @@ def _trusted() -> ssl.SSLContext:
     """Return what `requests` trusts: the operator's own bundle if one is named, else that of certifi."""
     settings = requests.Session().merge_environment_settings("https://-/", {}, None, None, None)
     bundle = settings["verify"]
-    return ssl.create_default_context(cafile=bundle if isinstance(bundle, str) else certs.where())
+    return ssl.create_default_context(cafile=bundle if isinstance(bundle, str) else DEFAULT_CA_BUNDLE_PATH)

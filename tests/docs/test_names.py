@@ -79,7 +79,7 @@ def test_variables_set_what_they_stand_beside() -> None:
 def test_every_check_is_explained() -> None:
     ids = {
         found
-        for name in ("checks.py", "check_rules.py")
+        for name in ("checks.py", "check_rules.py", "deploy_checks.py")
         for found in re.findall(r'"([EW]\d{3})"', (PACKAGE / name).read_text(encoding="utf-8"))
     }
     assert column("checks.md", "checks") == sorted(ids)

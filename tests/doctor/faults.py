@@ -29,11 +29,15 @@ def basic_authentication(get_response: Next) -> Next:
     return middleware
 
 
+def _not_exempt(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
 class StrictCSRF(CsrfViewMiddleware):
     """Knows no exemption."""
 
     def process_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Any:
-        return super().process_view(request, lambda: None, args, kwargs)  # type: ignore[arg-type]
+        return super().process_view(request, _not_exempt, args, kwargs)
 
 
 def firewall(get_response: Next) -> Next:
@@ -79,12 +83,12 @@ def another_scheme(get_response: Next) -> Next:
     return middleware
 
 
-def an_empty_answer(get_response: Next) -> Next:
+class EmptyAnswer:
     """The running site answers as the app does; the test says with which status."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        from django.conf import settings
+    status = 403
 
-        return HttpResponse(status=settings.EMPTY_ANSWER)
+    def __init__(self, get_response: Next) -> None: ...
 
-    return middleware
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=self.status)

@@ -12,6 +12,7 @@ from business_os_banking.webhooks.verifiers import Verifier
 from tests.client.server import Server
 from tests.client.test_wire import free_port
 from tests.doctor.conftest import BusinessOS, Serve
+from tests.doctor.faults import EmptyAnswer
 
 
 class LostAdapter(BankingAdapter):
@@ -77,10 +78,10 @@ def test_what_stands_in_front_is_named(
     ],
 )
 def test_a_site_that_runs_with_other_settings_is_named(
-    serve: Serve, site: Any, doctor: Any, status: int, code: str
+    serve: Serve, doctor: Any, monkeypatch: pytest.MonkeyPatch, status: int, code: str
 ) -> None:
-    site.EMPTY_ANSWER = status
-    assert set(doctor("--url", serve("an_empty_answer"))) == {code}
+    monkeypatch.setattr(EmptyAnswer, "status", status)
+    assert set(doctor("--url", serve("EmptyAnswer"))) == {code}
 
 
 def test_a_wrong_prefix_is_named(serve: Serve, doctor: Any) -> None:
