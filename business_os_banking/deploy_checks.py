@@ -84,7 +84,7 @@ def _site() -> Mapping[str, Any]:
 def _texts(values: Mapping[str, Any], name: str) -> Sequence[str]:
     """Return a list of texts; nothing for what is none, which other checks report."""
     value = values.get(name)
-    return value if is_texts(value) else ()
+    return list(value) if value and is_texts(value) else []
 
 
 def _shared_secrets() -> Iterator[CheckMessage]:
