@@ -16,6 +16,10 @@ from django.http.request import validate_host
 from business_os_banking.doctor.findings import Finding, found
 
 _LABEL: Final = "business_os_banking"
+_WHY_MEND: Final = "What needs this setting fails, or is refused. docs/checks.md has more of each id."
+_WHY_CARE: Final = (
+    "The site works, and less safely or reliably than it could. docs/checks.md has more of each id."
+)
 # By vendor: what to ask, the answers with which a commit may be lost, and how the setting is put right.
 _DURABILITY: Final = {
     "postgresql": (
@@ -41,11 +45,12 @@ def examine_settings() -> Iterator[Finding]:
     messages = run_checks(tags=[_LABEL], include_deployment_checks=not django_settings.DEBUG)
     for message in messages:
         if not message.is_silenced():
+            is_error = message.level >= ERROR
             yield Finding(
                 code=(message.id or "").removeprefix(f"{_LABEL}."),
-                severity="error" if message.level >= ERROR else "warning",
+                severity="error" if is_error else "warning",
                 what=message.msg,
-                why="python manage.py check says the same; docs/checks.md explains it.",
+                why=_WHY_MEND if is_error else _WHY_CARE,
                 fix=message.hint or "",
             )
 
