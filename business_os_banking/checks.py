@@ -190,7 +190,7 @@ def _look_alikes(aliases: Iterable[str]) -> Iterator[CheckMessage]:
         if other != alias:
             yield error(
                 "E035",
-                f'{conf.SETTING}["ACCOUNTS"] has "{other}" and "{alias}", which differ in nothing but case and hyphens: '
+                f'{conf.SETTING}["ACCOUNTS"] has "{other}" and "{alias}", which differ in case and hyphens alone: '
                 "they share their environment variables, and people will take one for the other.",
                 "Rename the one that has no connections yet, in the settings and in the address of its webhook.",
             )

@@ -36,7 +36,7 @@ from tests.accounts.conftest import (
     secret_of,
     start,
 )
-from tests.upstream import Upstream, connect_answer, row
+from tests.upstream import connect_answer, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Body = dict[str, Any]
