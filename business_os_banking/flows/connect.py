@@ -78,7 +78,7 @@ def start(
 def _credentials(alias: str, connection: BankingConnection | None) -> Account:
     try:
         credentials = credentials_of(alias, connection)
-        conf.require_key(credentials)
+        conf.require_usable(credentials)
     except ImproperlyConfigured as error:
         # The customer must not be shown this, and the operator must.
         logger.error("Bank connections are not set up: %s", error)
