@@ -11,7 +11,7 @@ from typing import Final
 # script in the host, a backslash, a blank, a line break.
 _ADDRESS: Final = re.compile(
     r"(https?)://((?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}\.?|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?([/?#][!-\[\]-~]*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # else a long s would pass for an s, and a Kelvin sign for a k
 )
 _PATH: Final = re.compile(r"(/([\w.~!$&'()*+,;=:@-]|%[0-9a-f]{2})+)+/?", re.IGNORECASE | re.ASCII)
 _DOTS: Final = re.compile(r"/(\.|%2e){1,2}(?=/|$)", re.IGNORECASE)

@@ -119,6 +119,8 @@ BAD_BASES = [
     f"https://{'a.' * 126}de",
     "https://127.1",
     "https://0x7f.0.0.1",
+    "https://api.bu\u017finess-os.de",
+    "https://\u212aey.business-os.de",
 ]
 OPEN_BASES = [
     "http://api.business-os.de",
