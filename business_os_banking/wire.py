@@ -101,6 +101,7 @@ def _read(response: requests.Response) -> bytes:
     packing = response.headers.get("Content-Encoding", "identity").strip().lower()
     if packing not in {"identity", "gzip"}:
         raise Unintelligible("The answer is compressed in a way that was not asked for.")
+    response.raw.enforce_content_length = True  # as urllib3 2 does, and 1.26 only if it is told
     source = gzip.GzipFile(fileobj=response.raw) if packing == "gzip" else response.raw
     content = bytearray()
     try:

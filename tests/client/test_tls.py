@@ -22,7 +22,7 @@ from business_os_banking import wire
 from business_os_banking.exceptions import NotReachable, TimedOut
 from tests.client.server import KEY, Server, serve
 from tests.client.test_secrecy import assert_kept_secret_in_our_frames
-from tests.client.test_wire import connect, within
+from tests.client.test_wire import connect, drips_body, within
 
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -113,6 +113,34 @@ def is_refused(certificate: Path, **options: Any) -> bool:
             return True
         assert server.seen[0].headers["x-api-key"] == KEY
         return False
+
+
+def test_a_certificate_that_nobody_vouches_for(tls_server: Server) -> None:
+    with pytest.raises(NotReachable):
+        connect(tls_server.account())
+    assert not tls_server.seen
+
+
+def test_no_tls_where_it_should_be(server: Server, attempts: list[Any]) -> None:
+    with pytest.raises(NotReachable):
+        connect(server.account(BASE_URL=server.url.replace("http:", "https:")))
+    assert not server.seen
+    assert len(attempts) == 1
+
+
+def test_a_trusted_certificate(
+    tls_server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    account = tls_server.account()
+    connect(account)
+    connect(account)
+    assert tls_server.connections == 1
+
+    tls_server.behave = drips_body
+    with within(1.2), pytest.raises(TimedOut):
+        connect(account)
+    assert len(tls_server.seen) == 3
 
 
 def test_a_certificate_that_is_right_is_trusted(authority: Authority) -> None:
