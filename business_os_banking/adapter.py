@@ -57,8 +57,9 @@ class BankingAdapter:
     def get_credentials(self, alias: str, connection: BankingConnection | None) -> conf.Account:
         """Return the credentials behind *alias*, for calls and (with no connection) for webhooks.
 
-        Must raise `ImproperlyConfigured` for an alias that does not exist. Sites that keep keys per tenant
-        build the account with `business_os_banking.conf.make_account`.
+        Must raise `ImproperlyConfigured` for an alias that does not exist, and must return an account of that very
+        alias, to the letter: rows and webhooks are told apart by it. Sites that keep keys per tenant build the
+        account with `business_os_banking.conf.make_account`.
         """
         return conf.account(alias)
 
@@ -106,3 +107,18 @@ def get_adapter() -> BankingAdapter:
     if not isinstance(adapter, BankingAdapter):
         raise ImproperlyConfigured(f'{conf.SETTING}["ADAPTER"] must be a subclass of BankingAdapter.')
     return adapter
+
+
+def credentials_of(alias: str, connection: BankingConnection | None = None) -> conf.Account:
+    """Return the credentials behind *alias*, as the site's adapter gives them.
+
+    Raises `ImproperlyConfigured` if there are none, or if they name another account: what one account's secret
+    proves would be filed as said by the other.
+    """
+    account = get_adapter().get_credentials(alias, connection)
+    if account.alias != alias:
+        raise ImproperlyConfigured(
+            f'get_credentials("{alias}") of the adapter {conf.settings.adapter} returned the account '
+            f'"{account.alias}". It must return one of the same alias, to the letter: make_account("{alias}", …).'
+        )
+    return account

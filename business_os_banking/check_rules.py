@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name for it
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from business_os_banking import conf
+from business_os_banking import addresses, conf
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.webhooks import saltedge
 from business_os_banking.webhooks.verifiers import SaltEdgeSignature, Verifier
@@ -98,8 +97,8 @@ def positive(key: Key, value: Any) -> Iterator[CheckMessage]:
 
 
 def site_url(key: Key, value: str | None) -> Iterator[CheckMessage]:
-    parts = _split(value or "https://site.example")
-    if parts is None or parts.path.strip("/"):
+    address = addresses.parse(value or "https://site.example")
+    if address is None or address.rest.strip("/"):
         yield error(
             "E006",
             f"{key} must be an origin: scheme and host, with no path, query or user name.",
@@ -138,7 +137,8 @@ def webhook_secrets(key: Key, value: list[str]) -> Iterator[CheckMessage]:
 
 
 def base_url(key: Key, value: str) -> Iterator[CheckMessage]:
-    if _split(value) is None:
+    address = addresses.parse(value)
+    if address is None or not (address.rest in {"", "/"} or addresses.is_path(address.rest)):
         yield error(
             "E018",
             f"{key} must be an absolute http(s) address with no query and no user name.",
@@ -225,9 +225,16 @@ def pem_keys(key: Key, value: Mapping[str, str]) -> Iterator[CheckMessage]:
 
 def path(key: Key, value: str) -> Iterator[CheckMessage]:
     default = conf.ACCOUNT_DEFAULTS[key.name]
-    if not value.startswith("/") or ("{id}" in default and "{id}" not in value):
-        what = 'begin with a slash and hold "{id}"' if "{id}" in default else "begin with a slash"
-        yield error("E030", f"{key} must {what}.", f'Write "{key.name}": "{default}"{key.or_variable}.')
+    has_id = "{id}" in default
+    if not addresses.is_path(value.replace("{id}", "1") if has_id else value) or (
+        has_id and "{id}" not in value
+    ):
+        what = 'begin with a slash, hold "{id}"' if has_id else "begin with a slash"
+        yield error(
+            "E030",
+            f"{key} must {what}, and have no query, no dots for folders and no other special characters.",
+            f'Write "{key.name}": "{default}"{key.or_variable}.',
+        )
 
 
 def timeout(key: Key, value: Any) -> Iterator[CheckMessage]:
@@ -243,8 +250,8 @@ def timeout(key: Key, value: Any) -> Iterator[CheckMessage]:
 def plain_http_key(key: Key, account: Mapping[str, Any]) -> Iterator[CheckMessage]:
     """Check that no key leaves this machine unencrypted. *key* is that of ``BASE_URL``."""
     url = account.get(key.name)
-    parts = _split(url) if isinstance(url, str) else None
-    is_open = parts and parts.scheme == "http" and not conf.is_loopback(parts.hostname or "")
+    address = addresses.parse(url) if isinstance(url, str) else None
+    is_open = address and address.scheme == "http" and not conf.is_loopback(address.host)
     if is_open and account.get("API_KEY"):
         yield error(
             "E019",
@@ -308,17 +315,6 @@ def _is_base64(text: str) -> bool:
         return bool(base64.b64decode(text, validate=True))
     except ValueError:
         return False
-
-
-def _split(url: str) -> SplitResult | None:
-    """Return the parts of an absolute http(s) address with neither query nor user name, else ``None``."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for a port that is none
-    except ValueError:
-        return None
-    is_plain = conf.is_header_text(url) and "@" not in parts.netloc and not ("?" in url or "#" in url)
-    return parts if is_plain and parts.scheme in {"http", "https"} and parts.hostname else None
 
 
 _TEXT: Final = ("a text", is_text)

@@ -32,7 +32,9 @@ from business_os_banking.check_rules import (
 from business_os_banking.models import BankingConnection
 
 TAG: Final = "business_os_banking"
-_SLUG: Final = re.compile(r"[-a-zA-Z0-9_]+")  # as in webhook/<slug:account>/
+_SLUG: Final = re.compile(
+    r"[-a-zA-Z0-9_]{1,64}"
+)  # as in webhook/<slug:account>/, and no longer than the column
 _SQLITE: Final = {"sqlite3", "spatialite"}
 
 
@@ -165,8 +167,23 @@ def _all_accounts(accounts: Any, adapter: type[BankingAdapter]) -> Iterator[Chec
             "adapter chooses another.",
             'Rename an account to "default", or write get_account(self, request) in your adapter.',
         )
+    yield from _look_alikes(alias for alias in accounts if isinstance(alias, str))
     for alias, values in accounts.items():
         yield from _account(alias, values, has_own_credentials)
+
+
+def _look_alikes(aliases: Iterable[str]) -> Iterator[CheckMessage]:
+    """Check that no two accounts would read the same environment variables, and so have the same secrets."""
+    first: dict[str, str] = {}
+    for alias in aliases:
+        other = first.setdefault(conf.variable_name(alias.lower(), "API_KEY"), alias)
+        if other != alias:
+            yield error(
+                "E035",
+                f'{conf.SETTING}["ACCOUNTS"] has "{other}" and "{alias}", which differ in case and hyphens alone: '
+                "they share their environment variables, and people will take one for the other.",
+                "Rename the one that has no connections yet, in the settings and in the address of its webhook.",
+            )
 
 
 def _account(alias: Any, values: Any, has_own_credentials: bool) -> Iterator[CheckMessage]:
@@ -174,8 +191,8 @@ def _account(alias: Any, values: Any, has_own_credentials: bool) -> Iterator[Che
         yield error(
             "E011",
             f'{conf.SETTING}["ACCOUNTS"] has an alias {alias!r}, which cannot stand in the URL of a webhook.',
-            "Use letters, digits, hyphens and underscores only, for instance "
-            f'"{re.sub("[^-a-zA-Z0-9_]+", "-", str(alias)).strip("-") or "berlin"}".',
+            "Use at most 64 letters, digits, hyphens and underscores, for instance "
+            f'"{re.sub("[^-a-zA-Z0-9_]+", "-", str(alias)).strip("-")[:64] or "berlin"}".',
         )
         return
     if not isinstance(values, Mapping):

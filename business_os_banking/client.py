@@ -5,7 +5,6 @@ delete); what is not written there is read tolerantly and can be corrected in th
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,15 +16,13 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from business_os_banking import answers, conf, wire
+from business_os_banking import addresses, answers, conf, wire
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import InvalidRequest, NotFound, Unintelligible
 from business_os_banking.listing import ConnectionPage, ConnectionRow, page_of
 
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
 RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
-# Browsers decode what Python leaves alone in a host (%2F, say): where they could disagree, we do not trust.
-_HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*|[0-9a-f]*:[0-9a-f:.]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +81,9 @@ class BusinessOSClient:
 
         Returns when it is gone, which includes that it was not there any more. Raises a `BusinessOSError`.
         """
+        # Nothing, or dots, would name the list of all connections, or what is above it.
+        if not connection_id.strip("."):
+            raise InvalidRequest("Not sent: this is no id of a connection.")
         path = self.account.connection_path.replace("{id}", quote(connection_id, safe=""))
         try:
             answer = self._call("DELETE", path)
@@ -209,25 +209,19 @@ def _custom_fields_problem(custom_fields: Mapping[str, Any]) -> str:
 def check_connect_url(url: str, hosts: Sequence[str]) -> None:
     """Raise `Unintelligible` unless *url* is https and its host is allowed by *hosts*.
 
-    An entry with a leading dot allows all hosts below it. Plain http is taken for a loopback host that the
-    list names: that is the sandbox, and nothing else.
+    An entry with a leading dot allows all hosts below it, but for names in other scripts (``xn--``): those must be
+    in the list themselves. Plain http is taken for a loopback host that the list names: that is the sandbox, and
+    nothing else.
     """
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise Unintelligible("The connect_url holds characters that no address should hold.")
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").removesuffix(".")
-        parts.port  # noqa: B018 - raises for a port that is none
-    except ValueError:
-        raise Unintelligible("The connect_url is not an address.") from None
-    if "@" in parts.netloc:
-        raise Unintelligible("The connect_url holds a user name.")
-    if not _HOST.fullmatch(host) or not _is_allowed(host, hosts):
+    address = addresses.parse(url)
+    if address is None:
+        raise Unintelligible("The connect_url is not a plain address.")
+    if not _is_allowed(address.host, [entry.lower() for entry in hosts]):
         raise Unintelligible("The host of the connect_url is not in CONNECT_URL_HOSTS.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and conf.is_loopback(host)):
+    if address.scheme != "https" and not conf.is_loopback(address.host):
         raise Unintelligible("The connect_url is not https.")
 
 
-def _is_allowed(host: str, hosts: Sequence[str]) -> bool:
-    entries = [entry.lower() for entry in hosts]
-    return any(host == entry or (entry.startswith(".") and host.endswith(entry)) for entry in entries)
+def _is_allowed(host: str, entries: Sequence[str]) -> bool:
+    below = [entry for entry in entries if entry.startswith(".") and host.endswith(entry)]
+    return host in entries or any("xn--" not in host.removesuffix(entry) for entry in below)

@@ -13,6 +13,8 @@ from typing import Any, Final
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
+from business_os_banking import addresses
+
 APIS: Final = ("partner", "openbanking")
 SCOPES: Final = ("accounts", "holder_info", "transactions")
 SETTING: Final = "BUSINESS_OS_BANKING"
@@ -210,7 +212,7 @@ settings = Settings()
 def account(alias: str = "default") -> Account:
     """Return the account *alias*; `ImproperlyConfigured` names the key and the variable that are missing.
 
-    An account without an API key is complete enough to receive webhooks; :func:`require_key` is for calls.
+    An account without an API key is complete enough to receive webhooks; :func:`require_usable` is for calls.
     """
     if alias not in settings.accounts:
         known = ", ".join(sorted(map(str, settings.accounts))) or "none"
@@ -274,6 +276,26 @@ def require_key(account: Account) -> str:
             f"key has. Copy the key again, to {variable_name(account.alias, 'API_KEY')}."
         )
     return account.api_key
+
+
+def require_usable(account: Account) -> None:
+    """Raise an `ImproperlyConfigured` that says what is wrong, unless calls may be made with *account*.
+
+    What the checks tell of the settings holds here for accounts that an adapter makes as well: the key goes to
+    ``BASE_URL`` and nowhere else, whatever is put after it, and it does not leave this machine unencrypted.
+    """
+    require_key(account)
+    address = addresses.parse(account.base_url)
+    if address is None or not (address.rest == "" or addresses.is_path(address.rest)):
+        raise _malformed(
+            account.alias, "BASE_URL", "must be an absolute http(s) address, with a path at most"
+        )
+    if address.scheme == "http" and not is_loopback(address.host):
+        raise _malformed(account.alias, "BASE_URL", "is plain http, so the API key could be read on its way")
+    paths = (account.connect_path, account.connections_path, account.connection_path.replace("{id}", "1"))
+    for key, path in zip(("CONNECT_PATH", "CONNECTIONS_PATH", "CONNECTION_PATH"), paths, strict=True):
+        if not addresses.is_path(path):
+            raise _malformed(account.alias, key, "must be a plain path that begins with a slash")
 
 
 def key_name(alias: str, key: str) -> str:

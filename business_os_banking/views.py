@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from business_os_banking import conf, throttle, wording
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import credentials_of, get_adapter
 from business_os_banking.exceptions import BusinessOSError, NotAllowed, RateLimited
 from business_os_banking.flows import connect as connect_flow
 from business_os_banking.flows import disconnect as disconnect_flow
@@ -127,7 +127,7 @@ def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpRe
         return error_page(request, wording.NOT_ALLOWED, status=403)
     alias = connection.account if connection else adapter.get_account(request)
     try:
-        account = adapter.get_credentials(alias, connection)
+        account = credentials_of(alias, connection)
     except ImproperlyConfigured as error:
         logger.error("Bank connections are not set up: %s", error)
         return error_page(request, wording.GROUPS[Group.SETUP], status=503)

@@ -1,13 +1,16 @@
 """One request and its answer over one connection: timeouts, keep-alive, size, and how the key gets in."""
 
 import contextlib
+import gzip
 import io
 import os
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
@@ -16,21 +19,22 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
 from urllib3.util import Retry
 
-from business_os_banking import __version__, conf
+from business_os_banking import __version__, addresses, conf
 from business_os_banking.conf import Account
-from business_os_banking.exceptions import BusinessOSError, NotReachable, TimedOut, Unintelligible
+from business_os_banking.exceptions import (
+    BusinessOSError,
+    InvalidRequest,
+    NotReachable,
+    TimedOut,
+    Unintelligible,
+)
 
 USER_AGENT: Final = f"django-business-os-banking/{__version__}"
 ANSWER_MAX_BYTES: Final = 5_000_000
 _CHUNK_BYTES: Final = 65_536
-_UNUSABLE_URL: Final = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidSchema,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +57,12 @@ def send(
     """Send one request with the account's key; *body* becomes JSON. Redirects are answers like any other.
 
     Raises `NotReachable`, `TimedOut`, or `Unintelligible` for an answer that breaks HTTP or is too large;
-    `ImproperlyConfigured` for a key that is missing or cannot be one.
+    `ImproperlyConfigured` for an account with which no call may be made, `InvalidRequest` for a *path* that could
+    lead elsewhere than below ``BASE_URL``. The last two are raised before anything is sent.
     """
-    conf.require_key(account)
+    conf.require_usable(account)
+    if not addresses.is_path(path):
+        raise InvalidRequest("Not sent: the path could lead elsewhere.")
     try:
         with _http().request(
             method,
@@ -64,12 +71,14 @@ def send(
             json=body,
             auth=_KeyHeader(account),
             timeout=account.timeout,
+            # Plain http is for this machine alone, and a proxy is another one.
+            proxies={"http": ""},
             # A redirect would take the key, and the customer's data, to wherever it points.
             allow_redirects=False,
             stream=True,
         ) as response:
             content = _read(response)
-    except (requests.RequestException, HTTPError) as error:
+    except (OSError, HTTPError) as error:
         # `from None`: the frames below hold the key among their variables, and a report of the error
         # (Django's debug page, an error tracker) would show them.
         raise _transport_error(error) from None
@@ -88,14 +97,19 @@ class _KeyHeader(requests.auth.AuthBase):
 
 
 def _read(response: requests.Response) -> bytes:
-    """Return the body, at most `ANSWER_MAX_BYTES` of it."""
+    """Return the body, unpacked. No more than `ANSWER_MAX_BYTES` of it is ever in memory, however small it comes."""
+    packing = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if packing not in {"identity", "gzip"}:
+        raise Unintelligible("The answer is compressed in a way that was not asked for.")
+    response.raw.enforce_content_length = True  # as urllib3 2 does, and 1.26 only if it is told
+    source = gzip.GzipFile(fileobj=response.raw) if packing == "gzip" else response.raw
     content = bytearray()
     try:
-        for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=True):
+        while chunk := source.read(_CHUNK_BYTES):
             content += chunk
             if len(content) > ANSWER_MAX_BYTES:
                 raise Unintelligible("The answer is too large.")
-    except DecodeError:
+    except (gzip.BadGzipFile, zlib.error, EOFError):
         raise Unintelligible("The answer is not compressed as it says.") from None
     except HTTPError as error:
         # urllib3 raises its own kinds here; `requests` would have translated them in its own reader.
@@ -105,8 +119,8 @@ def _read(response: requests.Response) -> bytes:
 
 def _transport_error(error: Exception) -> BusinessOSError:
     name = type(error).__name__
-    if isinstance(error, _UNUSABLE_URL):
-        return NotReachable(f"BASE_URL cannot be used ({name}).")
+    if not isinstance(error, requests.RequestException | HTTPError):
+        return NotReachable(f"No request can be made ({name}): does REQUESTS_CA_BUNDLE name a file?")
     if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
         return NotReachable("No connection to Business OS could be made.")
     if isinstance(error, requests.ConnectionError | requests.Timeout):
@@ -120,6 +134,13 @@ def _never_connected(error: Exception) -> bool:
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
     return isinstance(reason, NewConnectionError | SSLError)
+
+
+class _Session(requests.Session):
+    """A session that sees no redirects. Even one that it does not follow, `requests` would read whole, and unpack."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class _Local(threading.local):
@@ -137,8 +158,10 @@ def _http() -> requests.Session:
     read each other's answers from one socket: hence one per thread and process.
     """
     if _local.pid != os.getpid():
-        http = requests.Session()
-        http.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+        http = _Session()
+        http.headers.update(
+            {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
+        )
         # The session serves all accounts: a cookie set for one must not go out with the key of another.
         http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # Connect errors alone are tried again: nothing was sent yet, so nothing can be done twice.
@@ -187,6 +210,13 @@ class _Response(HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
         self.fp = io.BufferedReader(_Within(sock))
+
+    def begin(self) -> None:
+        """Read on to the answer itself: one that is left behind would be taken for that to the next request."""
+        super().begin()
+        while HTTPStatus.CONTINUE <= self.status < HTTPStatus.OK:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
 
 
 class _Connection(HTTPConnection):

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "business_os_banking",
     "business_os_banking.sandbox",
+    "tests.office",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch
 from django.utils import timezone
 
 from business_os_banking import conf
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import credentials_of
 from business_os_banking.conf import Account
 from business_os_banking.doctor import host
 from business_os_banking.doctor.findings import Finding, found
@@ -62,7 +62,7 @@ def _problem_of(origin: str) -> Finding | None:
 def _account(alias: str) -> Account | None:
     """Return the account, or ``None`` if its settings are not right: the checks have said so."""
     try:
-        return get_adapter().get_credentials(alias, None)
+        return credentials_of(alias)
     except ImproperlyConfigured:
         return None
 

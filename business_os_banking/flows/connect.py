@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from business_os_banking import conf, exceptions, reports
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import credentials_of
 from business_os_banking.client import BusinessOSClient
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import BusinessOSError, NotAllowed, TimedOut, Unintelligible
@@ -77,8 +77,8 @@ def start(
 
 def _credentials(alias: str, connection: BankingConnection | None) -> Account:
     try:
-        credentials = get_adapter().get_credentials(alias, connection)
-        conf.require_key(credentials)
+        credentials = credentials_of(alias, connection)
+        conf.require_usable(credentials)
     except ImproperlyConfigured as error:
         # The customer must not be shown this, and the operator must.
         logger.error("Bank connections are not set up: %s", error)

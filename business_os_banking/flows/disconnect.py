@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from business_os_banking import projection, reports
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import credentials_of
 from business_os_banking.client import BusinessOSClient
 from business_os_banking.exceptions import BusinessOSError
 from business_os_banking.flows import columns
@@ -38,7 +38,7 @@ def disconnect(connection: BankingConnection, by: str = EndedBy.OWNER) -> Bankin
 def remove_upstream(connection: BankingConnection) -> bool:
     """Remove at the provider what it still holds and *connection* no longer needs; return whether all is gone."""
     try:
-        client = BusinessOSClient(get_adapter().get_credentials(connection.account, connection))
+        client = BusinessOSClient(credentials_of(connection.account, connection))
         for link in columns.to_remove(projection.view_connection(columns.state_of(connection))):
             if _is_in_use(connection, link):
                 continue

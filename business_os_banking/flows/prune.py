@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -82,20 +83,30 @@ def _delete(batch: list[ConnectionEvent]) -> int:
 
 def _told(batch: list[ConnectionEvent]) -> dict[int, State]:
     """Return, by connection, what the events of *batch* say: all of it to their own connection, what is said of a
-    link to others that share it."""
+    link to others of the same account that share it."""
     told: dict[int, State] = {}
-    links: dict[str, State] = {}
+    links: dict[
+        str, dict[str, State]
+    ] = {}  # by account: two of them may have the same id for different links
     for event in batch:
         said = lifecycle.evidence(log.fact_of(event))
         if event.connection_pk is not None:
             told[event.connection_pk] = told.get(event.connection_pk, State()) | said
             if event.connection_id in said.links:
+                known = links.setdefault(event.account, {})
                 about = State(links={event.connection_id: said.links[event.connection_id]})
-                links[event.connection_id] = links.get(event.connection_id, State()) | about
-    sharers = ConnectSession.objects.filter(connection_id__in=links)
-    for pk, link in sharers.values_list("connection_pk", "connection_id"):
-        told[pk] = told.get(pk, State()) | links[link]
+                known[event.connection_id] = known.get(event.connection_id, State()) | about
+    for account, known in links.items():
+        for pk, link in _sharers(account, known):
+            told[pk] = told.get(pk, State()) | known[link]
     return told
+
+
+def _sharers(account: str, links: Collection[str]) -> set[tuple[int, str]]:
+    """Return (connection, link) for every connection of *account* that stands on one of *links* or has named it."""
+    rows = BankingConnection.objects.filter(account=account)
+    paths = ("connection_id", "sessions__connection_id", "sessions__links__connection_id")
+    return {pair for path in paths for pair in rows.filter(**{f"{path}__in": links}).values_list("pk", path)}
 
 
 def erase(*, user: Any = None, tenant: str = "", upstream: bool = True) -> int:

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F
 
 from business_os_banking import conf, listing, reports
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import credentials_of
 from business_os_banking.client import BusinessOSClient
 from business_os_banking.exceptions import BusinessOSError, NotFound, RateLimited
 from business_os_banking.flows.record import record
@@ -97,7 +97,7 @@ def _is_due(alias: str, state: AccountState, now: datetime) -> bool:
 
 
 def _read_pages(alias: str, state: AccountState, reading: Reading, now: datetime) -> None:
-    client = BusinessOSClient(get_adapter().get_credentials(alias, None))
+    client = BusinessOSClient(credentials_of(alias))
     from_id = ""
     followed: set[str] = set()
     while True:

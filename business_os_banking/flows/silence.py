@@ -8,7 +8,7 @@ from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
 
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import credentials_of
 from business_os_banking.models import AccountState, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome, Silence
 
@@ -65,7 +65,7 @@ def _listen(alias: str, *, since: datetime, now: datetime) -> Silence | None:
 def wants_webhooks(alias: str) -> bool:
     """Return whether the account is set up to receive webhooks; some sites live by reading alone."""
     try:
-        account = get_adapter().get_credentials(alias, None)
+        account = credentials_of(alias)
     except ImproperlyConfigured:
         return False
     return bool(account.webhook_secrets or account.saltedge_callback_urls)

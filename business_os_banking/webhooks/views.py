@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from business_os_banking import conf, reports, signals, throttle
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import credentials_of, get_adapter
 from business_os_banking.flows.record import record
 from business_os_banking.models import ConnectSession
 from business_os_banking.vocabulary import Kind
@@ -54,11 +54,11 @@ def _receive(request: HttpRequest, account: str, secret: str) -> int:
     if body is None:
         return 413
     try:
-        credentials = get_adapter().get_credentials(account, None)
+        credentials = credentials_of(account)
         verifiers = configured(credentials)
     except (ImproperlyConfigured, ImportError) as error:
         if _is_unknown(account):
-            return _rejected(account, "there is no such account", status=404)
+            return _rejected(account, f"there is no such account: {error}", status=404)
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
         return _rejected(account, f"the settings are not right: {error}", status=503)
     if not verifiers:

@@ -46,6 +46,7 @@ class Server:
     tunnels: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
     behave: Callable[[Exchange], None] = field(default=lambda exchange: exchange.answer(GOOD))
+    tunnel: Callable[[Exchange], None] = field(default=lambda exchange: exchange.pass_on())
 
     def account(self, **values: Any) -> conf.Account:
         return conf.make_account(
@@ -76,10 +77,13 @@ class Exchange(BaseHTTPRequestHandler):
     do_GET = do_DELETE = do_POST  # noqa: N815 - http.server's names for them
 
     def do_CONNECT(self) -> None:
-        """Be a proxy: pass on bytes, both ways, until one side has no more."""
-        host, _, port = self.path.partition(":")
         self.server.script.tunnels += 1
         self.close_connection = True
+        self.server.script.tunnel(self)
+
+    def pass_on(self) -> None:
+        """Be a proxy: pass on bytes, both ways, until one side has no more."""
+        host, _, port = self.path.partition(":")
         with socket.create_connection((host, int(port))) as far:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             other = {self.connection: far, far: self.connection}

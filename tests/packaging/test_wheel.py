@@ -1,6 +1,7 @@
-"""What is in the wheel, and what is not."""
+"""What is published, and what is not."""
 
 import email
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -56,6 +57,22 @@ def test_every_translation_is_there_compiled(names: set[str]) -> None:
 def test_holds_nothing_else(names: set[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == {"business_os_banking", f"django_business_os_banking-{__version__}.dist-info"}
+
+
+def test_the_sources_are_the_package_and_what_it_takes_to_build_it(dist: Path, names: set[str]) -> None:
+    (path,) = dist.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        members = archive.getmembers()
+    top = f"django_business_os_banking-{__version__}/"
+    assert all(member.isfile() and member.name.startswith(top) for member in members)
+    package = {name for name in names if ".dist-info/" not in name}
+    beside = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
+    assert {member.name.removeprefix(top) for member in members} == package | beside
+
+
+def test_nothing_that_is_published_looks_like_a_leftover(names: set[str]) -> None:
+    endings = {Path(name).suffix for name in names if ".dist-info/" not in name}
+    assert endings <= {".py", ".typed", ".html", ".txt", ".css", ".js", ".svg", ".po", ".mo"}
 
 
 def test_metadata(wheel: Path, names: set[str]) -> None:

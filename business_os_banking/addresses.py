@@ -1,0 +1,58 @@
+"""Addresses that a key or a customer is sent to, read so strictly that nobody else can read them in another way."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+# Left out is whatever libraries and browsers have been seen to disagree on: a user name, a percent sign or another
+# script in the host, a backslash, a blank, a line break.
+_ADDRESS: Final = re.compile(
+    r"(https?)://((?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}\.?|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?([/?#][!-\[\]-~]*)?",
+    re.IGNORECASE | re.ASCII,  # else a long s would pass for an s, and a Kelvin sign for a k
+)
+_PATH: Final = re.compile(r"(/([\w.~!$&'()*+,;=:@-]|%[0-9a-f]{2})+)+/?", re.IGNORECASE | re.ASCII)
+_DOTS: Final = re.compile(r"/(\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
+_HOST_MAX_LENGTH: Final = 253
+_LAST_PORT: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An absolute http(s) address. ``host`` is in lower case, with neither brackets nor a dot at its end; ``rest`` is
+    what follows it: path, query and fragment."""
+
+    scheme: str
+    host: str
+    rest: str
+
+
+def parse(text: str) -> Address | None:
+    """Return *text* as an address, or ``None`` if it is none, or one that could be understood in two ways."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        return None
+    scheme, name, port, rest = found.groups(default="")
+    host = _host(name.lower().removesuffix("."))
+    if not host or int(port or 0) > _LAST_PORT:
+        return None
+    return Address(scheme.lower(), host, rest)
+
+
+def _host(name: str) -> str:
+    """Return the host that *name* stands for, or ``""``. What ends like a number is one to browsers: 127.1, 0x7f.1."""
+    try:
+        if name.startswith("["):
+            return str(IPv6Address(name.strip("[]")))
+        if name.rpartition(".")[2][:1].isdigit():
+            return str(IPv4Address(name))
+    except ValueError:
+        return ""
+    return name if len(name) <= _HOST_MAX_LENGTH else ""
+
+
+def is_path(text: str) -> bool:
+    """Return whether *text* is a plain path that, put after any host, stays on it and below what comes before it."""
+    return bool(_PATH.fullmatch(text)) and not _DOTS.search(text)
