@@ -116,10 +116,14 @@ def safe_next(request: HttpRequest, url: str) -> str:
     Of an address at the request's host, the path is returned: the host may be anybody's word (`ALLOWED_HOSTS` may
     allow every one), and the address is shown later, in an answer to somebody else.
     """
+    url = url.strip()
     site = urlsplit(conf.settings.site_url or "")
     hosts = {request.get_host(), site.netloc}
     require_https = request.is_secure() or site.scheme == "https"
-    if len(url) > NEXT_LENGTH or not url_has_allowed_host_and_scheme(url, hosts, require_https):
+    # What cannot be printed has no business in an address, and not every database would take it.
+    if len(url) > NEXT_LENGTH or not url.isprintable():
+        return ""
+    if not url_has_allowed_host_and_scheme(url, hosts, require_https):
         return ""
     parts = urlsplit(url)
     if parts.netloc not in {"", request.get_host()}:

@@ -145,7 +145,7 @@ def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpRe
     if not form.is_valid():
         return _connect_page(request, form, connection, account, status=400)
     asked = form.cleaned_data
-    next_url = safe_next(request, asked["next"])
+    next_url = safe_next(request, asked["next"] or "")
     try:
         session = connect_flow.start(
             owner=adapter.get_owner(request),

@@ -137,10 +137,10 @@ def test_no_page_and_no_action_is_left_out(rows: dict[str, Model]) -> None:
     registered = [model for model in admin.site._registry if model._meta.app_label == "business_os_banking"]
     assert {model._meta.model_name for model in registered} == set(MODELS)
     for model in registered:
+        ours: Any = admin.site._registry[model]
         prefix = f"business_os_banking_{model._meta.model_name}_"
-        patterns = admin.site._registry[model].get_urls()
-        named = {str(pattern.name).removeprefix(prefix) for pattern in patterns if pattern.name}
+        named = {str(found.name).removeprefix(prefix) for found in ours.get_urls() if found.name}
         assert named == set(pages_of(str(model._meta.model_name)))
-        actions = {name for _action, name, _text in admin.site._registry[model]._get_base_actions()}
+        actions = {name for _action, name, _text in ours._get_base_actions()}
         own = {"disconnect_selected"} if model._meta.model_name == "bankingconnection" else set()
         assert actions == {"delete_selected", *own}

@@ -124,11 +124,10 @@ def visitor(kind: str, eva: Any) -> Client:
         return client
     user = eva
     if not kind.startswith("owner"):
-        more = {
-            "is_staff": kind.startswith("staff") or kind == "superuser",
-            "is_superuser": kind == "superuser",
-        }
-        user = get_user_model().objects.create_user("visitor", "visitor@example.com", **more)
+        user = get_user_model().objects.create_user("visitor", "visitor@example.com")
+        user.is_superuser = kind == "superuser"
+        user.is_staff = user.is_superuser or kind.startswith("staff")
+        user.save()
     client.force_login(user)
     session = client.session
     session["company"] = "other" if "another company" in kind else "muster"
