@@ -23,7 +23,7 @@ View = Callable[..., HttpResponse]
 DIGITS: Final = 4
 NEXT_LENGTH: Final = 2048
 HEADERS: Final = {
-    # "private" for caches that look for that word alone, as Django's own did for long.
+    # "private" besides, for caches that look for that word alone.
     "Cache-Control": "no-store, private",
     # Nothing stricter where there are forms: a browser that may not say where it comes from fails Django's CSRF check.
     "Referrer-Policy": "same-origin",
