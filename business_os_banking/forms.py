@@ -32,7 +32,7 @@ class ConnectForm(forms.Form):
         label=_("E-mail address"), required=False, widget=forms.EmailInput(attrs={"autocomplete": "email"})
     )
     scopes = forms.MultipleChoiceField(required=False)
-    next = forms.CharField(required=False, strip=True)
+    next = forms.Field(required=False)
 
     def __init__(self, *args: Any, account: conf.Account, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

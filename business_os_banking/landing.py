@@ -5,7 +5,6 @@ from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
@@ -16,23 +15,25 @@ from business_os_banking.adapter import get_adapter
 from business_os_banking.flows import record as record_flow
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.models import ConnectSession
-from business_os_banking.pages import error_page, number, page, public, retry_url
-from business_os_banking.vocabulary import EndedBy, Group, SessionStatus
+from business_os_banking.pages import error_page, number, page, public
+from business_os_banking.vocabulary import EndedBy, Group, SessionStatus, group_of
 
 logger = logging.getLogger(__name__)
 
 # Seconds between two reloads of the landing page without JavaScript: two minutes in all.
 REFRESH_SECONDS: Final = (1, 2, 3, 5, 8, 13, 21, 30, 37)
-HINT_LENGTH: Final = 255
+# What the bank's side may hint at, in its own words.
+CANCELLED: Final = "ProviderAccessNotGranted"
+OTHER: Final = "ProviderError"
 
 
-@login_not_required
+@public
 @require_safe
-def returned(request: HttpRequest, reference: UUID) -> HttpResponse:
+def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
     """Where the bank sends the browser back to. Public, and it shows nothing but what is stored."""
     session = _session(reference)
     if session is None:
-        return public(error_page(request, wording.UNKNOWN_ATTEMPT, status=404))
+        return error_page(request, wording.UNKNOWN_ATTEMPT, status=404, public=True)
     if session.returned_at is None and request.method == "GET":
         _note_return(request, session)
     found, hint, group = wording.for_session(session), "", session.error_group
@@ -40,12 +41,13 @@ def returned(request: HttpRequest, reference: UUID) -> HttpResponse:
     slow = visit >= len(REFRESH_SECONDS)
     waiting = found.tone == "waiting"
     if waiting:
-        hint = request.GET.get("error_class", "")[:HINT_LENGTH]
+        hint = _hint(request)
         found = wording.SLOW if slow else wording.for_hint(hint)
     final = _is_final(session)
     phase = ("slow" if slow else "hinted" if hint else "waiting") if waiting else _phase(found, group, final)
     next_page = {"n": visit + 1, **({"error_class": hint} if hint else {})}
     list_url = reverse("business_os_banking:connection-list")
+    retry_url = reverse("business_os_banking:session-retry", args=[session.reference])
     answer = page(
         request,
         "return.html",
@@ -57,27 +59,28 @@ def returned(request: HttpRequest, reference: UUID) -> HttpResponse:
         slow=wording.SLOW,
         next_url=get_adapter().get_next_url(request, session) or list_url,
         leave_url=session.next_url or list_url,
-        retry_url=retry_url(session.connection, session.next_url),
+        retry_url=retry_url,
         list_url=list_url,
-        renew_url=_renew_url(session),
+        renew_url=retry_url if known_connection(session) else "",
         status_url=reverse("business_os_banking:session-status", args=[session.reference]),
         check_url=request.path,
         refresh_url=f"{request.path}?{urlencode(next_page)}",
         refresh_seconds=REFRESH_SECONDS[visit] if waiting and not slow else None,
+        public=True,
     )
     # As a pop-up it comes from the bank's site; Django's default, same-origin, would cut it off its opener.
     answer["Cross-Origin-Opener-Policy"] = "unsafe-none"
-    return public(answer)
+    return answer
 
 
-@login_not_required
+@public
 @require_safe
-def session_status(_request: HttpRequest, reference: UUID) -> JsonResponse:
+def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse:
     """How an attempt stands, for the script on the landing page. Public, one query, nothing personal."""
     session = _session(reference)
     if session is None:
         gone = {"status": "unknown", "message": str(wording.UNKNOWN_ATTEMPT.text), "final": True}
-        return public(JsonResponse(gone, status=404))
+        return JsonResponse(gone, status=404)
     found = wording.for_session(session)
     answer = {
         "status": session.status,
@@ -89,10 +92,12 @@ def session_status(_request: HttpRequest, reference: UUID) -> JsonResponse:
         "next_step": str(found.next_step),
         "tone": found.tone,
     }
-    return public(JsonResponse(answer))
+    return JsonResponse(answer)
 
 
-def _session(reference: UUID) -> ConnectSession | None:
+def _session(reference: UUID | str) -> ConnectSession | None:
+    if isinstance(reference, str):
+        return None  # an address that was cut off on its way
     found = ConnectSession.objects.select_related("connection").filter(reference=reference)
     return found.defer("connection__state", "connection__metadata").first()
 
@@ -109,10 +114,12 @@ def _phase(found: wording.Wording, group: str, final: bool) -> str:
     return "attention" if final or group == Group.ALREADY_CONNECTED else "problem"
 
 
-def _renew_url(session: ConnectSession) -> str:
-    """Return where to renew the connection that the bank says exists already, or ``""``."""
-    known = known_connection(session)
-    return reverse("business_os_banking:connection-renew", args=[known.reference]) if known else ""
+def _hint(request: HttpRequest) -> str:
+    """Return an error class that means what the one in the address does: nothing of the address is written back."""
+    hinted = request.GET.get("error_class", "")
+    if not hinted:
+        return ""
+    return CANCELLED if group_of(hinted) == Group.YOU_CANCELLED else OTHER
 
 
 def _note_return(request: HttpRequest, session: ConnectSession) -> None:

@@ -1,21 +1,64 @@
-"""What the customer's pages share: rendering, the error page, and reading small things from the address."""
+"""What the views share: headers, rendering, the error page, and reading small things from the address."""
 
-from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings as django_settings
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.contrib.sites.shortcuts import get_current_site
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.encoding import iri_to_uri
+from django.utils.http import url_has_allowed_host_and_scheme
 
-from business_os_banking import wording
+from business_os_banking import conf, wording
 from business_os_banking.models import BankingConnection
 
-R = TypeVar("R", bound=HttpResponse)
+View = Callable[..., HttpResponse]
 
 DIGITS: Final = 4
+NEXT_LENGTH: Final = 2048
+HEADERS: Final = {
+    # "private" besides, for caches that look for that word alone.
+    "Cache-Control": "no-store, private",
+    # Nothing stricter where there are forms: a browser that may not say where it comes from fails Django's CSRF check.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+PUBLIC_HEADERS: Final = {**HEADERS, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+
+
+def guarded(view: View, headers: Mapping[str, str] = HEADERS) -> View:
+    """Send *headers* with whatever *view* answers, and let no other site frame it.
+
+    None of this is left to the site's middleware, which may not be there.
+    """
+
+    @wraps(view)
+    def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        for name, value in headers.items():
+            response[name] = value
+        # A site that shows these pages in frames of its own says so there. No Content-Security-Policy is sent:
+        # middleware that sends the site's leaves an answer alone that has one.
+        response["X-Frame-Options"] = django_settings.X_FRAME_OPTIONS.upper()
+        return response
+
+    return guard
+
+
+def private(view: View) -> View:
+    """Guard a page of the customer's own, which needs a login."""
+    return guarded(login_required(view))
+
+
+def public(view: View) -> View:
+    """Guard a page for anybody who has its address, which nobody else may learn."""
+    return login_not_required(guarded(view, PUBLIC_HEADERS))
 
 
 class SeeOther(HttpResponse):
@@ -67,8 +110,25 @@ def number(request: HttpRequest, name: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else 0
 
 
-def public(response: R) -> R:
-    response["Cache-Control"] = "no-store"
-    response["Referrer-Policy"] = "no-referrer"
-    response["X-Robots-Tag"] = "noindex"
-    return response
+def safe_next(request: HttpRequest, url: str) -> str:
+    """Return *url* as far as it leads to this site, else an empty text.
+
+    Of an address at the request's host, the path is returned: the host may be anybody's word (`ALLOWED_HOSTS` may
+    allow every one), and the address is shown later, in an answer to somebody else.
+    """
+    url = url.strip()
+    site = urlsplit(conf.settings.site_url or "")
+    hosts = {request.get_host(), site.netloc}
+    require_https = request.is_secure() or site.scheme == "https"
+    # What cannot be printed has no business in an address, and not every database would take it.
+    if len(url) > NEXT_LENGTH or not url.isprintable():
+        return ""
+    if not url_has_allowed_host_and_scheme(url, hosts, require_https):
+        return ""
+    parts = urlsplit(url)
+    if parts.netloc not in {"", request.get_host()}:
+        return url
+    path = parts._replace(scheme="", netloc="", path=parts.path or "/").geturl() if parts.netloc else url
+    # What is left may name another host: of https://this.site//evil.example/, all that follows this.site.
+    is_path = path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
+    return path if is_path else ""

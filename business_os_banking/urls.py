@@ -12,10 +12,18 @@ urlpatterns = [
     path("connect/", views.connect, name="connect"),
     path("return/<uuid:reference>/", landing.returned, name="return"),
     path("sessions/<uuid:reference>/status/", landing.session_status, name="session-status"),
+    path("sessions/<uuid:reference>/retry/", views.retry, name="session-retry"),
     path("connections/<uuid:reference>/", views.connection_detail, name="connection-detail"),
     path("connections/<uuid:reference>/renew/", views.renew, name="connection-renew"),
     path("connections/<uuid:reference>/disconnect/", views.disconnect, name="connection-disconnect"),
     path("webhook/", webhook, name="webhook"),
     path("webhook/<slug:account>/", webhook, name="webhook"),
     path("webhook/<slug:account>/<str:secret>/", webhook, name="webhook"),
+    # Without the slash at the end: Django would redirect there, and what a sender posts is lost on the way.
+    path("webhook", webhook),
+    path("webhook/<slug:account>", webhook),
+    path("webhook/<slug:account>/<str:secret>", webhook),
+    # An address that was cut off on its way, by a mail program say, is answered like one that nobody knows.
+    path("return/<str:reference>/", landing.returned),
+    path("sessions/<str:reference>/status/", landing.session_status),
 ]

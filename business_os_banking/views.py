@@ -2,19 +2,15 @@
 
 import logging
 from typing import Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from business_os_banking import conf, throttle, wording
@@ -24,18 +20,18 @@ from business_os_banking.flows import connect as connect_flow
 from business_os_banking.flows import disconnect as disconnect_flow
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.forms import ConnectForm, scopes_in_words
-from business_os_banking.models import BankingConnection
-from business_os_banking.pages import SeeOther, error_page, number, page, retry_url
+from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.pages import SeeOther, error_page, number, page, private, retry_url, safe_next
 from business_os_banking.vocabulary import Group
 
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE: Final = 50
 SESSIONS_SHOWN: Final = 10
+HOUR: Final = 3600  # seconds
 
 
-@login_required
-@never_cache
+@private
 @require_safe
 def connection_list(request: HttpRequest) -> HttpResponse:
     """The customer's connections, the ended ones last."""
@@ -58,8 +54,7 @@ def connection_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@login_required
-@never_cache
+@private
 @require_safe
 def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
     """One connection: how it stands, since when, and what was tried."""
@@ -77,8 +72,7 @@ def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
 
 
 @transaction.non_atomic_requests
-@login_required
-@never_cache
+@private
 @require_http_methods(["GET", "HEAD", "POST"])
 def connect(request: HttpRequest) -> HttpResponse:
     """Say what will happen (GET), or go to the bank (POST)."""
@@ -86,8 +80,7 @@ def connect(request: HttpRequest) -> HttpResponse:
 
 
 @transaction.non_atomic_requests
-@login_required
-@never_cache
+@private
 @require_http_methods(["GET", "HEAD", "POST"])
 def renew(request: HttpRequest, reference: UUID) -> HttpResponse:
     """The same for a connection that exists: its consent is renewed, or its first attempt repeated."""
@@ -100,8 +93,7 @@ def renew(request: HttpRequest, reference: UUID) -> HttpResponse:
 
 
 @transaction.non_atomic_requests
-@login_required
-@never_cache
+@private
 @require_http_methods(["GET", "HEAD", "POST"])
 def disconnect(request: HttpRequest, reference: UUID) -> HttpResponse:
     """Say what will happen (GET), or end the connection (POST)."""
@@ -121,6 +113,16 @@ def disconnect(request: HttpRequest, reference: UUID) -> HttpResponse:
     return SeeOther(reverse("business_os_banking:connection-list"))
 
 
+@private
+@require_safe
+def retry(request: HttpRequest, reference: UUID) -> HttpResponse:
+    """Lead on from the landing page, which is public and names no connection, to where a bank is tried again."""
+    session = ConnectSession.objects.filter(reference=reference).select_related("connection").first()
+    if session is None or _visible(request, session.connection.reference) is None:
+        return _unknown_connection(request)
+    return SeeOther(retry_url(known_connection(session) or session.connection, session.next_url))
+
+
 def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpResponse:
     adapter = get_adapter()
     if not adapter.can_connect(request, connection):
@@ -136,12 +138,14 @@ def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpRe
         initial = {"api": last.api if last else account.api, "next": request.GET.get("next", "")}
         return _connect_page(request, ConnectForm(account=account, initial=initial), connection, account)
     if not _may_start_another(request):
-        return error_page(request, wording.TOO_MANY, status=429)
+        response = error_page(request, wording.TOO_MANY, status=429)
+        response["Retry-After"] = str(throttle.seconds_left(HOUR))
+        return response
     form = ConnectForm(request.POST, account=account)
     if not form.is_valid():
         return _connect_page(request, form, connection, account, status=400)
     asked = form.cleaned_data
-    next_url = _safe_next(request, asked["next"])
+    next_url = safe_next(request, asked["next"] or "")
     try:
         session = connect_flow.start(
             owner=adapter.get_owner(request),
@@ -163,7 +167,7 @@ def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpRe
 
 def _may_start_another(request: HttpRequest) -> bool:
     limit = conf.settings.connects_per_hour
-    return throttle.within("connect", str(request.user.pk), limit, 3600)
+    return throttle.within("connect", str(request.user.pk), limit, HOUR)
 
 
 def _connect_page(
@@ -175,7 +179,7 @@ def _connect_page(
     status: int = 200,
 ) -> HttpResponse:
     chosen = [scope for scope in form["scopes"].value() or [] if scope in account.scopes]
-    cancel_url = _safe_next(request, form["next"].value() or "")
+    cancel_url = safe_next(request, form["next"].value() or "")
     return page(
         request,
         "connect.html",
@@ -208,13 +212,6 @@ def _unavailable(
 
 def _visible(request: HttpRequest, reference: UUID) -> BankingConnection | None:
     return get_adapter().visible_connections(request).filter(reference=reference).first()
-
-
-def _safe_next(request: HttpRequest, url: str) -> str:
-    """Return *url* if it leads to this site, else an empty text."""
-    hosts = {request.get_host(), urlsplit(conf.settings.site_url or "").netloc}
-    safe = url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure())
-    return url if safe else ""
 
 
 def _unknown_connection(request: HttpRequest) -> HttpResponse:

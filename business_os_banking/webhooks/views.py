@@ -18,6 +18,7 @@ from business_os_banking import conf, reports, signals, throttle
 from business_os_banking.adapter import credentials_of, get_adapter
 from business_os_banking.flows.record import record
 from business_os_banking.models import ConnectSession
+from business_os_banking.pages import guarded
 from business_os_banking.vocabulary import Kind
 from business_os_banking.webhooks import payloads
 from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRejected, configured
@@ -25,6 +26,7 @@ from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRe
 logger = logging.getLogger(__name__)
 
 _LENGTH_DIGITS: Final = 18  # of more, Python will not make a number
+_MINUTE: Final = 60  # seconds
 
 
 # The order of the decorators matters: the sender has no CSRF token and no login, whatever middleware the site
@@ -32,16 +34,19 @@ _LENGTH_DIGITS: Final = 18  # of more, Python will not make a number
 @csrf_exempt
 @login_not_required
 @transaction.non_atomic_requests
+@guarded
 @require_POST
 def webhook(request: HttpRequest, account: str = "default", secret: str = "") -> HttpResponse:
     """Receive one event and answer.
 
     200: recorded, whether or not it changed anything. 400: not a JSON object. 403: nobody we know; nothing is
-    stored and no query made. 404: no such account. 413: too large. 429: nobody we
-    know, again and again. 500: our fault; the event is kept, and a
-    redelivery helps. 503: the account has no webhook secret yet. Bodies of answers are empty.
+    stored and no query made. 404: no such account. 413: too large. 429: nobody we know, again and again. 500: our
+    fault; the event is kept, and a redelivery helps. 503: the account has no webhook secret yet. Bodies of
+    answers are empty.
     """
     response = HttpResponse(status=_receive(request, account, secret))
+    if response.status_code == 429:
+        response["Retry-After"] = str(throttle.seconds_left(_MINUTE))
     # Django would log answers of 400 and more with the path, which may hold the secret, and mail those of 500 to
     # the admins. What there is to say has been said, without it.
     response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
@@ -58,21 +63,16 @@ def _receive(request: HttpRequest, account: str, secret: str) -> int:
         verifiers = configured(credentials)
     except (ImproperlyConfigured, ImportError) as error:
         if _is_unknown(account):
-            return _rejected(account, f"there is no such account: {error}", status=404)
+            return _rejected(request, account, f"there is no such account: {error}", status=404)
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
-        return _rejected(account, f"the settings are not right: {error}", status=503)
+        return _rejected(request, account, f"the settings are not right: {error}", status=503)
     if not verifiers:
-        return _rejected(account, "no verifier is configured: set WEBHOOK_SECRETS", status=503)
+        return _rejected(request, account, "no verifier is configured: set WEBHOOK_SECRETS", status=503)
     delivery = Delivery(body=body, headers=request.headers, url_secret=secret, received_at=timezone.now())
     try:
         _verify(delivery, verifiers)
     except WebhookRejected as rejection:
-        # Only those who fail are counted, and they go on being verified: behind a proxy all senders may have one
-        # address, and a stranger's noise must not keep Business OS out. It is the log that is spared.
-        address = request.META.get("REMOTE_ADDR", "")
-        if not throttle.within("webhook", address, conf.settings.rejected_webhooks_per_minute, 60):
-            return 429
-        return _rejected(account, str(rejection), status=403)
+        return _rejected(request, account, str(rejection), status=403)
     try:
         report = payloads.read(delivery, credentials.alias)
     except payloads.NotUnderstoodError as error:
@@ -131,7 +131,12 @@ def _verify(delivery: Delivery, verifiers: Sequence[Verifier]) -> None:
     raise WebhookRejected("; ".join(reasons))
 
 
-def _rejected(account: str, reason: str, *, status: int) -> int:
+def _rejected(request: HttpRequest, account: str, reason: str, *, status: int) -> int:
+    # Only those who fail are counted, and they go on being verified: behind a proxy all senders may have one
+    # address, and a stranger's noise must not keep Business OS out. It is the log that is spared.
+    who = throttle.neighbourhood(request.META.get("REMOTE_ADDR", ""))
+    if not throttle.within("webhook", who, conf.settings.rejected_webhooks_per_minute, _MINUTE):
+        return 429
     logger.warning("Webhook for account %s rejected: %s", account, reason)
     signals.webhook_rejected.send_robust(sender=Delivery, account=account, reason=reason)
     return status

@@ -24,7 +24,7 @@ from pytest_django.live_server_helper import LiveServer
 from tests.browser.database import file_instead_of_memory
 from tests.browser.gallery import ANSWERS, Scene
 from tests.browser.middleware import traffic
-from tests.browser.watch import Watch
+from tests.browser.watch import watch
 
 HOST = "books.example"
 WEBHOOK_SECRET = "whsec_dGVzdHMgb25seSwgbm90IGEgc2VjcmV0"
@@ -116,6 +116,7 @@ class Site:
     url: str
     sandbox_url: str
     webhook_url: str
+    configure: Configure
     configure_upstream: Configure
     configure_sandbox: Configure
 
@@ -125,9 +126,12 @@ class Site:
 
 @pytest.fixture
 def site(live_server: LiveServer, settings: Any) -> Iterator[Site]:
+    def configure(**values: object) -> None:
+        settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, **values}
+
     def upstream(**values: object) -> None:
         account = {**settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"], **values}
-        settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": account}}
+        configure(ACCOUNTS={"default": account})
 
     def sandbox(**values: object) -> None:
         settings.BUSINESS_OS_SANDBOX = {**settings.BUSINESS_OS_SANDBOX, **values}
@@ -152,7 +156,7 @@ def site(live_server: LiveServer, settings: Any) -> Iterator[Site]:
         WEBHOOK_URL=webhook_url,
         LATE_SECONDS=3,
     )
-    yield Site(f"http://{HOST}", sandbox_url, webhook_url, upstream, sandbox)
+    yield Site(f"http://{HOST}", sandbox_url, webhook_url, configure, upstream, sandbox)
     traffic.let_webhooks_pass()
     _wait_for_the_sandbox()
     traffic.wait_until_idle()
@@ -176,22 +180,29 @@ def new_context(browser: Browser, site: Site) -> Iterator[NewContext]:
     """Make a browser window of its own, logged in as *user*, with the options of Playwright's contexts.
 
     At the end, whatever the browser complained of in any of them fails the test, except for pages with a
-    status that the test *expects*.
+    status that the test *expects*, and for what the test has *complained* of to a list of its own.
     """
-    contexts: list[tuple[BrowserContext, Watch]] = []
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
 
-    def make(user: User | None = None, *, expects: Collection[int] = (), **options: Any) -> BrowserContext:
+    def make(
+        user: User | None = None,
+        *,
+        expects: Collection[int] = (),
+        complained: list[str] | None = None,
+        **options: Any,
+    ) -> BrowserContext:
         context = browser.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **options})
         context.set_default_timeout(PATIENCE)
-        contexts.append((context, Watch(context, expects)))
+        contexts.append(context)
+        watch(context, complaints if complained is None else complained, expects)
         if user is not None:
             log_in(context, user, site)
         return context
 
     yield make
-    for context, _watch in contexts:
+    for context in contexts:
         context.close()
-    complaints = [complaint for _context, watch in contexts for complaint in watch.complaints]
     assert not complaints, complaints
 
 

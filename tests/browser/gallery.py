@@ -6,6 +6,7 @@ are opened, and callbacks sent, as the widget would do it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,10 +18,11 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from business_os_banking import reports
+from business_os_banking.adapter import BankingAdapter
 from business_os_banking.flows import connect as connect_flow
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.record import record
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.sandbox import simulate
 
 from . import journey
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
 
 ADMIN: Final = f"{SITE}/admin/business_os_banking"
 # Statuses that some scenes have, so that the browser's complaint about them is none.
-ANSWERS: Final = (400, 403, 404, 410, 503)
+ANSWERS: Final = (400, 403, 404, 410, 429, 503)
+
+
+class Closed(BankingAdapter):
+    def can_connect(self, request: Any, connection: BankingConnection | None = None) -> bool:
+        return False
 
 
 @dataclass
@@ -243,8 +250,30 @@ def error_setup(scene: Scene) -> None:
     journey.sees(scene.page, "We cannot connect banks at the moment")
 
 
+def error_too_many(scene: Scene) -> None:
+    scene.site.configure(CONNECTS_PER_HOUR=1)
+    title = "That was a lot of tries"
+    heading = scene.page.locator("h1")
+    for _ in range(3):  # the first one may be the last of its hour
+        connect(scene)
+        journey.button(scene.page, "Choose your bank")
+        expect(heading).to_have_text(re.compile(f"Choose your bank|{title}"))
+        if heading.inner_text() == title:
+            return
+    raise AssertionError("nobody stops this")
+
+
+def error_not_allowed(scene: Scene) -> None:
+    scene.site.configure(ADAPTER=f"{__name__}.Closed")
+    scene.go("/banking/connect/", "Connecting a bank is not switched on for you")
+
+
 def error_unknown(scene: Scene) -> None:
     scene.go("/banking/connections/00000000-0000-4000-8000-000000000000/", "We cannot find this connection")
+
+
+def error_cut_off(scene: Scene) -> None:
+    scene.go("/banking/return/00000000-0000-4000/", "We cannot find this attempt")
 
 
 def error_unknown_attempt(scene: Scene) -> None:
@@ -302,6 +331,18 @@ def _list(model: str) -> Callable[[Scene], None]:
         expect(scene.page.locator("#result_list tbody tr").first).to_be_visible()
 
     return show
+
+
+def admin_accounts(scene: Scene) -> None:
+    AccountState.objects.get_or_create(alias="default")
+    scene.page.goto(f"{ADMIN}/accountstate/")
+    expect(scene.page.locator("#result_list tbody tr").first).to_be_visible()
+
+
+def admin_account(scene: Scene) -> None:
+    admin_accounts(scene)
+    scene.page.locator("#result_list tbody th a").first.click()
+    expect(scene.page.locator(".field-alias")).to_contain_text("default")
 
 
 def admin_connection(scene: Scene) -> None:
@@ -362,8 +403,11 @@ SCENES: Final[dict[str, Callable[[Scene], None]]] = {
     "disconnect-pending": removing,
     "error-upstream": error_upstream,
     "error-setup": error_setup,
+    "error-too-many": error_too_many,
+    "error-not-allowed": error_not_allowed,
     "error-unknown-connection": error_unknown,
     "error-unknown-attempt": error_unknown_attempt,
+    "error-cut-off": error_cut_off,
     "bank-choose": bank_choose,
     "bank-log-in": bank_log_in,
     "bank-wrong-login": bank_wrong_login,
@@ -373,6 +417,8 @@ SCENES: Final[dict[str, Callable[[Scene], None]]] = {
     "admin-connections": _list("bankingconnection"),
     "admin-sessions": _list("connectsession"),
     "admin-events": _list("connectionevent"),
+    "admin-accounts": admin_accounts,
+    "admin-account": admin_account,
     "admin-connection": admin_connection,
     "admin-session": admin_session,
     "admin-event": admin_event,

@@ -62,11 +62,11 @@ def counted(get_response: View) -> View:
 
 
 def strict_policies(get_response: View) -> View:
-    """Send the strictest useful Content-Security-Policy with every page."""
+    """Send the strictest useful Content-Security-Policy with every page, and what a test adds to it."""
 
     def view(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response["Content-Security-Policy"] = POLICY
+        response["Content-Security-Policy"] = "; ".join([POLICY, *getattr(settings, "MORE_POLICY", [])])
         # Read here and not by Django's SecurityMiddleware, which asks once, when the server starts.
         if not settings.SECURE_CROSS_ORIGIN_OPENER_POLICY:
             del response["Cross-Origin-Opener-Policy"]

@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
+from django.utils.html import escape
 
 PAGE = """<!doctype html><html lang="en"><head><title>Books</title>
 <script src="/books/opener.js" defer></script></head>
@@ -32,7 +33,19 @@ def icon(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=204)
 
 
+def framed(request: HttpRequest) -> HttpResponse:
+    """A page that shows another one in a frame: any one that its address names."""
+    source = request.GET["source"]
+    return HttpResponse(f'<!doctype html><title>Frame</title><iframe src="{escape(source)}"></iframe>')
+
+
+def inline(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse("<!doctype html><title>Inline</title><script>document.title = 'Run'</script>")
+
+
 urlpatterns = [
+    path("framed/", framed),
+    path("inline/", inline),
     path("favicon.ico", icon),
     path("books/", books),
     path("books/opener.js", opener),

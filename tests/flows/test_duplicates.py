@@ -38,8 +38,13 @@ def test_the_only_one_is_the_one(upstream: Upstream, user: User, other_user: Use
     session = refused(user)
     assert known_connection(session) == connection
     page = Client().get(f"/banking/return/{session.reference}/").content.decode()
-    assert f"/banking/connections/{connection.reference}/renew/" in page
-    assert "Renew that connection" in page
+    on = f"/banking/sessions/{session.reference}/retry/"
+    assert f'href="{on}">Renew that connection' in page
+    owner, stranger = Client(), Client()
+    owner.force_login(user)
+    stranger.force_login(other_user)
+    assert owner.get(on)["Location"] == f"/banking/connections/{connection.reference}/renew/"
+    assert stranger.get(on).status_code == 404
 
 
 def test_the_upstream_may_say_which(upstream: Upstream, user: User, other_user: User) -> None:

@@ -83,7 +83,7 @@ def test_from_the_button_to_the_active_connection(running: Running, way: str) ->
     # The browser comes back before the webhook, without any cookie.
     page = Browser(browser.origin).get(return_to.path)
     assert page.status_code == 200
-    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Cache-Control"] == "no-store, private"
     reference = return_to.path.rstrip("/").rsplit("/", 1)[1]
     status = f"/banking/sessions/{reference}/status/"
     assert browser.get(status).json()["status"] == "open"

@@ -184,7 +184,7 @@ def test_the_page_is_public_and_leaves_no_trace(stranger: Browser, eva: Any) -> 
     session = a_session(a_connection(eva, "pending"), email="eva@example.com")
     for url in (address(session), f"/banking/sessions/{session.reference}/status/"):
         answer = stranger.get(url)
-        assert answer["Cache-Control"] == "no-store"
+        assert answer["Cache-Control"] == "no-store, private"
         assert answer["Referrer-Policy"] == "no-referrer"
         assert answer["X-Robots-Tag"] == "noindex"
         assert not answer.cookies

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
+from django.urls import reverse
 
 from business_os_banking import signals
 from business_os_banking.flows import connect
@@ -60,11 +61,18 @@ def test_it_takes_four_statements_in_one_transaction(
     assert inside == ["SELECT", "UPDATE", "UPDATE", "INSERT"]
 
 
+@pytest.mark.parametrize("append_slash", [True, False])
+@pytest.mark.parametrize("end", ["/", ""])
 @pytest.mark.parametrize(
-    "url", [f"/banking/webhook/default/{SECRET}/", "/banking/webhook/default/", "/banking/webhook/"]
+    "url", [f"/banking/webhook/default/{SECRET}", "/banking/webhook/default", "/banking/webhook"]
 )
-def test_each_form_of_the_address_works(session: ConnectSession, url: str) -> None:
+def test_each_form_of_the_address_works(
+    session: ConnectSession, settings: Any, url: str, end: str, append_slash: bool
+) -> None:
+    """Without the slash, Django would answer with a redirect, and what was posted would be lost."""
+    settings.APPEND_SLASH = append_slash
     in_url = SECRET in url
+    url += end
     assert post(callbacks.success(session.pending_token), url, secret=None if in_url else SECRET) == 200
     assert BankingConnection.objects.get().status == "active"
 
@@ -80,6 +88,12 @@ def test_an_unknown_token_is_kept_and_answered_200(upstream: Upstream) -> None:
     assert post(callbacks.success(uuid.uuid4())) == 200
     event = ConnectionEvent.objects.get()
     assert (event.outcome, event.connection, event.session) == ("unmatched", None, None)
+
+
+def test_the_address_that_the_site_names_has_its_slash() -> None:
+    assert reverse("business_os_banking:webhook") == URL
+    assert reverse("business_os_banking:webhook", args=["berlin"]) == f"{URL}berlin/"
+    assert reverse("business_os_banking:webhook", args=["berlin", "s3cret"]) == f"{URL}berlin/s3cret/"
 
 
 # --- strangers ---
