@@ -32,7 +32,9 @@ from business_os_banking.check_rules import (
 from business_os_banking.models import BankingConnection
 
 TAG: Final = "business_os_banking"
-_SLUG: Final = re.compile(r"[-a-zA-Z0-9_]+")  # as in webhook/<slug:account>/
+_SLUG: Final = re.compile(
+    r"[-a-zA-Z0-9_]{1,64}"
+)  # as in webhook/<slug:account>/, and as its columns are wide
 _SQLITE: Final = {"sqlite3", "spatialite"}
 
 
@@ -184,8 +186,8 @@ def _account(alias: Any, values: Any, has_own_credentials: bool) -> Iterator[Che
         yield error(
             "E011",
             f'{conf.SETTING}["ACCOUNTS"] has an alias {alias!r}, which cannot stand in the URL of a webhook.',
-            "Use letters, digits, hyphens and underscores only, for instance "
-            f'"{re.sub("[^-a-zA-Z0-9_]+", "-", str(alias)).strip("-") or "berlin"}".',
+            "Use letters, digits, hyphens and underscores only, 64 at most, for instance "
+            f'"{re.sub("[^-a-zA-Z0-9_]+", "-", str(alias)).strip("-")[:64] or "berlin"}".',
         )
         return
     if not isinstance(values, Mapping):

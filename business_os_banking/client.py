@@ -24,6 +24,7 @@ from business_os_banking.listing import ConnectionPage, ConnectionRow, page_of
 
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
 RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
+CONNECT_URL_MAX_LENGTH: Final = 8000  # what servers and browsers are bound to take (RFC 9110 4.1)
 # Browsers decode what Python leaves alone in a host (%2F, say): where they could disagree, we do not trust.
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*|[0-9a-f]*:[0-9a-f:.]+")
 
@@ -131,7 +132,7 @@ class BusinessOSClient:
         return OpenedSession(
             connect_url=url,
             pending_token=token,
-            expires_at=_sane(answers.time_of(data.get("expires_at"))),
+            expires_at=answers.time_of(data.get("expires_at")),
             owner_user_id=answers.uuid_of(data.get("owner_user_id")),
         )
 
@@ -150,11 +151,6 @@ class BusinessOSClient:
         if not answer.content.strip():
             return None
         return answers.json_of(answer.content)
-
-
-def _sane(time: datetime | None) -> datetime | None:
-    """Return *time* unless it is so far off that one cannot calculate with it: that is as good as none."""
-    return time if time is None or 2000 <= time.year < 2200 else None
 
 
 def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
@@ -204,6 +200,8 @@ def check_connect_url(url: str, hosts: Sequence[str]) -> None:
     An entry with a leading dot allows all hosts below it. Plain http is taken for a loopback host that the
     list names: that is the sandbox, and nothing else.
     """
+    if len(url) > CONNECT_URL_MAX_LENGTH:
+        raise Unintelligible(f"The connect_url is longer than {CONNECT_URL_MAX_LENGTH} characters.")
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise Unintelligible("The connect_url holds characters that no address should hold.")
     try:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import conf
-from business_os_banking.fields import ConnectionForeignKey
+from business_os_banking.fields import ConnectionForeignKey, ExactCharField
 from business_os_banking.querysets import (
     BankingConnectionQuerySet,
     ConnectionEventQuerySet,
@@ -120,18 +120,18 @@ class BankingConnection(models.Model):
         blank=True,
         related_name="banking_connections",
     )
-    tenant = models.CharField(_("tenant"), max_length=255, blank=True, default="", db_index=True)
-    account = models.CharField(_("Business OS account"), max_length=64, default="default")
+    tenant = ExactCharField(_("tenant"), max_length=255, blank=True, default="", db_index=True)
+    account = ExactCharField(_("Business OS account"), max_length=64, default="default")
     status = models.CharField(
         _("status"), max_length=16, choices=CONNECTION_STATUSES, default=ConnectionStatus.PENDING.value
     )
     status_reason = models.CharField(
         _("reason"), max_length=32, choices=STATUS_REASONS, blank=True, default=""
     )
-    connection_id = models.CharField(
+    connection_id = ExactCharField(
         _("upstream connection"), max_length=64, blank=True, default="", db_index=True
     )
-    provider_code = models.CharField(_("bank code"), max_length=128, blank=True, default="")
+    provider_code = ExactCharField(_("bank code"), max_length=128, blank=True, default="")
     provider_name = models.CharField(_("bank"), max_length=255, blank=True, default="")
     country_code = models.CharField(_("country"), max_length=8, blank=True, default="")
     owner_user_id = models.UUIDField(_("owner in Business OS"), null=True, blank=True)
@@ -246,7 +246,7 @@ class ConnectSession(models.Model):
     connect_url = models.TextField(_("address of the widget"), blank=True, default="")
     expires_at = models.DateTimeField(_("ends"), null=True, blank=True)
     owner_user_id = models.UUIDField(_("owner in Business OS"), null=True, blank=True)
-    connection_id = models.CharField(
+    connection_id = ExactCharField(
         _("upstream connection"), max_length=64, blank=True, default="", db_index=True
     )
     next_url = models.TextField(_("goes on to"), blank=True, default="")
@@ -258,7 +258,7 @@ class ConnectSession(models.Model):
         _("kind of error"), max_length=32, choices=ERROR_GROUPS, blank=True, default=""
     )
     # Held while a second click should land on this session, so that the database lets only one through.
-    single_flight = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    single_flight = ExactCharField(max_length=64, unique=True, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     connection_pk: int
@@ -286,7 +286,7 @@ class SessionLink(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     session = models.ForeignKey(ConnectSession, on_delete=models.CASCADE, related_name="links")
-    connection_id = models.CharField(max_length=64, db_index=True)
+    connection_id = ExactCharField(max_length=64, db_index=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["session", "connection_id"], name="bob_session_link")]
@@ -315,20 +315,20 @@ class ConnectionEvent(models.Model):
         blank=True,
         related_name="events",
     )
-    account = models.CharField(_("Business OS account"), max_length=64, default="default")
+    account = ExactCharField(_("Business OS account"), max_length=64, default="default")
     source = models.CharField(_("source"), max_length=16, choices=SOURCES)
     kind = models.CharField(_("what happened"), max_length=32, choices=KINDS)
     stage = models.CharField(_("stage"), max_length=64, blank=True, default="")
     error_class = models.CharField(_("error"), max_length=128, blank=True, default="")
     pending_token = models.UUIDField(null=True, blank=True, editable=False)
     session_reference = models.UUIDField(null=True, blank=True, editable=False)
-    connection_id = models.CharField(_("upstream connection"), max_length=64, blank=True, default="")
-    provider_code = models.CharField(_("bank code"), max_length=128, blank=True, default="")
+    connection_id = ExactCharField(_("upstream connection"), max_length=64, blank=True, default="")
+    provider_code = ExactCharField(_("bank code"), max_length=128, blank=True, default="")
     # What else the merge learns from the fact: reason, ended_by, bank, consent end. See flows.record.
     assertions = models.JSONField(_("also says"), default=dict, blank=True)
     occurred_at = models.DateTimeField(_("happened"))
     received_at = models.DateTimeField(_("received"))
-    digest = models.CharField(_("digest"), max_length=64, unique=True)
+    digest = ExactCharField(_("digest"), max_length=64, unique=True)
     payload = models.JSONField(_("content"), default=dict, blank=True)
     outcome = models.CharField(_("effect"), max_length=16, choices=OUTCOMES)
     note = models.CharField(_("note"), max_length=255, blank=True, default="")
@@ -361,7 +361,7 @@ class AccountState(models.Model):
     """What the app remembers about one Business OS account: its reading, its credits, its last reconcile."""
 
     id = models.BigAutoField(primary_key=True)
-    alias = models.CharField(_("Business OS account"), max_length=64, unique=True)
+    alias = ExactCharField(_("Business OS account"), max_length=64, unique=True)
     reconciled_at = models.DateTimeField(_("last reconciled"), null=True, blank=True)
     read_at = models.DateTimeField(_("last complete reading"), null=True, blank=True)
     reads_on = models.DateField(_("day of the reads"), null=True, blank=True)
