@@ -128,6 +128,8 @@ class BusinessOSClient:
         url, token = data.get("connect_url"), answers.uuid_of(data.get("pending_token"))
         if not isinstance(url, str) or token is None:
             raise Unintelligible("The answer to connect lacks a connect_url or a pending_token.")
+        if len(url) > CONNECT_URL_MAX_LENGTH:
+            raise Unintelligible(f"The connect_url is longer than {CONNECT_URL_MAX_LENGTH} characters.")
         check_connect_url(url, self.account.connect_url_hosts)
         return OpenedSession(
             connect_url=url,
@@ -200,8 +202,6 @@ def check_connect_url(url: str, hosts: Sequence[str]) -> None:
     An entry with a leading dot allows all hosts below it. Plain http is taken for a loopback host that the
     list names: that is the sandbox, and nothing else.
     """
-    if len(url) > CONNECT_URL_MAX_LENGTH:
-        raise Unintelligible(f"The connect_url is longer than {CONNECT_URL_MAX_LENGTH} characters.")
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise Unintelligible("The connect_url holds characters that no address should hold.")
     try:

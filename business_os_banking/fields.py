@@ -9,7 +9,7 @@ from django.db import models
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    _CharField = models.CharField[Any, Any]
+    _CharField = models.CharField[str, str]
 else:
     _CharField = models.CharField
 

@@ -258,7 +258,7 @@ class ConnectSession(models.Model):
         _("kind of error"), max_length=32, choices=ERROR_GROUPS, blank=True, default=""
     )
     # Held while a second click should land on this session, so that the database lets only one through.
-    single_flight = ExactCharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    single_flight = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     connection_pk: int

@@ -110,7 +110,8 @@ def test_the_class_is_kept_and_the_message_is_not(status: int, shape: Any) -> No
         ({"message": "no"}, "InvalidRequest"),
         ([v6("Listed")], "InvalidRequest"),
         ({"code": "x" * 500}, "x" * 128),
-        ({"code": "\U0001d400bc"}, "Refused"),
+        ({"code": "\U0001d400bc"}, "InvalidRequest"),
+        ({"code": "größe"}, "InvalidRequest"),
     ],
 )
 def test_where_a_class_is_found(body: Any, name: str) -> None:

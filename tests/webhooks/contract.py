@@ -121,7 +121,7 @@ class Contract:
     def test_blanks_around_a_header_do_not_matter(self) -> None:
         assert self.accepts({name: f" \t{value} " for name, value in self.headers(self.new).items()})
 
-    def test_a_body_that_was_changed_by_one_bit_is_refused(self) -> None:
+    def test_a_body_that_was_changed_by_one_byte_is_refused(self) -> None:
         changed = [BODY[:at] + bytes([BODY[at] ^ 1]) + BODY[at + 1 :] for at in range(len(BODY))]
         changed += [BODY + b"\n", BODY[:-1], b" " + BODY, b""]
         accepted = [self.accepts(self.headers(self.new), body) for body in changed]

@@ -7,7 +7,7 @@ import gzip
 import io
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -54,7 +54,7 @@ def send(stream: Stream, headers: dict[str, str] | None = None, **environ: Any) 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "length", ["", "0", "-1", "-99999999999999999999", "1e3", "0x10", " 5 5", "\xb2", "1.5", "nonsense", "²"]
+    "length", ["", "0", "-1", "-99999999999999999999", "1e3", "0x10", " 5 5", "\xb2", "1.5", "nonsense"]
 )
 def test_a_length_that_is_none_is_no_body(length: str) -> None:
     """Django does not read one, so it is no JSON; and no length makes us read without end."""
@@ -98,7 +98,7 @@ def test_under_asgi_a_body_without_a_length_is_read_no_further(body: bytes, chun
 async def asgi(parts: list[bytes]) -> int:
     """Post these parts of a body, without a length and without a secret; return the status."""
     messages = [{"type": "http.request", "body": part, "more_body": part is not parts[-1]} for part in parts]
-    sent: list[dict[str, Any]] = []
+    sent: list[Mapping[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         if messages:
@@ -106,7 +106,7 @@ async def asgi(parts: list[bytes]) -> int:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async def answer(message: dict[str, Any]) -> None:
+    async def answer(message: Mapping[str, Any]) -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": URL, "headers": [(b"host", b"testserver")]}
@@ -356,7 +356,8 @@ def test_verifiers_are_given_the_raw_body_and_nothing_is_parsed_before_them(sett
         Client(headers={"X-Webhook-Secret": "wrong"}).post(URL, body, "application/json").status_code == 403
     )
     assert Client(headers=NAMED).post(URL, body, "application/json").status_code == 400
-    assert ASKED == [body, body]
+    assert len(ASKED) == 2
+    assert set(ASKED) == {body}
 
 
 # --- what our log says ---
