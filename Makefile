@@ -1,5 +1,6 @@
 # make demo    the example project with the sandbox bank, on http://127.0.0.1:8000/ (PORT=8001 for another port)
 # make test    everything: lint, types, and the tests on every database that answers
+# make fuzz    the webhook, fed by atheris with what it makes up: SECONDS=120 for each of three targets
 # make lint    ruff, mypy, import-linter, forgotten migrations
 # make clean   the environment, the demo's data and what tools have left behind
 #
@@ -7,12 +8,13 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+SECONDS ?= 120
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test fuzz lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -38,6 +40,11 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml
 	@echo "Installing what the tests need …"
 	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-fuzz: $(VENV)/.made pyproject.toml
+	@echo "Installing what the fuzzer needs …"
+	@$(PIP) install --editable '.[fuzz]'
 	@touch $@ $(VENV)/.installed
 
 # --- The demo ------------------------------------------------------------------------------------
@@ -66,6 +73,12 @@ lint: $(VENV)/.installed-dev
 test: lint
 	@$(BIN)/python -m pytest --cov --cov-report=term $(shell tests/databases.sh browser)
 	@tests/databases.sh run $(BIN)/python
+
+# Not part of `make test`: atheris is not to be had for every Python, and is never done.
+fuzz: $(VENV)/.installed-fuzz
+	@for target in payload verifiers webhook; do \
+	  $(BIN)/python -m tests.fuzz.harness $$target -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

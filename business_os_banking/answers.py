@@ -27,6 +27,8 @@ _ID_MAX_BITS: Final = 256
 _ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 _WORD: Final = re.compile(r"[\w.:/+-]{1,128}", re.ASCII)
 _WAIT_MAX_DIGITS: Final = 9
+_WAIT_MAX: Final = 86_400  # seconds; who asks for more is asked again after a day
+_YEARS: Final = range(2000, 2200)
 
 
 def json_of(content: bytes) -> Any:
@@ -55,14 +57,18 @@ def uuid_of(value: Any) -> UUID | None:
 
 
 def time_of(value: Any) -> datetime | None:
-    """Return an ISO 8601 text as an aware time in UTC (without an offset it is taken as UTC), or ``None``."""
+    """Return an ISO 8601 text as an aware time in UTC (without an offset it is taken as UTC), or ``None``.
+
+    A time that is centuries off is none: neither databases nor other time zones can take it, and nobody means it.
+    """
     if not isinstance(value, str):
         return None
     try:
         parsed = datetime.fromisoformat(value.strip())
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        time = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return time if time.year in _YEARS else None
 
 
 def detail_of(key: str, value: Any) -> str:
@@ -131,7 +137,7 @@ def _class_of(body: Any) -> str:
     found = inner.get("class"), body.get("error_class"), inner.get("code"), body.get("code")
     for value in found:
         # A class is one word; a sentence under the same key is a message, and may name the customer.
-        if isinstance(value, str) and value.isidentifier():
+        if isinstance(value, str) and value.isascii() and value.isidentifier():
             return value[:_CLASS_MAX_LENGTH]
     return ""
 
@@ -176,13 +182,13 @@ def _field_of(item: Mapping[str, Any]) -> str:
 
 
 def _retry_after(value: str) -> int | None:
-    """Return the seconds of a ``Retry-After`` header (RFC 9110 10.2.3: seconds or a date), or ``None``."""
+    """Return the seconds of a ``Retry-After`` (RFC 9110 10.2.3: seconds or a date), a day at most, or ``None``."""
     text = value.strip()
     if text.isascii() and text.isdecimal():
         # More digits than int() takes are no wait that anybody means.
-        return int(text) if len(text) <= _WAIT_MAX_DIGITS else None
+        return min(int(text), _WAIT_MAX) if len(text) <= _WAIT_MAX_DIGITS else None
     try:
         wait = parsedate_to_datetime(text) - datetime.now(UTC)
     except (TypeError, ValueError, OverflowError):
         return None
-    return max(0, round(wait.total_seconds()))
+    return min(max(0, round(wait.total_seconds())), _WAIT_MAX)

@@ -32,9 +32,8 @@ from business_os_banking.check_rules import (
 from business_os_banking.models import BankingConnection
 
 TAG: Final = "business_os_banking"
-_SLUG: Final = re.compile(
-    r"[-a-zA-Z0-9_]{1,64}"
-)  # as in webhook/<slug:account>/, and no longer than the column
+# As in webhook/<slug:account>/, and no longer than the column.
+_SLUG: Final = re.compile(r"[-a-zA-Z0-9_]{1,64}")
 _SQLITE: Final = {"sqlite3", "spatialite"}
 
 

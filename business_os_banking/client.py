@@ -23,6 +23,7 @@ from business_os_banking.listing import ConnectionPage, ConnectionRow, page_of
 
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
 RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
+CONNECT_URL_MAX_LENGTH: Final = 8000  # what servers and browsers are bound to take (RFC 9110 4.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +136,13 @@ class BusinessOSClient:
         url, token = data.get("connect_url"), answers.uuid_of(data.get("pending_token"))
         if not isinstance(url, str) or token is None:
             raise Unintelligible("The answer to connect lacks a connect_url or a pending_token.")
+        if len(url) > CONNECT_URL_MAX_LENGTH:
+            raise Unintelligible(f"The connect_url is longer than {CONNECT_URL_MAX_LENGTH} characters.")
         check_connect_url(url, self.account.connect_url_hosts)
         return OpenedSession(
             connect_url=url,
             pending_token=token,
-            expires_at=_sane(answers.time_of(data.get("expires_at"))),
+            expires_at=answers.time_of(data.get("expires_at")),
             owner_user_id=answers.uuid_of(data.get("owner_user_id")),
         )
 
@@ -158,11 +161,6 @@ class BusinessOSClient:
         if not answer.content.strip():
             return None
         return answers.json_of(answer.content)
-
-
-def _sane(time: datetime | None) -> datetime | None:
-    """Return *time* unless it is so far off that one cannot calculate with it: that is as good as none."""
-    return time if time is None or 2000 <= time.year < 2200 else None
 
 
 def check_connect(*, api: str, body: Mapping[str, Any]) -> None:

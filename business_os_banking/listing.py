@@ -26,7 +26,8 @@ from business_os_banking.vocabulary import (
     StatusReason,
 )
 
-_CREDITS_LIMIT: Final = 10**12  # what the column holds
+_CREDITS_LIMIT: Final = 10**12  # what the column holds, with two digits after the point
+_CENT: Final = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ def _credits(value: Any) -> Decimal | None:
     if isinstance(left, bool) or not isinstance(left, int | float | str):
         return None
     try:
-        amount = Decimal(str(left))
+        amount = Decimal(str(left)).quantize(_CENT)
     except InvalidOperation:
         return None
     return amount if amount.is_finite() and abs(amount) < _CREDITS_LIMIT else None

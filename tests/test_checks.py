@@ -104,6 +104,7 @@ FAULTS: list[tuple[str, Any]] = [
     ("E011", {"ACCOUNTS": {"default": HEALTHY, "büro": HEALTHY}}),
     ("E011", {"ACCOUNTS": {"default": HEALTHY, "a/b": HEALTHY}}),
     ("E011", {"ACCOUNTS": {"default": HEALTHY, "": HEALTHY}}),
+    ("E011", {"ACCOUNTS": {"default": HEALTHY, "a" * 65: HEALTHY}}),
     ("E011", {"ACCOUNTS": {"default": HEALTHY, 1: HEALTHY}}),
     ("E011", {"ACCOUNTS": {"default": HEALTHY, "a" * 65: HEALTHY}}),
     ("E012", {"ACCOUNTS": {"default": "key"}}),

@@ -20,6 +20,7 @@ from business_os_banking import conf, listing, reports
 from business_os_banking.adapter import credentials_of
 from business_os_banking.client import BusinessOSClient
 from business_os_banking.exceptions import BusinessOSError, NotFound, RateLimited
+from business_os_banking.flows import batches
 from business_os_banking.flows.record import record
 from business_os_banking.listing import ConnectionRow
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
@@ -108,7 +109,8 @@ def _read_pages(alias: str, state: AccountState, reading: Reading, now: datetime
         reading.pages += 1
         if page.credits is not None:
             AccountState.objects.filter(pk=state.pk).update(credits=page.credits, credits_at=now)
-        reading.facts += _record_rows(alias, page.rows, now)
+        for start in range(0, len(page.rows), batches.SIZE):
+            reading.facts += _record_rows(alias, page.rows[start : start + batches.SIZE], now)
         reading.seen.update(row.id for row in page.rows)
         if not page.next_id or page.next_id in followed:
             reading.complete = not page.next_id  # pages that lead in a circle are no whole list

@@ -35,8 +35,9 @@ def sign(
 
 
 def _standard_webhooks(body: bytes, secret: str, message_id: str, timestamp: int) -> dict[str, str]:
+    encoded = secret.removeprefix("whsec_")
     try:
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         key = b""
     if not key or not secret.startswith("whsec_"):

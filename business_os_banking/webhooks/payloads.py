@@ -6,19 +6,17 @@ are, or wrapped. Unknown keys are ignored, unknown events are kept and do nothin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID
 
 from business_os_banking import answers, conf, reports
-from business_os_banking.exceptions import BankingError
 from business_os_banking.lifecycle import DETAILS
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import CANCELLED_CLASSES, CONSENT_CLASSES, Kind, Source, StatusReason
+from business_os_banking.webhooks import body as bodies
+from business_os_banking.webhooks.body import Object
 from business_os_banking.webhooks.verifiers import Delivery
-
-Object = Mapping[str, Any]
 
 MAX_DEPTH: Final = 5
 SELF_TEST: Final = "business_os_banking.self_test"  # the event's name
@@ -46,19 +44,20 @@ _KEPT: Final = (
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
     *("provider_status", "country_code", "version", "time", "duplicated_connection_id"),
 )
-
-
-class NotUnderstoodError(BankingError):
-    """The body is not a JSON object."""
+# All that is looked at. Where one of these stands twice in an object and says different things, it says nothing.
+_READ: Final = {
+    *(*_WRAPPERS, *_EVENT_KEYS, *_DESTROY_KEYS, *_KEPT, *DETAILS),
+    *("pending_token", "pendingToken", "session", "id", "payment_id", "consent_id"),
+}
 
 
 def read(delivery: Delivery, account: str) -> Report:
     """Return what the body of an authentic *delivery* for *account* reports.
 
-    Raises `NotUnderstoodError` for anything but a JSON object; an object that makes no sense to us gives a
-    report of kind ``unknown``.
+    Raises `NotUnderstoodError` for anything but a JSON object of a reasonable shape; an object that makes no sense
+    to us gives a report of kind ``unknown``.
     """
-    body = _parse(delivery.body)
+    body, contradicted = bodies.parse(delivery.body)
     objects = list(_objects(body))
     event_name = _event_name(objects, delivery.headers)
     ours = _custom_fields(objects)
@@ -77,19 +76,9 @@ def read(delivery: Delivery, account: str) -> Report:
         session_reference=_only_uuid(sessions),
         connection_id=next(iter(links)) if len(links) == 1 else "",
         payload=_redacted(objects, event_name),
-        conflict=_conflict(tokens, sessions, links),
+        conflict=_conflict(tokens, sessions, links, contradicted & _READ),
         **says,
     )
-
-
-def _parse(body: bytes) -> Object:
-    try:
-        parsed = json.loads(body.decode("utf-8"), parse_float=str, parse_constant=str)
-    except (ValueError, RecursionError):
-        raise NotUnderstoodError("the body is not JSON in UTF-8") from None
-    if not isinstance(parsed, dict):
-        raise NotUnderstoodError("the body is not a JSON object")
-    return parsed
 
 
 def _objects(body: Object, depth: int = 1) -> Iterator[Object]:
@@ -131,7 +120,9 @@ def _only_uuid(values: set[str]) -> UUID | None:
     return answers.uuid_of(next(iter(values))) if len(values) == 1 else None
 
 
-def _conflict(tokens: set[str], sessions: set[str], links: set[str]) -> str:
+def _conflict(tokens: set[str], sessions: set[str], links: set[str], contradicted: frozenset[str]) -> str:
+    if contradicted:
+        return f'The body says different things of "{min(contradicted)}".'
     for name, values in (("tokens", tokens), ("keys of ours", sessions), ("connections", links)):
         if len(values) > 1:
             return f"The body names {len(values)} different {name}."
@@ -157,7 +148,9 @@ def _interpret(body: Object, objects: list[Object], event_name: str) -> tuple[Ki
         "details": {key: value for key in DETAILS if (value := _detail(objects, key))},
     }
     kind = _named_kind(event_name) or _inferred_kind(body, objects)
-    if kind is Kind.PROVIDER_CHANGED:
+    if kind is Kind.PROVIDER_CHANGED and not says["provider_code"]:
+        kind = Kind.UNKNOWN  # no bank, not the one that has no code
+    elif kind is Kind.PROVIDER_CHANGED:
         says["provider_active"] = {"active": True, "inactive": False}.get(provider_status)
     elif kind is Kind.CONSENT_ENDED:
         kind, says["reason"] = _consent(objects, error_class, event_name)

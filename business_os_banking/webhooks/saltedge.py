@@ -69,12 +69,13 @@ def is_signed(pem: str, text: bytes, signature: bytes) -> bool:
 @lru_cache(maxsize=16)
 def load(pem: str) -> RSAPublicKey:
     """Return the RSA key that *pem* holds; `ImproperlyConfigured` if it holds none."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         key = load_pem_public_key(pem.encode())
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise ImproperlyConfigured(
             "SALTEDGE_PUBLIC_KEYS holds something that is no public key in PEM."
         ) from error

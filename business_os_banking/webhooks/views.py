@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Sequence
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from business_os_banking import conf, reports, signals, throttle
 from business_os_banking.adapter import credentials_of, get_adapter
+from business_os_banking.exceptions import BankingError
 from business_os_banking.flows.record import record
 from business_os_banking.models import ConnectSession
 from business_os_banking.pages import guarded
 from business_os_banking.vocabulary import Kind
 from business_os_banking.webhooks import payloads
+from business_os_banking.webhooks.body import NotUnderstoodError
 from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRejected, configured
 
 logger = logging.getLogger(__name__)
@@ -29,22 +32,37 @@ _LENGTH_DIGITS: Final = 18  # of more, Python will not make a number
 _MINUTE: Final = 60  # seconds
 
 
+class _Refused(BankingError):
+    """Nothing of this delivery is believed. The message is for our log and holds no secret."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
 # The order of the decorators matters: the sender has no CSRF token and no login, whatever middleware the site
 # runs, and a failed event must survive the answer 500, which under ATOMIC_REQUESTS would roll it back.
 @csrf_exempt
 @login_not_required
 @transaction.non_atomic_requests
 @guarded
-@require_POST
 def webhook(request: HttpRequest, account: str = "default", secret: str = "") -> HttpResponse:
     """Receive one event and answer.
 
-    200: recorded, whether or not it changed anything. 400: not a JSON object. 403: nobody we know; nothing is
-    stored and no query made. 404: no such account. 413: too large. 429: nobody we know, again and again. 500: our
-    fault; the event is kept, and a redelivery helps. 503: the account has no webhook secret yet. Bodies of
+    200: recorded, whether or not it changed anything. 400: not a JSON object that is read here, or it broke off.
+    403: nobody we know; nothing is stored and no query made. 404: no such account. 405: not a POST. 411: a body
+    in chunks that the server does not put together. 413: too large. 429: nobody we know, again and again. 500: our
+    fault; the event is kept, and a redelivery helps. 503: the account is not, or not rightly, set up. Bodies of
     answers are empty.
     """
-    response = HttpResponse(status=_receive(request, account, secret))
+    # Not Django's require_POST: it would log the path.
+    response: HttpResponse = HttpResponseNotAllowed(["POST"])
+    if request.method == "POST":
+        try:
+            response = HttpResponse(status=_receive(request, account, secret))
+        except ImproperlyConfigured as error:
+            logger.error("No webhook can be received: %s", error)
+            response = HttpResponse(status=503)
     if response.status_code == 429:
         response["Retry-After"] = str(throttle.seconds_left(_MINUTE))
     # Django would log answers of 400 and more with the path, which may hold the secret, and mail those of 500 to
@@ -55,35 +73,123 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
 
 def _receive(request: HttpRequest, account: str, secret: str) -> int:
     """Do what the request asks for; return the status of the answer."""
-    body = _body(request, conf.settings.webhook_max_bytes)
-    if body is None:
-        return 413
+    try:
+        body = _body(request, conf.settings.webhook_max_bytes)
+        alias, verifiers = _verifiers(account)
+        delivery = Delivery(body=body, headers=request.headers, url_secret=secret, received_at=timezone.now())
+        broken = _verify(delivery, verifiers)
+    except _Refused as refusal:
+        return _refused(request, account, refusal)
+    for reason in broken:
+        logger.error("Webhook for account %s: accepted, but %s", account, reason)
+    return _keep(request, delivery, alias)
+
+
+def _body(request: HttpRequest, limit: int) -> bytes:
+    """Return the raw body; no more than *limit* bytes of it are ever read."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > limit):
+        raise _Refused(413, "the body is larger than WEBHOOK_MAX_BYTES")
+    try:
+        # Some middleware may have read the body before us; reading the stream again would find nothing.
+        if hasattr(request, "_body"):
+            body: bytes = request.body
+        elif request._read_started:  # type: ignore[attr-defined]  # noqa: SLF001 - request.body has no limit
+            raise _Refused(
+                503, "a middleware has read the body as a form, or in part: let it pass by this address"
+            )
+        else:
+            body = request.read(limit + 1)
+    except UnreadablePostError:
+        raise _Refused(400, "the body broke off") from None
+    if len(body) > limit:
+        raise _Refused(413, "the body is larger than WEBHOOK_MAX_BYTES")
+    if not body and not length and "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        raise _Refused(
+            411, "the body came in chunks, which Django does not read under WSGI: let the proxy buffer it"
+        )
+    return body
+
+
+def _verifiers(account: str) -> tuple[str, list[Verifier]]:
+    """Return the alias of *account*, and those of its verifiers that are configured."""
     try:
         credentials = credentials_of(account)
         verifiers = configured(credentials)
-    except (ImproperlyConfigured, ImportError) as error:
-        if _is_unknown(account):
-            return _rejected(request, account, f"there is no such account: {error}", status=404)
+    except Exception as error:  # noqa: BLE001 - the site's own code
+        if isinstance(error, ImproperlyConfigured) and _is_unknown(account):
+            raise _Refused(404, f"there is no such account: {error}") from None
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
-        return _rejected(request, account, f"the settings are not right: {error}", status=503)
+        raise _Refused(503, f"the settings are not right: {_told(error)}") from None
     if not verifiers:
-        return _rejected(request, account, "no verifier is configured: set WEBHOOK_SECRETS", status=503)
-    delivery = Delivery(body=body, headers=request.headers, url_secret=secret, received_at=timezone.now())
+        raise _Refused(503, "no verifier is configured: set WEBHOOK_SECRETS")
+    return credentials.alias, verifiers
+
+
+def _is_unknown(account: str) -> bool:
     try:
-        _verify(delivery, verifiers)
-    except WebhookRejected as rejection:
-        return _rejected(request, account, str(rejection), status=403)
+        get_adapter()
+        return account not in conf.settings.accounts
+    except (ImproperlyConfigured, ImportError):
+        return False
+
+
+def _verify(delivery: Delivery, verifiers: Sequence[Any]) -> list[str]:
+    """Return if one of the account's verifiers accepts; else raise with what each of them missed.
+
+    A verifier that breaks accepts nothing. What was wrong with those that were asked before the one that accepts
+    is returned. If none does, the delivery may have been a good one: the sender is told to try again.
+    """
+    reasons: list[str] = []
+    broken: list[str] = []
+    for verifier in verifiers:
+        name = type(verifier).__name__
+        try:
+            if verifier.verify(delivery) is None:
+                return broken
+            broken.append(f"{name} returned something, so it accepts nothing: it must raise WebhookRejected")
+        except WebhookRejected as rejection:
+            reasons.append(str(rejection))
+        except Exception as error:  # noqa: BLE001 - the site's own code
+            broken.append(f"{name} failed: {_told(error)}")
+    raise _Refused(503 if broken else 403, "; ".join([*broken, *reasons]))
+
+
+def _told(error: Exception) -> str:
+    """Return what there is to say of *error*: for any but our own, where it was raised.
+
+    The message of another may quote what was sent, or the secret that it was compared with.
+    """
+    if isinstance(error, ImproperlyConfigured | ImportError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}, line {frame.lineno})"
+
+
+def _refused(request: HttpRequest, account: str, refusal: _Refused) -> int:
+    """Say in the log, and to receivers, why nobody was believed; return the status of the answer."""
+    # Only those who fail are counted, and they go on being verified: behind a proxy all senders may have one
+    # address, and a stranger's noise must not keep Business OS out. It is the log that is spared.
+    who = throttle.neighbourhood(request.META.get("REMOTE_ADDR", ""))
+    if not throttle.within("webhook", who, conf.settings.rejected_webhooks_per_minute, _MINUTE):
+        return 429
+    logger.warning("Webhook for account %s rejected: %s", account, refusal)
+    signals.webhook_rejected.send_robust(sender=Delivery, account=account, reason=str(refusal))
+    return refusal.status
+
+
+def _keep(request: HttpRequest, delivery: Delivery, alias: str) -> int:
+    """Record what an authentic delivery says; return the status of the answer."""
     try:
-        report = payloads.read(delivery, credentials.alias)
-    except payloads.NotUnderstoodError as error:
-        logger.warning("Webhook for account %s: %s", account, error)
-        return 400
-    if report.kind is Kind.SELF_TEST:
-        report = reports.self_tested(report, _return_to(request))
-    try:
+        report = payloads.read(delivery, alias)
+        if report.kind is Kind.SELF_TEST:
+            report = reports.self_tested(report, _return_to(request))
         record(report)
+    except NotUnderstoodError as error:
+        logger.warning("Webhook for account %s: %s", alias, error)
+        return 400
     except Exception:
-        logger.exception("Webhook for account %s: the event could not be applied", account)
+        logger.exception("Webhook for account %s: the event could not be applied", alias)
         return 500
     return 200
 
@@ -98,45 +204,3 @@ def _return_to(request: HttpRequest) -> str:
     except Exception:
         logger.exception("The address that customers come back to cannot be made")
         return ""
-
-
-def _is_unknown(account: str) -> bool:
-    try:
-        get_adapter()
-        return account not in conf.settings.accounts
-    except ImproperlyConfigured:
-        return False
-
-
-def _body(request: HttpRequest, limit: int) -> bytes | None:
-    """Return the raw body, or ``None`` if it is larger than *limit* bytes; no more than that is ever read."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > limit):
-        return None
-    # Some middleware may have read the body before us; reading the stream again would find nothing.
-    body: bytes = request.body if hasattr(request, "_body") else request.read(limit + 1)
-    return body if len(body) <= limit else None
-
-
-def _verify(delivery: Delivery, verifiers: Sequence[Verifier]) -> None:
-    """Return if one of the account's verifiers accepts; else raise with what each of them missed."""
-    reasons = []
-    for verifier in verifiers:
-        try:
-            verifier.verify(delivery)
-        except WebhookRejected as rejection:
-            reasons.append(str(rejection))
-        else:
-            return
-    raise WebhookRejected("; ".join(reasons))
-
-
-def _rejected(request: HttpRequest, account: str, reason: str, *, status: int) -> int:
-    # Only those who fail are counted, and they go on being verified: behind a proxy all senders may have one
-    # address, and a stranger's noise must not keep Business OS out. It is the log that is spared.
-    who = throttle.neighbourhood(request.META.get("REMOTE_ADDR", ""))
-    if not throttle.within("webhook", who, conf.settings.rejected_webhooks_per_minute, _MINUTE):
-        return 429
-    logger.warning("Webhook for account %s rejected: %s", account, reason)
-    signals.webhook_rejected.send_robust(sender=Delivery, account=account, reason=reason)
-    return status

@@ -110,6 +110,8 @@ def test_the_class_is_kept_and_the_message_is_not(status: int, shape: Any) -> No
         ({"message": "no"}, "InvalidRequest"),
         ([v6("Listed")], "InvalidRequest"),
         ({"code": "x" * 500}, "x" * 128),
+        ({"code": "\U0001d400bc"}, "InvalidRequest"),
+        ({"code": "größe"}, "InvalidRequest"),
     ],
 )
 def test_where_a_class_is_found(body: Any, name: str) -> None:
@@ -165,7 +167,10 @@ def test_what_is_no_field_name_stays_out_of_the_message() -> None:
     assert str(caught) == "HTTP 422 (fields: email)"
 
 
-@pytest.mark.parametrize(("header", "wait"), [("0", 0), ("120", 120), (" 7 ", 7)])
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [("0", 0), ("120", 120), (" 7 ", 7), ("9" * 9, 86_400), ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400)],
+)
 def test_a_wait_in_seconds(header: str, wait: int) -> None:
     assert error(429, v6("RateLimitExceeded"), Retry_After=header).retry_after == wait
 

@@ -239,6 +239,14 @@ def test_a_url_off_the_list_is_unintelligible(upstream: Upstream) -> None:
         connect(upstream, {**GOOD, "connect_url": "https://www.evil.example/"})
 
 
+def test_a_url_longer_than_anybody_need_take_is_unintelligible(upstream: Upstream) -> None:
+    url = "https://www.saltedge.com/?token="
+    longest = url + "x" * (client.CONNECT_URL_MAX_LENGTH - len(url))
+    assert connect(upstream, {**GOOD, "connect_url": longest}).connect_url == longest
+    with pytest.raises(Unintelligible, match="longer"):
+        connect(upstream, {**GOOD, "connect_url": longest + "x"})
+
+
 def test_results_and_clients_keep_their_secrets_out_of_repr(upstream: Upstream) -> None:
     opened = connect(upstream, GOOD)
     assert TOKEN not in repr(opened)

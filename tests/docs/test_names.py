@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 from collections import defaultdict
 from enum import StrEnum
 from typing import Any
@@ -21,6 +22,7 @@ from business_os_banking.sandbox import conf as sandbox_conf
 from business_os_banking.sandbox import simulate
 from business_os_banking.sandbox.scenarios import SCENARIOS
 from business_os_banking.templatetags.business_os_banking import register
+from business_os_banking.webhooks import body as bodies
 from business_os_banking.webhooks import payloads, verifiers
 from tests.docs.pages import PAGES, ROOT, column, names, table, text
 from tests.docs.test_samples import CONTEXTS
@@ -98,9 +100,22 @@ def test_every_verifier_is_named() -> None:
 
 
 def test_every_answer_of_the_webhook_is_named() -> None:
-    source = (PACKAGE / "webhooks" / "views.py").read_text(encoding="utf-8")
-    used = set(re.findall(r"(?:status=|return )(\d{3})", source)) | {"405"}  # require_POST
+    tree = ast.parse((PACKAGE / "webhooks" / "views.py").read_text(encoding="utf-8"))
+    numbers = {
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is int
+    }
+    used = {str(number) for number in numbers if number in range(200, 600)} | {
+        "405"
+    }  # HttpResponseNotAllowed
     assert set(column("webhook.md", "answers")) == used
+
+
+def test_the_limits_of_what_is_read_are_those_of_the_code() -> None:
+    limits = [int(row[1]) for row in table("webhook.md", "limits") if row[1]]
+    assert limits == [bodies.MAX_KEYS, bodies.MAX_NESTING, sys.int_info.default_max_str_digits]
+    page = text("webhook.md")
+    assert f"{verifiers.HEADER_MAX_LENGTH:,} characters" in page
+    assert f"{verifiers.MAX_SIGNATURES} signatures" in page
 
 
 def test_what_is_kept_of_a_body_is_named() -> None:

@@ -181,6 +181,15 @@ def test_the_shapes_of_the_list_are_read_tolerantly(upstream: Upstream) -> None:
         list(client.list_connections())
 
 
+def test_a_page_may_be_long(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    strangers = [row(str(number)) for number in range(1200)]
+    upstream.lists(*strangers, row("mine", token=session.pending_token), *strangers)
+    run()
+    assert BankingConnection.objects.get().connection_id == "mine"
+    assert ConnectionEvent.objects.filter(source="read", kind="succeeded").count() == 1
+
+
 @pytest.mark.parametrize("left", [12.5, "12.50"])
 def test_credits_are_remembered_where_an_answer_tells_them(upstream: Upstream, user: User, left: Any) -> None:
     start(user)
@@ -188,7 +197,19 @@ def test_credits_are_remembered_where_an_answer_tells_them(upstream: Upstream, u
     run()
     state = AccountState.objects.get()
     assert f"{state.credits:.2f}" == "12.50"
-    wrongs: list[Any] = [True, "viel", None, "NaN", 10**20, []]
+    wrongs: list[Any] = [
+        True,
+        "viel",
+        None,
+        "NaN",
+        10**20,
+        [],
+        "sNaN",
+        "-Infinity",
+        "1E+1000000",
+        "1E+9999999999",
+    ]
+    wrongs += ["1" * 100_000, 1e300, 10**4000, "\x00", "\ud800", "999999999999.999", "1E+12"]
     for nonsense in wrongs:
         upstream.lists(left=nonsense)
         assert BusinessOSClient().list_connections_page().credits is None

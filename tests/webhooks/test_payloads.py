@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from business_os_banking.reports import Report
 from business_os_banking.webhooks import payloads
+from business_os_banking.webhooks.body import MAX_KEYS, MAX_NESTING, NotUnderstoodError
 from business_os_banking.webhooks.verifiers import Delivery
 from tests import callbacks
 
@@ -265,7 +266,7 @@ def test_a_wrong_clock_is_not_believed(claimed: str, expected: datetime) -> None
     + [b"[" * 60_000, b'{"a":' * 10_000, b'{"a": ' + b"9" * 9_000 + b"}"],
 )
 def test_what_is_no_json_object_is_not_understood(body: bytes) -> None:
-    with pytest.raises(payloads.NotUnderstoodError):
+    with pytest.raises(NotUnderstoodError):
         read(body)
 
 
@@ -290,6 +291,76 @@ def test_values_of_a_wrong_kind_are_as_good_as_missing(value: Any) -> None:
 
 def test_nan_and_repeated_keys_do_no_harm() -> None:
     assert read(b'{"a": NaN, "stage": "start", "stage": "connect"}').stage == "connect"
+    assert read(b'{"a": 1, "a": 2, "stage": "start", "stage": "start"}').conflict == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"pending_token": "$A", "pending_token": "$B"}',
+        '{"data": {"pendingToken": "$B", "pendingToken": "$A"}}',
+        '{"custom_fields": {"pending_token": "$A"}, "custom_fields": {"pending_token": "$B"}}',
+        '{"custom_fields": {"session": "$A", "session": "$B"}}',
+        '{"data": {"custom_fields": {"pending_token": "$A"}}, "data": {}}',
+        '{"data": {}, "data": {"custom_fields": {"pending_token": "$A"}}}',
+        '{"data": {"connection_id": "1", "connection_id": "2"}}',
+        '{"data": {"connection_id": "1", "connection_id": null}}',
+        '{"connection": {"id": "1", "id": "2"}}',
+        '{"type": "connection.success", "type": "connection.destroyed", "pending_token": "$A"}',
+        '{"data": {"error_class": "InvalidCredentials", "error_class": "ConsentRevoked"}}',
+        '{"data": {"stage": "finish", "stage": "start"}}',
+        '{"data": {"provider_code": "a", "provider_code": "b", "provider_status": "inactive"}}',
+        '{"data": {"pending_token": ["$A"], "pending_token": "$A"}}',
+    ],
+)
+def test_one_key_with_two_values_is_a_contradiction(body: str) -> None:
+    """A sender and a proxy before us may have read the one; the last one is only what Python finds."""
+    report = read(body.replace("$A", str(TOKEN)).replace("$B", str(OTHER)).encode())
+    assert report.conflict.startswith("The body says different things of ")
+    assert len(report.conflict) <= 255
+
+
+def test_one_key_with_one_value_twice_is_none() -> None:
+    body = f'{{"data": {{"pending_token": "{TOKEN}", "pending_token": "{TOKEN}", "stage": "finish"}}}}'
+    twice = body.replace("}}", f"}}, {body[1:-1]}}}")
+    report = read(twice.encode())
+    assert (report.pending_token, report.kind, report.conflict) == (TOKEN, "succeeded", "")
+
+
+@pytest.mark.parametrize(
+    "deep", ["[" * 31 + "]" * 31, '{"a":' * 31 + "1" + "}" * 31, '[{"a":' * 15 + "1" + "}]" * 15]
+)
+def test_a_body_may_be_so_deep_and_no_deeper(deep: str) -> None:
+    assert read(f'{{"stage": "start", "x": {deep}}}'.encode()).stage == "start"
+    with pytest.raises(NotUnderstoodError, match=f"more than {MAX_NESTING} deep"):
+        read(f'{{"stage": "start", "x": [[{deep}]]}}'.encode())
+
+
+@pytest.mark.parametrize("more", ["{}", '{"a": 1}', '{"a": 1, "a": 1}'])
+def test_a_body_may_have_so_many_keys_and_no_more(more: str) -> None:
+    keys = [{str(number): 1} for number in range(MAX_KEYS - 2)]
+    body = json.dumps({"stage": "start", "x": keys})
+    assert read(body.encode()).stage == "start"
+    longer = f'{body[:-1]}, "y": {more}}}'.encode()
+    with pytest.raises(NotUnderstoodError, match=f"more than {MAX_KEYS} keys"):
+        read(longer)
+
+
+def test_a_bank_without_a_code_is_no_bank() -> None:
+    """It must not be taken for that of all connections of which the bank is not known yet."""
+    assert read({"data": {"provider_status": "inactive"}, "meta": {"version": "6"}}).kind == "unknown"
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "9999-12-31T23:59:59Z"],
+)
+def test_a_time_that_is_centuries_off_is_none(claimed: str) -> None:
+    """No other time zone could show it."""
+    body = callbacks.success(
+        TOKEN, time=claimed, consent_expires_at=claimed, next_refresh_possible_at=claimed
+    )
+    assert (read(body).occurred_at, read(body).details) == (NOW, {})
 
 
 JSON_VALUES = st.recursive(
@@ -346,5 +417,5 @@ def test_any_object_gives_a_report_that_can_be_stored(body: dict[str, Any]) -> N
 def test_any_bytes_give_a_report_or_a_clear_refusal(body: bytes) -> None:
     try:
         read(body)
-    except payloads.NotUnderstoodError as error:
+    except NotUnderstoodError as error:
         assert str(error)

@@ -20,7 +20,7 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from tests import callbacks
 from tests.callbacks import SECRET
 from tests.upstream import Upstream
-from tests.webhooks.test_verifiers import PRIVATE, pem, signed
+from tests.webhooks.test_saltedge import PRIVATE, pem, signed
 
 pytestmark = pytest.mark.django_db
 URL = "/banking/webhook/"

@@ -1,0 +1,62 @@
+"""Bytes to a JSON object, at a cost that is bounded by their number, and with nothing lost on the way unseen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from business_os_banking.exceptions import BankingError
+
+Object = Mapping[str, Any]
+
+# No callback that is known comes near these; what goes beyond was written to cost us something.
+MAX_NESTING: Final = 32
+MAX_KEYS: Final = 2000
+
+
+class NotUnderstoodError(BankingError):
+    """The body is not a JSON object, or not one of a size that is read here. The message quotes nothing of it."""
+
+
+def parse(content: bytes) -> tuple[Object, frozenset[str]]:
+    """Return the object that *content* is, and the keys that stand twice in one object with different values.
+
+    The last of them is the one that is found in the object, as everywhere in Python; what that is worth is for the
+    caller to say. Numbers that are not whole stay texts. Raises `NotUnderstoodError`.
+    """
+    contradicted: set[str] = set()
+    keys = 0
+
+    def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal keys
+        keys += len(pairs)
+        if keys > MAX_KEYS:
+            raise NotUnderstoodError(f"the body has more than {MAX_KEYS} keys")
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found and found[key] != value:
+                contradicted.add(key)
+            found[key] = value
+        return found
+
+    try:
+        parsed = json.loads(
+            content.decode("utf-8"), object_pairs_hook=to_object, parse_float=str, parse_constant=str
+        )
+    except (ValueError, RecursionError):
+        raise NotUnderstoodError("the body is not JSON in UTF-8") from None
+    if not isinstance(parsed, dict):
+        raise NotUnderstoodError("the body is not a JSON object")
+    _check_nesting(parsed)
+    return parsed, frozenset(contradicted)
+
+
+def _check_nesting(parsed: dict[str, Any]) -> None:
+    level: list[Any] = [parsed]
+    for _ in range(MAX_NESTING):
+        members = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [value for values in members for value in values if isinstance(value, dict | list)]
+        if not level:
+            return
+    raise NotUnderstoodError(f"the body is nested more than {MAX_NESTING} deep")
