@@ -296,6 +296,10 @@ def require_usable(account: Account) -> None:
     for key, path in zip(("CONNECT_PATH", "CONNECTIONS_PATH", "CONNECTION_PATH"), paths, strict=True):
         if not addresses.is_path(path):
             raise _malformed(account.alias, key, "must be a plain path that begins with a slash")
+    if (
+        "{id}" not in account.connection_path
+    ):  # it would be the path of all connections, or of one and the same
+        raise _malformed(account.alias, "CONNECTION_PATH", 'must hold "{id}"')
 
 
 def key_name(alias: str, key: str) -> str:

@@ -12,7 +12,13 @@ from django.utils import timezone
 
 from business_os_banking.flows import connect
 from business_os_banking.flows.record import returned
-from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    SessionLink,
+)
 from tests import callbacks
 from tests.upstream import BASE_URL, Upstream
 
@@ -45,7 +51,7 @@ def rows_of(alias: str) -> Rows:
     found = {
         "connections": BankingConnection.objects.filter(account=alias),
         "sessions": ConnectSession.objects.filter(connection__account=alias),
-        "links": ConnectSession.objects.filter(connection__account=alias, links__isnull=False),
+        "links": SessionLink.objects.filter(session__connection__account=alias),
         "events": ConnectionEvent.objects.filter(account=alias),
         "states": AccountState.objects.filter(alias=alias),
     }

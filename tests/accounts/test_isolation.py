@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.db import connection as database
 from django.db import connections, transaction
 from django.utils import timezone
+from responses.matchers import header_matcher
 
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.duplicates import known_connection
@@ -22,7 +23,7 @@ from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.replay import replay, select
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.accounts.conftest import (
     BANK,
@@ -36,7 +37,7 @@ from tests.accounts.conftest import (
     secret_of,
     start,
 )
-from tests.upstream import connect_answer, row
+from tests.upstream import BASE_URL, connect_answer, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Body = dict[str, Any]
@@ -315,11 +316,18 @@ def test_a_token_that_two_accounts_are_given_stays_with_the_first(two: Two) -> N
     assert rows_of(SOUTH) == before
 
 
-def test_reconcile_lets_the_trouble_of_one_account_hold_up_no_other(two: Two) -> None:
-    two.upstream.lists(status=401)
+def test_the_trouble_of_one_account_holds_up_no_other(two: Two) -> None:
+    url = f"{BASE_URL}/v2/banking/connections"
+    for alias, status in ((NORTH, 401), (SOUTH, 200)):
+        key = header_matcher({"x-api-key": f"key-of-{alias}"})
+        ended = {"fail_at": "2026-11-02T10:00:00Z", "success_at": None}
+        rows = {"data": [row(LINK, status="inactive", attempt=ended)]}
+        two.upstream.mock.add("GET", url, json=rows, status=status, match=[key])
     result = reconcile()
-    assert result.needs_a_person
-    assert {problem.partition(":")[0] for problem in result.problems} == {NORTH, SOUTH}
+    assert [problem.partition(":")[0] for problem in result.problems] == [NORTH]
+    assert [two.connection(alias).status for alias in (NORTH, SOUTH)] == ["active", "inactive"]
+    paused = AccountState.objects.exclude(paused_until=None)
+    assert [state.alias for state in paused] == [NORTH]
 
 
 @pytest.mark.server_database

@@ -153,6 +153,13 @@ def test_a_customer_is_told_that_it_is_our_fault(settings: Any, user: Any, caplo
     assert not ConnectSession.objects.exists()
 
 
+def test_without_a_place_for_the_id_nothing_is_removed(server: Server) -> None:
+    client = BusinessOSClient(server.account(CONNECTION_PATH="/v2/banking/connections"))
+    with pytest.raises(ImproperlyConfigured, match=r"CONNECTION_PATH.*\{id\}"):
+        client.delete_connection("1")
+    assert not server.seen
+
+
 @pytest.mark.parametrize("connection_id", ["", ".", "..", "..."])
 def test_an_id_that_would_name_something_else_is_not_sent(server: Server, connection_id: str) -> None:
     with pytest.raises(InvalidRequest, match="Not sent"):
