@@ -4,14 +4,13 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 from django.core.cache.backends.dummy import DummyCache
 from django.core.checks import CheckMessage, register
 
-from business_os_banking import conf
+from business_os_banking import addresses, conf
 from business_os_banking.check_rules import Key, accounts, is_texts, short_secrets, warning
 
 TAG: Final = "business_os_banking"
@@ -121,20 +120,26 @@ def _return_to() -> Iterator[CheckMessage]:
             'Write "SITE_URL": "https://www.example.com" (in the environment: BUSINESS_OS_SITE_URL), or name the hosts '
             "in ALLOWED_HOSTS.",
         )
-    parts = urlsplit(url) if isinstance(url, str) and "[" not in url else None
-    if parts and parts.scheme == "http" and not conf.is_loopback(parts.hostname or ""):
+    address = addresses.parse(url) if isinstance(url, str) else None
+    if address and address.scheme == "http" and not conf.is_loopback(address.host):
         yield warning(
             "W008",
             f"{Key('SITE_URL')} is plain http, so customers come back from their bank unprotected.",
-            f'Write "SITE_URL": "https://{parts.hostname}".',
+            f'Write "SITE_URL": "https://{address.host}".',
         )
+
+
+def _is_on_this_machine(url: Any) -> bool:
+    """Return whether Business OS is: then it is the sandbox, which has a check of its own."""
+    address = addresses.parse(url) if isinstance(url, str) else None
+    return address is not None and conf.is_loopback(address.host)
 
 
 def _hosts(alias: str, values: Mapping[str, Any]) -> Iterator[CheckMessage]:
     key = Key("CONNECT_URL_HOSTS", alias)
     for host in _texts(values, key.name):
-        if conf.is_loopback(host):
-            what = "is this very machine, as for the sandbox"
+        if conf.is_loopback(host) and not _is_on_this_machine(values.get("BASE_URL")):
+            what = "is this very machine, as it is for the sandbox"
         elif host.startswith(".") and "." not in host[1:]:
             what = "allows every host of a top-level domain"
         else:
