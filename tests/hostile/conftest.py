@@ -32,7 +32,7 @@ from tests.callbacks import SECRET
 from tests.hostile.strategies import BANK, MINE, REFERENCE, THEIR_LINK, THEIRS
 
 # Each example is rolled back, so it does not matter that the fixtures are made once for all of them.
-EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "3"))
 hostile = settings(
     max_examples=EXAMPLES,
     suppress_health_check=[

@@ -85,7 +85,6 @@ class Contract:
             self.verifier(self.account(*known)).verify(delivery(headers, body))
         except WebhookRejected as rejection:
             assert not any(secret in str(rejection) for secret in (NEW, OLD, FOREIGN))
-            assert not any(value in str(rejection) for value in headers.values() if len(value) > 3)
             return False
         return True
 
@@ -103,6 +102,14 @@ class Contract:
 
     def test_a_foreign_secret_is_refused(self) -> None:
         assert not self.accepts(self.headers(self.foreign))
+
+    def test_a_refusal_quotes_nothing_of_what_was_sent(self) -> None:
+        verifier = self.verifier(self.account(self.new))
+        for sent in (self.headers(self.foreign), dict.fromkeys(self.headers(self.new), "Bearer marker")):
+            with pytest.raises(WebhookRejected) as refused:
+                verifier.verify(delivery(sent, b"marker"))
+            assert "marker" not in str(refused.value)
+            assert not any(value in str(refused.value) for value in sent.values() if len(value) > 5)
 
     def test_nothing_is_accepted_where_there_is_no_secret(self) -> None:
         assert not self.accepts(self.headers(self.new), secrets=())
