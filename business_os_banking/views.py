@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from business_os_banking import conf, throttle, wording
@@ -76,6 +77,8 @@ def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
     )
 
 
+# An answer of 503 is mailed to the admins with what was posted: the customer's e-mail address.
+@sensitive_post_parameters()
 @transaction.non_atomic_requests
 @login_required
 @never_cache
@@ -85,6 +88,7 @@ def connect(request: HttpRequest) -> HttpResponse:
     return _start(request, None)
 
 
+@sensitive_post_parameters()
 @transaction.non_atomic_requests
 @login_required
 @never_cache

@@ -9,11 +9,10 @@ from typing import Final
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from business_os_banking import conf, signals, throttle
 from business_os_banking.adapter import get_adapter
@@ -31,20 +30,30 @@ _LENGTH_DIGITS: Final = 18  # of more, Python will not make a number
 @csrf_exempt
 @login_not_required
 @transaction.non_atomic_requests
-@require_POST
 def webhook(request: HttpRequest, account: str = "default", secret: str = "") -> HttpResponse:
     """Receive one event and answer.
 
     200: recorded, whether or not it changed anything. 400: not a JSON object. 403: nobody we know; nothing is
-    stored and no query made. 404: no such account. 413: too large. 429: nobody we
+    stored and no query made. 404: no such account. 405: not a POST. 413: too large. 429: nobody we
     know, again and again. 500: our fault; the event is kept, and a
     redelivery helps. 503: the account has no webhook secret yet. Bodies of answers are empty.
     """
-    response = HttpResponse(status=_receive(request, account, secret))
+    response = _answer(request, account, secret)
     # Django would log answers of 400 and more with the path, which may hold the secret, and mail those of 500 to
     # the admins. What there is to say has been said, without it.
     response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
     return response
+
+
+def _answer(request: HttpRequest, account: str, secret: str) -> HttpResponse:
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        return HttpResponse(status=_receive(request, account, secret))
+    except Exception:
+        # A sender that hangs up, an adapter whose database is away. Django would log and mail that with the path.
+        logger.exception("A webhook could not be answered")
+        return HttpResponse(status=500)
 
 
 def _receive(request: HttpRequest, account: str, secret: str) -> int:
@@ -59,7 +68,8 @@ def _receive(request: HttpRequest, account: str, secret: str) -> int:
         ]
     except (ImproperlyConfigured, ImportError) as error:
         if _is_unknown(account):
-            return _rejected(account, "there is no such account", status=404)
+            # Not by its name: a secret may have been put in the account's place.
+            return _rejected("", "there is no such account", status=404)
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
         return _rejected(account, f"the settings are not right: {error}", status=503)
     verifiers = [verifier for verifier in verifiers if verifier.is_configured()]
