@@ -85,13 +85,13 @@ def detail_of(key: str, value: Any) -> str:
 def word_of(value: Any) -> str:
     """Return one plain word (an id, a class, a code; whole numbers count), or ``""``: anybody may send anything.
 
-    An IBAN is no word. In small letters an id could look like one, and nobody writes one so.
+    An IBAN is no word.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if value.bit_length() < _ID_MAX_BITS else ""
     if not isinstance(value, str) or not _WORD.fullmatch(value):
         return ""
-    return "" if value == value.upper() and personal.masked(value) != value else value
+    return value if personal.masked(value) == value else ""
 
 
 def id_of(value: Any) -> str:

@@ -56,7 +56,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "CONSENT_DAYS": 180,  # a consent's length where the provider does not say its end; None: no estimate
     "CONSENT_REMINDER_DAYS": [14, 7, 1],
     "CONSENT_MAILS": False,  # send the ready-made mail to the owner at each of these steps
-    "PAYLOAD_DAYS": 30,  # how long the redacted bodies of events, and e-mail addresses of sessions, are kept
+    "PAYLOAD_DAYS": 30,  # how long bodies of events, and e-mail and other addresses of sessions, are kept
     "EVENT_DAYS": 400,  # how long events are kept
     "DESTROY_BY_SHAPE": True,  # a bare Salt Edge destroy callback carries no event name; see docs/upstream.md
 }

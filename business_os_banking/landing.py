@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from business_os_banking import wording
+from business_os_banking import answers, wording
 from business_os_banking.adapter import get_adapter
 from business_os_banking.flows import record as record_flow
 from business_os_banking.flows.duplicates import known_connection
@@ -44,7 +44,8 @@ def returned(request: HttpRequest, reference: UUID) -> HttpResponse:
         found = wording.SLOW if slow else wording.for_hint(hint)
     final = _is_final(session)
     phase = ("slow" if slow else "hinted" if hint else "waiting") if waiting else _phase(found, group, final)
-    next_page = {"n": visit + 1, **({"error_class": hint} if hint else {})}
+    # Into the page, which others may come to see, goes no more of the address than a plain word.
+    next_page = {"n": visit + 1, **({"error_class": word} if (word := answers.word_of(hint)) else {})}
     list_url = reverse("business_os_banking:connection-list")
     answer = page(
         request,

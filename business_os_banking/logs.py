@@ -23,21 +23,23 @@ from business_os_banking.personal import MASK
 _FORMATTER: Final = logging.Formatter()
 # In Python's and JSON's way of writing, and escaped by JSON or HTML.
 _QUOTE: Final = r"(?:\\?['\"]|&\#x27;|&\#39;|&quot;)"
+_MEANS: Final = rf"(?:{_QUOTE}\s*[:=,]|\s*[:=])\s*"
+_OPENS: Final = rf"(?:UUID\()?(?:b?{_QUOTE})?"
 # Ends where an address, a quotation or a list goes on.
 _VALUE: Final = r"(?:(?!%26)[^&#\s\"'<>,;)\]}\\])+"
-_NAME: Final = r"[\w-]{0,32}(?:token|secret|passw(?:or)?d|api[_-]?key)s?"
+_NAME: Final = r"(?:token|secret|passw(?:or)?d|api[_-]?key)s?"
 _PATTERNS: Final = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         # …/webhook/<account>/<secret>/, whatever the prefix and however the secret is written
         r"(/webhook/[-\w]+/)[^\s\"'?<>&]+",
         # Authorization: Bearer …   'Authorization': 'Basic …'   ('x-api-key', '…')
-        rf"(authorization(?:{_QUOTE}\s*[:=,]|\s*[:=])\s*b?{_QUOTE}?)[^'\"&\r\n\\]+",
-        rf"(x-(?:api-key|webhook-secret)(?:{_QUOTE}\s*[:=,]|\s*[:=])\s*b?{_QUOTE}?){_VALUE}",
+        rf"(authorization{_MEANS}{_OPENS})[^'\"&\r\n\\]+",
+        rf"(x-(?:api-key|webhook-secret){_MEANS}{_OPENS}){_VALUE}",
         # token=…   access_token%3D…   api_key='…'
-        rf"({_NAME}(?:=|%3D)b?(?:UUID\()?{_QUOTE}?){_VALUE}",
+        rf"({_NAME}(?:=|%3D){_OPENS}){_VALUE}",
         # "pending_token": "…"   'pending_token': UUID('…')
-        rf"({_NAME}{_QUOTE}\s*:\s*b?(?:UUID\()?{_QUOTE}){_VALUE}",
+        rf"({_NAME}{_QUOTE}\s*:\s*(?:UUID\()?b?{_QUOTE}){_VALUE}",
     )
 ]
 # A text that has none of these holds nothing that the patterns look for.

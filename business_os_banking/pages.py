@@ -2,6 +2,7 @@
 
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib.sites.shortcuts import get_current_site
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
@@ -48,9 +49,24 @@ def _site_name(request: HttpRequest) -> str:
         return request.get_host()
 
 
-def error_page(request: HttpRequest, found: wording.Wording, *, status: int, **context: Any) -> HttpResponse:
-    list_url = reverse("business_os_banking:connection-list")
-    return page(request, "error.html", status=status, wording=found, list_url=list_url, **context)
+def error_page(
+    request: HttpRequest,
+    found: wording.Wording,
+    *,
+    status: int,
+    retry_url: str = "",
+    reference: UUID | None = None,
+) -> HttpResponse:
+    # All that the template asks for is given: of what is missing, Django logs the whole context, at level DEBUG.
+    return page(
+        request,
+        "error.html",
+        status=status,
+        wording=found,
+        list_url=reverse("business_os_banking:connection-list"),
+        retry_url=retry_url,
+        reference=reference,
+    )
 
 
 def retry_url(connection: BankingConnection | None, next_url: str) -> str:

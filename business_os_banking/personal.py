@@ -13,12 +13,12 @@ MASK: Final = "***"
 # Lengths are bounded, as a mail server bounds them: a long text without an address must not take for ever.
 _LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _EMAIL: Final = re.compile(rf"[\w.+-]{{1,64}}(?:@|%40)(?:{_LABEL}\.){{1,8}}[^\W\d_]{{2,}}", re.IGNORECASE)
-# Written in one piece, or in groups: with blanks, hyphens, or as an address encodes them.
-_GAP: Final = r"(?: |-|\+|%20|\u00a0)?"
+# In one piece, or in groups of four: with blanks, hyphens, or as an address encodes them.
+_GAP: Final = re.compile(r" |-|\+|%20|\u00a0")
 _IBAN: Final = re.compile(
-    rf"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{{2}}))[A-Za-z]{{2}}[0-9]{{2}}(?:{_GAP}[A-Za-z0-9]){{11}}"
+    r"[A-Za-z]{2}[0-9]{2}(?:(?<![A-Za-z0-9]....)|(?<=%[0-9A-Fa-f]{2}....))"
+    rf"(?:[A-Za-z0-9]{{11}}|(?:(?:{_GAP.pattern})[A-Za-z0-9]{{4}}){{2}})"
 )
-_LETTER: Final = re.compile(f"{_GAP}([A-Za-z0-9])")
 _LENGTHS: Final = {
     country: int(length)
     for country, length in re.findall(
@@ -54,10 +54,20 @@ def _ibans(text: str) -> Iterator[tuple[int, int]]:
 def _end_of_iban(text: str, start: int) -> int:
     """Return where the IBAN that starts at *start* ends; 0 if it is none."""
     length = _LENGTHS.get(text[start : start + 2].upper(), 0)
+    gap = _GAP.match(text, start + 4)
+    step = 4 if gap else length
     letters, end = "", start
-    while len(letters) < length and (found := _LETTER.match(text, end)):
-        letters, end = letters + found[1], found.end()
-    if not length or len(letters) < length or text[end : end + 1].isalnum():
-        return 0
-    number = "".join(str(int(letter, 36)) for letter in letters[4:] + letters[:4])
-    return end if int(number) % 97 == 1 else 0
+    while len(letters) < length and (not letters or (gap and text.startswith(gap[0], end))):
+        begin = end + (len(gap[0]) if gap and letters else 0)
+        end = begin + min(step, length - len(letters))
+        letters += text[begin:end]
+    return end if _is_iban(letters, length) and not text[end : end + 1].isalnum() else 0
+
+
+def _is_iban(letters: str, length: int) -> bool:
+    if not length or len(letters) < length or not (letters.isascii() and letters.isalnum()):
+        return False
+    # In hex and small letters, every so often an id would be one.
+    if not (letters[4:].isdigit() or letters.isupper()):
+        return False
+    return int("".join(str(int(letter, 36)) for letter in letters[4:] + letters[:4])) % 97 == 1
