@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 from django.contrib.sessions.models import Session
@@ -76,10 +77,14 @@ class _MaskedMails(AdminEmailHandler):
     """Django's handler, set up as docs/privacy.md has it, with a letterbox of its own."""
 
     def __init__(self, evidence: Evidence) -> None:
-        super().__init__(include_html=True, reporter_class=f"{MaskedReporter.__module__}.MaskedReporter")
+        super().__init__(reporter_class=f"{MaskedReporter.__module__}.MaskedReporter")
         self.setLevel(logging.ERROR)
         self.addFilter(MaskSecrets())
         self.evidence = evidence
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        # A record that was masked stays so, and the log is to be seen as it is without.
+        return super().handle(copy(record))
 
     def send_mail(self, subject: Any, message: Any, *args: Any, **kwargs: Any) -> None:
         self.evidence.saw("fault mails, masked", subject, message)

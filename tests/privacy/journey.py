@@ -273,6 +273,7 @@ class Journey:
         renewed = next(links)
         self.success(renewal, renewed, consent_expires_at=ends.isoformat())
         self.contradicts(renewal.pending_token, renewed)
+        self.told(callbacks.success(renewal.pending_token, next(links), session=uuid.uuid4()))
         change = {"provider_code": COMMON_BANK, "provider_status": "inactive"}
         self.told(callbacks.body(token=renewal.pending_token, connection_id=renewed, **change))
         # a fault of ours, and a redelivery
