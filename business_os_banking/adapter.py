@@ -109,6 +109,10 @@ def get_adapter() -> BankingAdapter:
     return adapter
 
 
+class WrongAccount(ImproperlyConfigured):
+    """The site's adapter gave the credentials of another account than it was asked for."""
+
+
 def credentials_of(alias: str, connection: BankingConnection | None = None) -> conf.Account:
     """Return the credentials behind *alias*, as the site's adapter gives them.
 
@@ -117,7 +121,7 @@ def credentials_of(alias: str, connection: BankingConnection | None = None) -> c
     """
     account = get_adapter().get_credentials(alias, connection)
     if account.alias != alias:
-        raise ImproperlyConfigured(
+        raise WrongAccount(
             f'get_credentials("{alias}") of the adapter {conf.settings.adapter} returned the account '
             f'"{account.alias}". It must return one of the same alias, to the letter: make_account("{alias}", …).'
         )

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
+from business_os_banking import personal
 from business_os_banking.exceptions import (
     BusinessOSError,
     InvalidRequest,
@@ -29,6 +30,7 @@ _WORD: Final = re.compile(r"[\w.:/+-]{1,128}", re.ASCII)
 _WAIT_MAX_DIGITS: Final = 9
 _WAIT_MAX: Final = 86_400  # seconds; who asks for more is asked again after a day
 _YEARS: Final = range(2000, 2200)
+_SENT: Final = ("api", "custom_fields", "email", "return_to", "scopes")
 
 
 def json_of(content: bytes) -> Any:
@@ -80,15 +82,22 @@ def detail_of(key: str, value: Any) -> str:
         return str(uuid_of(value) or "")
     if key == "provider_name":
         text = value if isinstance(value, str) else ""
-        return "".join(char for char in text if char.isprintable())[:_NAME_MAX_LENGTH]
+        text = "".join(char for char in text if char.isprintable())[:_NAME_MAX_LENGTH]
+        # The one free text that is kept, and what names a bank has neither of these in it.
+        return text if personal.masked(text) == text else ""
     return word_of(value)
 
 
 def word_of(value: Any) -> str:
-    """Return one plain word (an id, a class, a code; whole numbers count), or ``""``: anybody may send anything."""
+    """Return one plain word (an id, a class, a code; whole numbers count), or ``""``: anybody may send anything.
+
+    An IBAN is no word.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if value.bit_length() < _ID_MAX_BITS else ""
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        return ""
+    return value if personal.masked(value) == value else ""
 
 
 def id_of(value: Any) -> str:
@@ -119,8 +128,8 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> Busines
         return NotFound(message, error_class=name, status=status)
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         fields = _field_errors(body)
-        # What is not a plain name may be data of a customer, and messages go to logs.
-        if names := sorted(name for name in fields if name.isidentifier()):
+        # Anything else may be data of a customer, or the key, and messages go to logs.
+        if names := sorted(set(fields) & set(_SENT)):
             message += f" (fields: {', '.join(names)})"
         return InvalidRequest(message, error_class=name, status=status, fields=fields)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

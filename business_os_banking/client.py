@@ -157,10 +157,15 @@ class BusinessOSClient:
         """Return the decoded JSON of a 2xx answer, ``None`` for an empty one; raise for everything else."""
         answer = wire.send(self.account, method, path, params=params, body=body)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise answers.error_of(answer.status, answer.headers, answer.content)
+            raise answers.error_of(answer.status, answer.headers, self._without_key(answer.content))
         if not answer.content.strip():
             return None
         return answers.json_of(answer.content)
+
+    def _without_key(self, content: bytes) -> bytes:
+        """Return *content* without the key, should the upstream repeat it where an error's class stands."""
+        key = self.account.api_key
+        return content.replace(key.encode(), b"***") if conf.is_secret(key) else content
 
 
 def check_connect(*, api: str, body: Mapping[str, Any]) -> None:

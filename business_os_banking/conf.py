@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -59,7 +59,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "CONSENT_DAYS": 180,  # a consent's length where the provider does not say its end; None: no estimate
     "CONSENT_REMINDER_DAYS": [14, 7, 1],
     "CONSENT_MAILS": False,  # send the ready-made mail to the owner at each of these steps
-    "PAYLOAD_DAYS": 30,  # how long the redacted bodies of events, and e-mail addresses of sessions, are kept
+    "PAYLOAD_DAYS": 30,  # how long bodies of events, and e-mail and other addresses of sessions, are kept
     "EVENT_DAYS": 400,  # how long events are kept
     "DESTROY_BY_SHAPE": True,  # a bare Salt Edge destroy callback carries no event name; see docs/upstream.md
 }
@@ -342,6 +342,14 @@ def is_positive_number(value: Any) -> bool:
 def is_header_text(value: str) -> bool:
     """Return whether *value* can be sent as the value of a header, and has no blank in it."""
     return value.isascii() and value.isprintable() and " " not in value
+
+
+def is_secret(value: Any) -> TypeGuard[str]:
+    """Return whether *value* is a text that is worth masking.
+
+    Shorter than eight characters it is a word, such as the sandbox's key, and masking it would garble other texts.
+    """
+    return isinstance(value, str) and len(value) >= 8
 
 
 def is_loopback(host: str) -> bool:

@@ -11,17 +11,22 @@ from django.urls import reverse
 from django.utils import timezone
 
 from business_os_banking import conf
+from business_os_banking.exceptions import BankingError
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.vocabulary import ConnectionStatus
 
 _TEMPLATES = "business_os_banking/mail/consent_expiring"
 
 
+class NotSentError(BankingError):
+    """The mail backend raised; its own error may quote the address."""
+
+
 def send_consent_reminder(connection: BankingConnection | None, event: ConnectionEvent, **_: Any) -> None:
     """Mail the owner of *connection* that its consent ends, with a link to renew it.
 
     Sends nothing where the mails are switched off, the owner has no address, or the connection has been renewed
-    or ended since. Raises what the mail backend raises; the reminder is then told again by reconcile.
+    or ended since. Raises `NotSentError` if the mail backend raises; the reminder is then told again by reconcile.
     """
     days = event.payload.get("days", 0)
     if not conf.settings.consent_mails or connection is None or not _still_ends(connection, days):
@@ -38,7 +43,11 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     subject = " ".join(render_to_string(f"{_TEMPLATES}_subject.txt", context).split())
     mail = EmailMultiAlternatives(subject, render_to_string(f"{_TEMPLATES}.txt", context), to=[address])
     mail.attach_alternative(render_to_string(f"{_TEMPLATES}.html", context), "text/html")
-    mail.send()
+    try:
+        mail.send()
+    except Exception as error:  # noqa: BLE001 - each backend has its own
+        # Django logs what a receiver raises, and mails it to the admins: without the customer's address.
+        raise NotSentError(f"The mail backend raised {type(error).__name__}.") from None
     # Another receiver of the same signal may raise, and then all are told again: one mail is enough.
     event.payload["mailed"] = True
     ConnectionEvent.objects.filter(pk=event.pk).update(payload=event.payload)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
+from uuid import UUID
 
 from django.conf import settings as django_settings
 from django.contrib.auth.decorators import login_not_required, login_required
@@ -91,9 +92,26 @@ def _site_name(request: HttpRequest) -> str:
         return request.get_host()
 
 
-def error_page(request: HttpRequest, found: wording.Wording, *, status: int, **context: Any) -> HttpResponse:
-    list_url = reverse("business_os_banking:connection-list")
-    return page(request, "error.html", status=status, wording=found, list_url=list_url, **context)
+def error_page(
+    request: HttpRequest,
+    found: wording.Wording,
+    *,
+    status: int,
+    retry_url: str = "",
+    reference: UUID | None = None,
+    public: bool = False,
+) -> HttpResponse:
+    # All that the template asks for is given: of what is missing, Django logs the whole context, at level DEBUG.
+    return page(
+        request,
+        "error.html",
+        status=status,
+        wording=found,
+        list_url=reverse("business_os_banking:connection-list"),
+        retry_url=retry_url,
+        reference=reference,
+        public=public,
+    )
 
 
 def retry_url(connection: BankingConnection | None, next_url: str) -> str:

@@ -40,7 +40,7 @@ class Report:
     digest: str
     occurred_at: datetime
     received_at: datetime
-    pending_token: UUID | None = None
+    pending_token: UUID | None = field(default=None, repr=False)
     session_reference: UUID | None = None
     connection_id: str = ""
     connection_pk: int | None = None

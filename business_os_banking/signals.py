@@ -3,8 +3,8 @@
 All of these are sent after the change is committed, and told again by reconcile until every receiver has
 heard them: at least once for each transition. Make receivers idempotent; ``event.digest`` names the fact for
 good. Every signal carries ``event``, ``connection`` and ``session`` (the last two may be ``None``), except
-``webhook_rejected``, which carries ``account`` (an alias) and ``reason`` (a text without secrets): nothing of
-a rejected delivery is stored.
+``webhook_rejected``, which carries ``account`` (an alias, empty if unknown) and ``reason`` (a text without secrets):
+nothing of a rejected delivery is stored.
 """
 
 from typing import Final

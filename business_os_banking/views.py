@@ -11,6 +11,7 @@ from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from business_os_banking import conf, throttle, wording
@@ -71,6 +72,8 @@ def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
     )
 
 
+# An answer of 503 is mailed to the admins with what was posted: the customer's e-mail address.
+@sensitive_post_parameters()
 @transaction.non_atomic_requests
 @private
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -79,6 +82,7 @@ def connect(request: HttpRequest) -> HttpResponse:
     return _start(request, None)
 
 
+@sensitive_post_parameters()
 @transaction.non_atomic_requests
 @private
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -98,6 +98,7 @@ def _confirmation(
     context = {
         **site.each_context(request),
         "title": gettext("Disconnect?"),
+        "subtitle": None,
         "opts": opts,
         "connections": connections,
         "skipped": skipped,

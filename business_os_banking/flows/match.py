@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db.models import Q
 
@@ -31,7 +31,7 @@ class _Row:
 
     pk: int
     reference: str
-    token: str
+    token: str = field(repr=False)
     link: str
     connection: int
     owner: tuple[int | None, str]

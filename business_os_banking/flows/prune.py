@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.apps import apps
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -16,10 +17,11 @@ from business_os_banking.exceptions import BankingError
 from business_os_banking.flows import batches, log
 from business_os_banking.flows.disconnect import disconnect, remove_upstream
 from business_os_banking.lifecycle import State
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from business_os_banking.vocabulary import EndedBy, Kind, Outcome, SessionStatus
 
 _BATCH: Final = 500
+_CLEARED: Final[dict[str, Any]] = {"email": "", "custom_fields": {}, "next_url": "", "connect_url": ""}
 
 
 class StillHeldError(BankingError):
@@ -28,7 +30,7 @@ class StillHeldError(BankingError):
 
 @dataclass
 class Pruned:
-    """How many payloads were emptied, events deleted, and sessions cleared of e-mail address and custom fields."""
+    """How many payloads were emptied, events deleted, and sessions cleared of what a person typed or a site sent."""
 
     payloads: int = 0
     events: int = 0
@@ -48,10 +50,11 @@ def prune(now: datetime | None = None) -> Pruned:
     bodies = ConnectionEvent.objects.filter(received_at__lt=old_body).exclude(payload={})
     for pks in batches.of_keys(bodies):
         pruned.payloads += ConnectionEvent.objects.filter(pk__in=pks).update(payload={})
-    sessions = ConnectSession.objects.filter(created_at__lt=old_body).exclude(email="", custom_fields={})
-    sessions = sessions.exclude(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
+    sessions = ConnectSession.objects.filter(created_at__lt=old_body).exclude(**_CLEARED)
+    # One that is over counts as such even if no reconcile has let it expire.
+    sessions = sessions.exclude(status__in=(SessionStatus.CREATED, SessionStatus.OPEN), expires_at__gte=now)
     for pks in batches.of_keys(sessions):
-        pruned.sessions += ConnectSession.objects.filter(pk__in=pks).update(email="", custom_fields={})
+        pruned.sessions += ConnectSession.objects.filter(pk__in=pks).update(**_CLEARED)
     old_event = now - timedelta(days=conf.settings.event_days)
     while batch := list(_prunable(old_event)[:_BATCH]):
         pruned.events += _delete(batch)
@@ -109,17 +112,20 @@ def _sharers(account: str, links: Collection[str]) -> set[tuple[int, str]]:
     return {pair for path in paths for pair in rows.filter(**{f"{path}__in": links}).values_list("pk", path)}
 
 
-def erase(*, user: Any = None, tenant: str = "", upstream: bool = True) -> int:
+def erase(*, user: Any = None, tenant: str = "", without_user: bool = False, upstream: bool = True) -> int:
     """Delete all connections of *user* or *tenant* with their sessions and events; return how many there were.
+
+    Given both, those that belong to both. *without_user* stands in the place of a user: it means the connections of
+    which the site has deleted the user, those of *tenant*, or of no tenant.
 
     With *upstream* all are disconnected at the provider first; raises `StillHeldError`, and deletes nothing,
     while it still holds one of them, so that no bank link lives on that nobody remembers.
     """
-    if user is None and not tenant:
+    if user is None and not tenant and not without_user:
         raise ValueError("Name a user or a tenant.")
     rows = BankingConnection.objects.all()
-    rows = rows.filter(user=user) if user is not None else rows
-    rows = rows.filter(tenant=tenant) if tenant else rows
+    rows = rows.filter(user=user) if user is not None or without_user else rows
+    rows = rows.filter(tenant=tenant) if tenant or without_user else rows
     pks = list(rows.order_by("pk").values_list("pk", flat=True))
     if upstream:
         _refuse_waiting(pks)
@@ -154,9 +160,29 @@ def _end(pks: list[int]) -> None:
 
 def _forget(pk: int) -> None:
     connection = BankingConnection.objects.get(pk=pk)
-    links = list(connection.sessions.exclude(connection_id="").values_list("connection_id", flat=True))
+    sessions = ConnectSession.objects.filter(connection=connection)
+    links = {connection.connection_id, *sessions.values_list("connection_id", flat=True)}
+    links |= set(SessionLink.objects.filter(session__in=sessions).values_list("connection_id", flat=True))
+    # Events that matched nothing, or that contradicted themselves, may still speak of it.
+    about = Q(connection_id__in=links - {""})
+    about |= Q(pending_token__in=sessions.exclude(pending_token=None).values("pending_token"))
+    about |= Q(session_reference__in=sessions.values("reference"))
     with transaction.atomic():
-        # Events that matched nothing may still speak of these links.
-        strays = ConnectionEvent.objects.filter(connection=None, account=connection.account)
-        strays.filter(connection_id__in=links).delete()
+        strays = ConnectionEvent.objects.filter(about, connection=None, account=connection.account)
+        # What is said of a bank concerns others as well, and stays without what it said of this connection.
+        of_banks = strays.filter(kind=Kind.PROVIDER_CHANGED)
+        of_banks.update(connection_id="", pending_token=None, session_reference=None, payload={})
+        strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
+        _forget_in_admin(connection)
         connection.delete()
+
+
+def _forget_in_admin(connection: BankingConnection) -> None:
+    """Delete what the admin's own history says of *connection*: it names the bank."""
+    if apps.is_installed("django.contrib.admin"):
+        from django.contrib.admin.models import LogEntry
+
+        of_connections = LogEntry.objects.filter(
+            content_type__app_label="business_os_banking", content_type__model="bankingconnection"
+        )
+        of_connections.filter(object_id=str(connection.pk)).delete()

@@ -16,6 +16,8 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from business_os_banking.vocabulary import Kind, Outcome
 
 _BATCH: Final = 200
+# Whoever has this address can finish the session, and differences are printed.
+_NOT_SHOWN: Final = {"connect_url"}
 _SETTLED_OUTCOMES: Final = (Outcome.APPLIED, Outcome.NO_CHANGE, Outcome.ORPHANED)
 
 
@@ -98,4 +100,4 @@ def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Diff
 def _differences(row: str, pairs: dict[str, tuple[Any, Any]]) -> Iterator[Difference]:
     for column, (stored, value) in pairs.items():
         if stored != value:
-            yield Difference(row, column, stored, value)
+            yield Difference(row, column, "(not shown)" if column in _NOT_SHOWN else stored, value)

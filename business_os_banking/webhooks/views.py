@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from business_os_banking import conf, reports, signals, throttle
-from business_os_banking.adapter import credentials_of, get_adapter
+from business_os_banking.adapter import WrongAccount, credentials_of, get_adapter
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows.record import record
 from business_os_banking.models import ConnectSession
@@ -33,11 +33,15 @@ _MINUTE: Final = 60  # seconds
 
 
 class _Refused(BankingError):
-    """Nothing of this delivery is believed. The message is for our log and holds no secret."""
+    """Nothing of this delivery is believed. The message is for our log and holds no secret.
 
-    def __init__(self, status: int, reason: str) -> None:
+    *account* is an alias that is known to be one: in an address that is wrong, the secret may stand in its place.
+    """
+
+    def __init__(self, status: int, reason: str, account: str = "") -> None:
         super().__init__(reason)
         self.status = status
+        self.account = account
 
 
 # The order of the decorators matters: the sender has no CSRF token and no login, whatever middleware the site
@@ -55,14 +59,7 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
     fault; the event is kept, and a redelivery helps. 503: the account is not, or not rightly, set up. Bodies of
     answers are empty.
     """
-    # Not Django's require_POST: it would log the path.
-    response: HttpResponse = HttpResponseNotAllowed(["POST"])
-    if request.method == "POST":
-        try:
-            response = HttpResponse(status=_receive(request, account, secret))
-        except ImproperlyConfigured as error:
-            logger.error("No webhook can be received: %s", error)
-            response = HttpResponse(status=503)
+    response = _answer(request, account, secret)
     if response.status_code == 429:
         response["Retry-After"] = str(throttle.seconds_left(_MINUTE))
     # Django would log answers of 400 and more with the path, which may hold the secret, and mail those of 500 to
@@ -71,17 +68,33 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
     return response
 
 
+def _answer(request: HttpRequest, account: str, secret: str) -> HttpResponse:
+    # Not Django's require_POST: it would log the path.
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        return HttpResponse(status=_receive(request, account, secret))
+    except ImproperlyConfigured as error:
+        logger.error("No webhook can be received: %s", error)
+        return HttpResponse(status=503)
+    except Exception:
+        # Django would log and mail what nobody has caught with the path.
+        logger.exception("A webhook could not be answered")
+        return HttpResponse(status=500)
+
+
 def _receive(request: HttpRequest, account: str, secret: str) -> int:
     """Do what the request asks for; return the status of the answer."""
+    alias = ""
     try:
         body = _body(request, conf.settings.webhook_max_bytes)
         alias, verifiers = _verifiers(account)
         delivery = Delivery(body=body, headers=request.headers, url_secret=secret, received_at=timezone.now())
         broken = _verify(delivery, verifiers)
     except _Refused as refusal:
-        return _refused(request, account, refusal)
+        return _refused(request, alias or refusal.account, refusal)
     for reason in broken:
-        logger.error("Webhook for account %s: accepted, but %s", account, reason)
+        logger.error("Webhook for account %s: accepted, but %s", alias, reason)
     return _keep(request, delivery, alias)
 
 
@@ -117,19 +130,19 @@ def _verifiers(account: str) -> tuple[str, list[Verifier]]:
         credentials = credentials_of(account)
         verifiers = configured(credentials)
     except Exception as error:  # noqa: BLE001 - the site's own code
-        if isinstance(error, ImproperlyConfigured) and _is_unknown(account):
-            raise _Refused(404, f"there is no such account: {error}") from None
+        if isinstance(error, ImproperlyConfigured) and _is_unknown(account, error):
+            raise _Refused(404, "there is no such account") from None
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
-        raise _Refused(503, f"the settings are not right: {_told(error)}") from None
+        raise _Refused(503, f"the settings are not right: {_told(error)}", account) from None
     if not verifiers:
-        raise _Refused(503, "no verifier is configured: set WEBHOOK_SECRETS")
+        raise _Refused(503, "no verifier is configured: set WEBHOOK_SECRETS", account)
     return credentials.alias, verifiers
 
 
-def _is_unknown(account: str) -> bool:
+def _is_unknown(account: str, error: ImproperlyConfigured) -> bool:
     try:
         get_adapter()
-        return account not in conf.settings.accounts
+        return account not in conf.settings.accounts and not isinstance(error, WrongAccount)
     except (ImproperlyConfigured, ImportError):
         return False
 

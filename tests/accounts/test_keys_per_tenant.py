@@ -115,8 +115,8 @@ def test_credentials_of_another_name_are_refused_everywhere_and_loudly(
 
     settings.BUSINESS_OS_BANKING = {"ADAPTER": f"tests.office.adapter.{slip}"}
     body = callbacks.destroy(None, "777")
-    assert post("org-7", body, "secret-of-7") == 404
-    assert post("org-8", body, "secret-of-8") == 404
+    assert post("org-7", body, "secret-of-7") == 503
+    assert post("org-8", body, "secret-of-8") == 503
     assert browser.get("/banking/connect/").status_code == 503
     assert ConnectionEvent.objects.count() == events
     assert caplog.text.count('It must return one of the same alias, to the letter: make_account("org-7"') == 2

@@ -162,8 +162,10 @@ def test_odd_field_errors(body: Any, fields: dict[str, list[str]]) -> None:
 
 
 def test_what_is_no_field_name_stays_out_of_the_message() -> None:
-    caught = error(422, {"errors": {"ada@kunde.example": ["taken"], "email": ["taken"]}})
-    assert set(caught.fields) == {"ada@kunde.example", "email"}
+    caught = error(
+        422, {"errors": {"ada@kunde.example": ["taken"], "Mueller": ["taken"], "email": ["taken"]}}
+    )
+    assert set(caught.fields) == {"ada@kunde.example", "Mueller", "email"}
     assert str(caught) == "HTTP 422 (fields: email)"
 
 

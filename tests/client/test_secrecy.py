@@ -26,7 +26,8 @@ def answers(body: Any, status: int = 200, **headers: str) -> Behaviour:
     return lambda exchange: exchange.answer(body, status=status, **headers)
 
 
-ECHO = {"error": {"class": f"Key{KEY}!", "message": f"The key {KEY} is wrong."}, "errors": {KEY + " ": [KEY]}}
+# Where a class or the name of a field stands, too.
+ECHO = {"error": {"class": KEY, "message": f"The key {KEY} is wrong."}, "code": KEY, "errors": {KEY: [KEY]}}
 
 BEHAVIOURS: dict[str, Behaviour] = {
     **test_wire.NO_ANSWER,

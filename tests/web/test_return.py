@@ -1,7 +1,9 @@
 """Coming back: the public page and its status, which show what is stored and nothing else."""
 
+import html
 import uuid
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from django.db import OperationalError, connection
@@ -150,6 +152,13 @@ def test_each_outcome_reads_differently_and_leads_on(stranger: Browser, name: st
     assert status["next_step"] in text_of(page)
     assert status["group"] == values.get("error_group")
     assert soup(page).select_one("[aria-live=polite] h1") == heading
+
+
+@pytest.mark.parametrize("hint", ["ada@kunde.example", "Ada Müller", "DE89370400440532013000", "<b>x</b>"])
+def test_nothing_but_a_word_of_the_address_gets_into_the_page(stranger: Browser, db: None, hint: str) -> None:
+    shown = stranger.get(address(a_session(a_connection(None))), {"error_class": hint}).content.decode()
+    for form in (hint, quote(hint, safe=""), quote_plus(hint), html.escape(hint)):
+        assert form not in shown
 
 
 def test_the_addresses_error_is_only_a_hint(stranger: Browser, db: None) -> None:

@@ -289,6 +289,27 @@ def test_values_of_a_wrong_kind_are_as_good_as_missing(value: Any) -> None:
         assert "\x00" not in text
 
 
+@pytest.mark.parametrize(
+    "value", ["DE89370400440532013000", "DE89-3704-0044-0532-0130-00", "GB29NWBK60161331926819"]
+)
+def test_an_account_number_is_no_word(value: str) -> None:
+    words = dict.fromkeys([*payloads._KEPT, "type", "action"], value)
+    report = read({"data": words, "meta": words})
+    assert value not in repr(report)
+    assert report.payload == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["Bank DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "ada@kunde.example"]
+)
+def test_what_is_no_name_of_a_bank_is_not_taken_for_one(text: str) -> None:
+    assert read(callbacks.success(TOKEN, provider_name=text)).details == {}
+
+
+def test_a_token_is_not_in_the_repr_of_a_report() -> None:
+    assert str(TOKEN) not in repr(read(callbacks.success(TOKEN)))
+
+
 def test_nan_and_repeated_keys_do_no_harm() -> None:
     assert read(b'{"a": NaN, "stage": "start", "stage": "connect"}').stage == "connect"
     assert read(b'{"a": 1, "a": 2, "stage": "start", "stage": "start"}').conflict == ""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import uuid
 from typing import Any
 
+import django
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.core import mail
+from django.db import OperationalError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from business_os_banking import signals
+from business_os_banking import conf, signals
+from business_os_banking.adapter import BankingAdapter
 from business_os_banking.flows import connect
 from business_os_banking.flows.record import apply
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
@@ -215,6 +219,63 @@ def test_django_logs_no_path_with_a_secret(session: ConnectSession, caplog: pyte
         assert post(b"{}", "/banking/webhook/default/a-wrong-secret/", secret=None) == 403
     assert SECRET not in caplog.text
     assert "a-wrong-secret" not in caplog.text
+
+
+@pytest.mark.parametrize("method", ["get", "head", "put", "options"])
+def test_a_wrong_method_is_not_logged_with_the_secret(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        response = getattr(Client(), method)(f"/banking/webhook/default/{SECRET}/")
+    assert (response.status_code, response["Allow"], response.content) == (405, "POST", b"")
+    assert SECRET not in caplog.text
+
+
+def test_a_secret_in_the_place_of_the_account_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[dict[str, Any]] = []
+
+    def receiver(**kwargs: Any) -> None:
+        heard.append(kwargs)
+
+    signals.webhook_rejected.connect(receiver)
+    try:
+        with caplog.at_level(logging.DEBUG):
+            assert post(callbacks.success(), f"/banking/webhook/{SECRET}/") == 404
+    finally:
+        signals.webhook_rejected.disconnect(receiver)
+    assert "there is no such account" in caplog.text
+    assert SECRET not in caplog.text + str(heard)
+
+
+class HangsUp(io.RawIOBase):
+    """The body of a sender that goes away in the middle."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: Any) -> int:
+        raise ConnectionResetError
+
+
+class AdapterWithoutItsDatabase(BankingAdapter):
+    def get_credentials(self, alias: str, connection: BankingConnection | None) -> conf.Account:
+        raise OperationalError("the database of the keys is away")
+
+
+@pytest.mark.parametrize("fault", ["sender", "adapter"])
+def test_what_cannot_be_answered_is_not_logged_with_the_secret(
+    fault: str, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    more: dict[str, Any] = {"wsgi.input": HangsUp()} if fault == "sender" else {}
+    if fault == "adapter":
+        adapter = f"{__name__}.AdapterWithoutItsDatabase"
+        settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": adapter}
+    settings.ADMINS = [("Admin", "a@site.example")] if django.VERSION < (6, 0) else ["a@site.example"]
+    body = callbacks.raw(callbacks.success())
+    with caplog.at_level(logging.DEBUG):
+        response = Client().post(f"/banking/webhook/default/{SECRET}/", body, "application/json", **more)
+    assert response.status_code == (400 if fault == "sender" else 503)
+    assert "rejected: " in caplog.text
+    assert SECRET not in caplog.text
+    assert mail.outbox == []
 
 
 def test_a_length_beyond_all_reckoning_is_too_large() -> None:

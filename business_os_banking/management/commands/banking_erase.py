@@ -22,14 +22,26 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", help="the user's name to log in with, or primary key")
         parser.add_argument("--tenant", default="", help="as the adapter's get_owner returns it")
+        parser.add_argument(
+            "--without-user",
+            action="store_true",
+            help="Those whose user the site has deleted: of the tenant that is named, or of no tenant.",
+        )
         parser.add_argument("--keep-upstream", action="store_true", help="Do not disconnect at the provider.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        if not options["user"] and not options["tenant"]:
+        if options["user"] and options["without_user"]:
+            raise CommandError("Name a --user, or say --without-user.")
+        if not (options["user"] or options["tenant"] or options["without_user"]):
             raise CommandError("Name a --user or a --tenant.")
         user = _user(options["user"]) if options["user"] else None
         try:
-            erased = erase(user=user, tenant=options["tenant"], upstream=not options["keep_upstream"])
+            erased = erase(
+                user=user,
+                tenant=options["tenant"],
+                without_user=options["without_user"],
+                upstream=not options["keep_upstream"],
+            )
         except StillHeldError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{erased} connection{'' if erased == 1 else 's'} erased")

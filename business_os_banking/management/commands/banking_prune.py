@@ -11,10 +11,10 @@ from business_os_banking.flows.prune import prune
 
 class Command(BaseCommand):
     help = (
-        "Empties the bodies of events older than PAYLOAD_DAYS, clears sessions as old of their e-mail address and "
-        "custom fields, and deletes events older than EVENT_DAYS, all in small batches. Never touches what failed "
-        "and waits to be applied, what waits to be announced, or what belongs to an open session. Run it once a "
-        "day; it can be stopped at any time. Exit code: 0."
+        "Empties the bodies of events older than PAYLOAD_DAYS, clears sessions as old of their e-mail address, "
+        "custom fields and addresses, and deletes events older than EVENT_DAYS, all in small batches. Never "
+        "deletes what failed and waits to be applied, what waits to be announced, or what belongs to an open "
+        "session. Run it once a day; it can be stopped at any time. Exit code: 0."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
