@@ -19,6 +19,12 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from business_os_banking.vocabulary import EndedBy, Kind, Outcome, SessionStatus
 
 _BATCH: Final = 500
+_FORGOTTEN: Final[dict[str, Any]] = {
+    "email": "",
+    "custom_fields": {},
+    "idempotency_key": None,
+    "idempotency_request": "",
+}
 
 
 class StillHeldError(BankingError):
@@ -27,7 +33,7 @@ class StillHeldError(BankingError):
 
 @dataclass
 class Pruned:
-    """How many payloads were emptied, events deleted, and sessions cleared of e-mail address and custom fields."""
+    """How many payloads were emptied, events deleted, and sessions cleared of e-mail address, custom fields and key."""
 
     payloads: int = 0
     events: int = 0
@@ -47,10 +53,11 @@ def prune(now: datetime | None = None) -> Pruned:
     bodies = ConnectionEvent.objects.filter(received_at__lt=old_body).exclude(payload={})
     for pks in batches.of_keys(bodies):
         pruned.payloads += ConnectionEvent.objects.filter(pk__in=pks).update(payload={})
-    sessions = ConnectSession.objects.filter(created_at__lt=old_body).exclude(email="", custom_fields={})
+    sessions = ConnectSession.objects.filter(created_at__lt=old_body)
+    sessions = sessions.exclude(email="", custom_fields={}, idempotency_key=None)
     sessions = sessions.exclude(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
     for pks in batches.of_keys(sessions):
-        pruned.sessions += ConnectSession.objects.filter(pk__in=pks).update(email="", custom_fields={})
+        pruned.sessions += ConnectSession.objects.filter(pk__in=pks).update(**_FORGOTTEN)
     old_event = now - timedelta(days=conf.settings.event_days)
     while batch := list(_prunable(old_event)[:_BATCH]):
         pruned.events += _delete(batch)
