@@ -147,10 +147,8 @@ def _unavailable(error: BusinessOSError) -> Response:
 def _exactly(error: drf.APIException, words: Wording) -> Wording:
     """Return *words*, or what the error itself says where that is more: of a class of the site's, or for developers."""
     detail = str(error.detail) if isinstance(error.detail, str) else ""
-    if isinstance(error, _TOLD_EXACTLY):
-        has_more = detail != str(error.default_detail)
-    else:
-        has_more = type(error) not in WORDS
+    may_have_more = isinstance(error, _TOLD_EXACTLY)
+    has_more = detail != str(error.default_detail) if may_have_more else type(error) not in WORDS
     return replace(words, text=detail) if detail and has_more else words
 
 

@@ -24,11 +24,10 @@ class Word(serializers.ChoiceField):
         return super().get_attribute(instance) or None
 
     def to_internal_value(self, data: Any) -> Any:
-        return (
-            super().to_internal_value(data)
-            if isinstance(data, str)
-            else self.fail("invalid_choice", input=data)
-        )
+        # Django REST framework would compare the text of a number, too.
+        if not isinstance(data, str):
+            self.fail("invalid_choice", input=data)
+        return super().to_internal_value(data)
 
 
 class Vocabulary(Word):
