@@ -311,6 +311,7 @@ def imported(dotted_path: Any) -> tuple[Any, str]:
 _TEXT: Final = ("a text", is_text)
 _TEXTS: Final = ("a list of texts", is_texts)
 _NUMBER: Final = ("a number", is_number)
+_CLASSES: Final = Rule(conf.API_CLASSES, conf.is_api_classes, 'for instance ["dotted.path"]')
 _SWITCH: Final = Rule("True or False", is_switch, "True or False")
 
 SITE_KEYS: Final[Mapping[str, Rule]] = {
@@ -345,6 +346,9 @@ SITE_KEYS: Final[Mapping[str, Rule]] = {
     "REJECTED_WEBHOOKS_PER_MINUTE": Rule(
         "a whole number, 0 or more", conf.is_count, '"REJECTED_WEBHOOKS_PER_MINUTE": 60'
     ),
+    "API_AUTHENTICATION_CLASSES": _CLASSES,
+    "API_PERMISSION_CLASSES": _CLASSES,
+    "API_THROTTLE_CLASSES": _CLASSES,
     "DESTROY_BY_SHAPE": _SWITCH,
 }
 

@@ -34,6 +34,17 @@ from business_os_banking.models import BankingConnection
 TAG: Final = "business_os_banking"
 # As in webhook/<slug:account>/, and no longer than the column.
 _SLUG: Final = re.compile(r"[-a-zA-Z0-9_]{1,64}")
+# What Django REST framework calls of each; permissions may also be composed, with & and |.
+API_CLASSES: Final = {
+    "AUTHENTICATION": "authenticate",
+    "PERMISSION": "has_permission",
+    "THROTTLE": "allow_request",
+}
+API_EXAMPLES: Final = {
+    "AUTHENTICATION": '["rest_framework.authentication.SessionAuthentication"]',
+    "PERMISSION": '["rest_framework.permissions.IsAuthenticated"]',
+    "THROTTLE": '{"create": ["dotted.path.of.your.Throttle"]}',
+}
 _SQLITE: Final = {"sqlite3", "spatialite"}
 
 
@@ -99,6 +110,13 @@ def check_urls(**_: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
+def check_api(**_: Any) -> list[CheckMessage]:
+    """Check that the classes which the REST API is told to use can be had."""
+    site = getattr(django_settings, conf.SETTING, None)
+    return list(_api_classes(site)) if isinstance(site, Mapping) else []
+
+
+@register(TAG)
 def check_databases(**_: Any) -> list[CheckMessage]:
     """Check that SQLite takes its write lock at the start of a transaction."""
     databases = getattr(django_settings, "DATABASES", None)
@@ -146,6 +164,25 @@ def _site(site: Any) -> Iterator[CheckMessage]:
         if name in site:
             yield from _value("E004", Key(name), rule, site[name])
     yield from _all_accounts(site.get("ACCOUNTS", {}), _adapter(site))
+
+
+def _api_classes(site: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    for kind, method in API_CLASSES.items():
+        key = Key(f"API_{kind}_CLASSES")
+        value = site.get(key.name)
+        if value is None or not conf.is_api_classes(value):
+            continue  # E004 has said so
+        lists = value.values() if isinstance(value, Mapping) else [value]
+        for path in {path for item in lists for path in item}:
+            found, problem = imported(path)
+            if not problem and not (callable(found) and (hasattr(found, method) or kind == "PERMISSION")):
+                problem = f"it is no {kind.lower()} class of Django REST framework"
+            if problem:
+                yield error(
+                    "E037",
+                    f'{key} has "{path}", which cannot be used: {problem}.',
+                    f'Leave it out to follow REST_FRAMEWORK, or write "{key.name}": {API_EXAMPLES[kind]}.',
+                )
 
 
 def _all_accounts(accounts: Any, adapter: type[BankingAdapter]) -> Iterator[CheckMessage]:

@@ -5,7 +5,7 @@ A site writes one dict, ``BUSINESS_OS_BANKING``. What it leaves out has the defa
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final, TypeGuard
@@ -18,6 +18,8 @@ from business_os_banking import addresses
 APIS: Final = ("partner", "openbanking")
 SCOPES: Final = ("accounts", "holder_info", "transactions")
 SETTING: Final = "BUSINESS_OS_BANKING"
+API_CLASSES: Final = "a list of dotted paths, or a dict of such lists by operation"
+API_OPERATIONS: Final = ("list", "create", "detail", "renew", "disconnect", "session")
 
 ACCOUNT_DEFAULTS: Final[Mapping[str, Any]] = {
     "API_KEY": "",
@@ -61,6 +63,10 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "CONSENT_MAILS": False,  # send the ready-made mail to the owner at each of these steps
     "PAYLOAD_DAYS": 30,  # how long bodies of events, and e-mail and other addresses of sessions, are kept
     "EVENT_DAYS": 400,  # how long events are kept
+    # Of the REST API: dotted paths, or a dict of such lists by operation; None: the site's REST_FRAMEWORK
+    "API_AUTHENTICATION_CLASSES": None,
+    "API_PERMISSION_CLASSES": None,
+    "API_THROTTLE_CLASSES": None,
     "DESTROY_BY_SHAPE": True,  # a bare Salt Edge destroy callback carries no event name; see docs/upstream.md
 }
 
@@ -118,6 +124,14 @@ class Settings:
                 f'{SETTING}["{name}"] must be a whole number, 0 or more, not {value!r}.'
             )
         return int(value)
+
+    def _api_classes(self, name: str) -> Mapping[str, Sequence[str]]:
+        value = self._get(name)
+        if not is_api_classes(value):
+            raise ImproperlyConfigured(f'{SETTING}["{name}"] must be {API_CLASSES}, not {value!r}.')
+        if value is None:
+            return {}
+        return value if isinstance(value, Mapping) else dict.fromkeys(API_OPERATIONS, value)
 
     @property
     def accounts(self) -> Mapping[str, Mapping[str, Any]]:
@@ -200,6 +214,19 @@ class Settings:
     @property
     def webhook_max_bytes(self) -> int:
         return int(self._number("WEBHOOK_MAX_BYTES"))
+
+    @property
+    def api_authentication_classes(self) -> Mapping[str, Sequence[str]]:
+        """Dotted paths by operation of the REST API; an operation that is not there follows the site."""
+        return self._api_classes("API_AUTHENTICATION_CLASSES")
+
+    @property
+    def api_permission_classes(self) -> Mapping[str, Sequence[str]]:
+        return self._api_classes("API_PERMISSION_CLASSES")
+
+    @property
+    def api_throttle_classes(self) -> Mapping[str, Sequence[str]]:
+        return self._api_classes("API_THROTTLE_CLASSES")
 
     @property
     def destroy_by_shape(self) -> bool:
@@ -317,6 +344,15 @@ def is_text_map(value: Any) -> bool:
     """Return whether *value* is a dict of texts by text."""
     return isinstance(value, Mapping) and all(
         isinstance(text, str) for pair in value.items() for text in pair
+    )
+
+
+def is_api_classes(value: Any) -> bool:
+    """Return whether *value* is None, a list of texts, or a dict of such lists by operation of the REST API."""
+    lists = value.values() if isinstance(value, Mapping) else [() if value is None else value]
+    known = not isinstance(value, Mapping) or set(value) <= set(API_OPERATIONS)
+    return known and all(
+        isinstance(item, list | tuple) and all(isinstance(path, str) for path in item) for item in lists
     )
 
 

@@ -15,6 +15,22 @@ class NotAllowed(BankingError):
     """The site's adapter, or the state of the connection, does not allow this."""
 
 
+class ConnectionEnded(NotAllowed):
+    """The connection was ended for good by its owner or an operator; the bank is connected anew instead."""
+
+
+class NotOffered(BankingError):
+    """Scopes were asked for that the account's settings do not offer."""
+
+
+class TooManyAttempts(BankingError):
+    """The person has begun more sessions in an hour than ``CONNECTS_PER_HOUR`` allows."""
+
+
+class KeyReused(BankingError):
+    """An idempotency key has come before, with another request."""
+
+
 class BusinessOSError(BankingError):
     """A call to Business OS did not give what was asked for.
 

@@ -16,7 +16,7 @@ from business_os_banking.flows import record as record_flow
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.models import ConnectSession
 from business_os_banking.pages import error_page, number, page, public
-from business_os_banking.vocabulary import EndedBy, Group, SessionStatus, group_of
+from business_os_banking.vocabulary import Group, group_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
     if waiting:
         hint = _hint(request)
         found = wording.SLOW if slow else wording.for_hint(hint)
-    final = _is_final(session)
+    final = session.is_final
     phase = ("slow" if slow else "hinted" if hint else "waiting") if waiting else _phase(found, group, final)
     next_page = {"n": visit + 1, **({"error_class": hint} if hint else {})}
     list_url = reverse("business_os_banking:connection-list")
@@ -87,7 +87,7 @@ def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse
         "connection_status": session.connection.status,
         "group": session.error_group or None,
         "message": str(found.text),
-        "final": _is_final(session),
+        "final": session.is_final,
         "title": str(found.title),
         "next_step": str(found.next_step),
         "tone": found.tone,
@@ -100,12 +100,6 @@ def _session(reference: UUID | str) -> ConnectSession | None:
         return None  # an address that was cut off on its way
     found = ConnectSession.objects.select_related("connection").filter(reference=reference)
     return found.defer("connection__state", "connection__metadata").first()
-
-
-def _is_final(session: ConnectSession) -> bool:
-    # Anything else can still change: a success wins over every setback, however late it comes.
-    ended_by_us = session.connection.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR}
-    return session.status == SessionStatus.SUCCEEDED or ended_by_us
 
 
 def _phase(found: wording.Wording, group: str, final: bool) -> str:

@@ -260,6 +260,9 @@ class ConnectSession(models.Model):
     )
     # Held while a second click should land on this session, so that the database lets only one through.
     single_flight = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    # Who sent which Idempotency-Key, as one digest, and what was asked with it. Emptied by prune.
+    idempotency_key = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    idempotency_request = models.CharField(max_length=64, blank=True, default="", editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     connection_pk: int
@@ -277,6 +280,12 @@ class ConnectSession(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("business_os_banking:return", args=[self.reference])
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing about it can change any more. Reads ``connection``: select it along."""
+        # Anything else can: a success wins over every setback, however late it comes.
+        return self.status == SessionStatus.SUCCEEDED or self.connection.is_ended_for_good
 
 
 class SessionLink(models.Model):

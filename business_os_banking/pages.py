@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings as django_settings
@@ -14,15 +14,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.encoding import iri_to_uri
-from django.utils.http import url_has_allowed_host_and_scheme
 
-from business_os_banking import conf, wording
+from business_os_banking import wording
 from business_os_banking.models import BankingConnection
 
 View = Callable[..., HttpResponse]
 
 DIGITS: Final = 4
-NEXT_LENGTH: Final = 2048
 HEADERS: Final = {
     # "private" besides, for caches that look for that word alone.
     "Cache-Control": "no-store, private",
@@ -126,27 +124,3 @@ def number(request: HttpRequest, name: str) -> int:
     """Return a small number from the address; anything else is 0."""
     text = request.GET.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else 0
-
-
-def safe_next(request: HttpRequest, url: str) -> str:
-    """Return *url* as far as it leads to this site, else an empty text.
-
-    Of an address at the request's host, the path is returned: the host may be anybody's word (`ALLOWED_HOSTS` may
-    allow every one), and the address is shown later, in an answer to somebody else.
-    """
-    url = url.strip()
-    site = urlsplit(conf.settings.site_url or "")
-    hosts = {request.get_host(), site.netloc}
-    require_https = request.is_secure() or site.scheme == "https"
-    # What cannot be printed has no business in an address, and not every database would take it.
-    if len(url) > NEXT_LENGTH or not url.isprintable():
-        return ""
-    if not url_has_allowed_host_and_scheme(url, hosts, require_https):
-        return ""
-    parts = urlsplit(url)
-    if parts.netloc not in {"", request.get_host()}:
-        return url
-    path = parts._replace(scheme="", netloc="", path=parts.path or "/").geturl() if parts.netloc else url
-    # What is left may name another host: of https://this.site//evil.example/, all that follows this.site.
-    is_path = path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
-    return path if is_path else ""

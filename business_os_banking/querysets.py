@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 
+from business_os_banking import conf
 from business_os_banking.vocabulary import ConnectionStatus, Kind, Outcome, SessionStatus, Source
 
 if TYPE_CHECKING:
@@ -29,6 +32,13 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
     def living(self) -> BankingConnectionQuerySet:
         """Leave out the tombstones."""
         return self.exclude(status=ConnectionStatus.DISCONNECTED)
+
+    def needing_attention(self, needs: bool = True) -> BankingConnectionQuerySet:
+        """Return those whose owner should do something, as `BankingConnection.needs_attention`; else the others."""
+        soon = timezone.now() + timedelta(days=conf.settings.expiring_soon_days)
+        waiting = Q(status=ConnectionStatus.INACTIVE)
+        expiring = Q(status=ConnectionStatus.ACTIVE, consent_expires_at__lte=soon)
+        return self.filter(waiting | expiring) if needs else self.exclude(waiting | expiring)
 
 
 class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):

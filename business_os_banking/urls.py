@@ -1,6 +1,6 @@
 """Include these under any prefix; the names are part of the contract."""
 
-from django.urls import path
+from django.urls import include, path
 
 from business_os_banking import landing, views
 from business_os_banking.webhooks.views import webhook
@@ -16,6 +16,7 @@ urlpatterns = [
     path("connections/<uuid:reference>/", views.connection_detail, name="connection-detail"),
     path("connections/<uuid:reference>/renew/", views.renew, name="connection-renew"),
     path("connections/<uuid:reference>/disconnect/", views.disconnect, name="connection-disconnect"),
+    path("api/", include("business_os_banking.api.urls")),
     path("webhook/", webhook, name="webhook"),
     path("webhook/<slug:account>/", webhook, name="webhook"),
     path("webhook/<slug:account>/<str:secret>/", webhook, name="webhook"),

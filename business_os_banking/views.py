@@ -5,7 +5,6 @@ from typing import Final
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
@@ -15,21 +14,26 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from business_os_banking import conf, throttle, wording
-from business_os_banking.adapter import credentials_of, get_adapter
-from business_os_banking.exceptions import BusinessOSError, NotAllowed, RateLimited
-from business_os_banking.flows import connect as connect_flow
+from business_os_banking.adapter import get_adapter
+from business_os_banking.exceptions import (
+    BusinessOSError,
+    NotAllowed,
+    RateLimited,
+    Refused,
+    TooManyAttempts,
+)
 from business_os_banking.flows import disconnect as disconnect_flow
+from business_os_banking.flows.begin import HOUR, account_for, begin, safe_next
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.forms import ConnectForm, scopes_in_words
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.pages import SeeOther, error_page, number, page, private, retry_url, safe_next
+from business_os_banking.pages import SeeOther, error_page, number, page, private, retry_url
 from business_os_banking.vocabulary import Group
 
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE: Final = 50
 SESSIONS_SHOWN: Final = 10
-HOUR: Final = 3600  # seconds
 
 
 @private
@@ -128,50 +132,39 @@ def retry(request: HttpRequest, reference: UUID) -> HttpResponse:
 
 
 def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpResponse:
-    adapter = get_adapter()
-    if not adapter.can_connect(request, connection):
-        return error_page(request, wording.NOT_ALLOWED, status=403)
-    alias = connection.account if connection else adapter.get_account(request)
     try:
-        account = credentials_of(alias, connection)
-    except ImproperlyConfigured as error:
-        logger.error("Bank connections are not set up: %s", error)
+        account = account_for(request, connection)
+    except NotAllowed:
+        return error_page(request, wording.NOT_ALLOWED, status=403)
+    except Refused:
         return error_page(request, wording.GROUPS[Group.SETUP], status=503)
     if request.method != "POST":
         last = connection.sessions.order_by("-pk").first() if connection else None
         initial = {"api": last.api if last else account.api, "next": request.GET.get("next", "")}
         return _connect_page(request, ConnectForm(account=account, initial=initial), connection, account)
-    if not _may_start_another(request):
-        response = error_page(request, wording.TOO_MANY, status=429)
-        response["Retry-After"] = str(throttle.seconds_left(HOUR))
-        return response
     form = ConnectForm(request.POST, account=account)
     if not form.is_valid():
         return _connect_page(request, form, connection, account, status=400)
     asked = form.cleaned_data
-    next_url = safe_next(request, asked["next"] or "")
+    next_url = asked["next"] or ""
     try:
-        session = connect_flow.start(
-            owner=adapter.get_owner(request),
-            return_to=lambda session: adapter.get_return_to(request, session),
-            connection=connection,
-            account=alias,
+        session = begin(
+            request,
+            connection,
             api=asked["api"],
-            email=asked["email"] or adapter.get_email(request),
+            email=asked["email"],
             scopes=asked["scopes"],
-            custom_fields=adapter.get_custom_fields(request, connection),
             next_url=next_url,
         )
     except NotAllowed:
         return error_page(request, wording.NOT_ALLOWED, status=403)
+    except TooManyAttempts:
+        response = error_page(request, wording.TOO_MANY, status=429)
+        response["Retry-After"] = str(throttle.seconds_left(HOUR))
+        return response
     except BusinessOSError as error:
-        return _unavailable(request, error, connection, next_url)
+        return _unavailable(request, error, connection, safe_next(request, next_url))
     return SeeOther(session.connect_url)
-
-
-def _may_start_another(request: HttpRequest) -> bool:
-    limit = conf.settings.connects_per_hour
-    return throttle.within("connect", str(request.user.pk), limit, HOUR)
 
 
 def _connect_page(

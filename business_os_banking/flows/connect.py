@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
@@ -17,7 +17,13 @@ from business_os_banking import conf, exceptions, reports
 from business_os_banking.adapter import credentials_of
 from business_os_banking.client import BusinessOSClient
 from business_os_banking.conf import Account
-from business_os_banking.exceptions import BusinessOSError, NotAllowed, TimedOut, Unintelligible
+from business_os_banking.exceptions import (
+    BusinessOSError,
+    ConnectionEnded,
+    KeyReused,
+    TimedOut,
+    Unintelligible,
+)
 from business_os_banking.flows.record import record
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.reports import Report
@@ -33,6 +39,13 @@ _MARGIN_SECONDS: Final = 5
 Owner = tuple[Any, str]  # the site's user or None, and the tenant
 
 
+class Idempotency(NamedTuple):
+    """Two digests: of who sent which key, and of what was asked with it."""
+
+    key: str
+    request: str
+
+
 def start(
     *,
     owner: Owner,
@@ -44,6 +57,7 @@ def start(
     scopes: Sequence[str] = (),
     custom_fields: Mapping[str, Any] | None = None,
     next_url: str = "",
+    idempotency: Idempotency | None = None,
 ) -> ConnectSession:
     """Open a connect session and return it, with the ``connect_url`` to send the browser to.
 
@@ -52,13 +66,14 @@ def start(
 
     The row is committed before the API is called, so a crash in between loses nothing; for that reason the
     call must not be made inside a transaction (`RuntimeError`). Asked twice for the same thing, at once or
-    while the first session waits to be used, it makes one API call and returns the same session.
+    while the first session waits to be used, it makes one API call and returns the same session. With
+    *idempotency* that holds for its key instead, and for as long as the key is kept; see `replay`.
 
-    Raises `NotAllowed` for a connection that was ended for good, and `BusinessOSError` (its ``session`` is
+    Raises `ConnectionEnded` for a connection that was ended for good, and `BusinessOSError` (its ``session`` is
     the failed session, already saved) for whatever goes wrong upstream.
     """
     if connection is not None and not connection.can_renew:
-        raise NotAllowed("The connection was disconnected; connect the bank anew.")
+        raise ConnectionEnded("The connection was disconnected; connect the bank anew.")
     alias = connection.account if connection else account
     credentials = _credentials(alias, connection)
     wanted = ConnectSession(
@@ -67,12 +82,25 @@ def start(
         scopes=list(scopes or credentials.scopes),
         custom_fields=dict(custom_fields or {}),
         next_url=next_url,
+        idempotency_key=idempotency.key if idempotency else None,
+        idempotency_request=idempotency.request if idempotency else "",
     )
     _check_custom_fields(wanted.custom_fields)
     session, is_new = _claim(wanted, owner, connection, credentials)
     if not is_new:
         return _follow(session, credentials)
     return _open(session, credentials, return_to)
+
+
+def replay(idempotency: Idempotency) -> ConnectSession | None:
+    """Return the session that this key has made, as it is now, or raise what it came to; ``None`` for a new key.
+
+    One that is still being opened is waited for. Raises `KeyReused` if the key has come with another request.
+    """
+    session = _made_with(idempotency.key, idempotency.request)
+    if session is None:
+        return None
+    return _follow(session, _credentials(session.connection.account, session.connection))
 
 
 def _credentials(alias: str, connection: BankingConnection | None) -> Account:
@@ -101,9 +129,11 @@ def _claim(
 ) -> tuple[ConnectSession, bool]:
     """Return (session, True) for one written now, or (session, False) for one that is under way already.
 
-    The unique `single_flight` lets one of two simultaneous clicks through, on every database.
+    The unique `single_flight` (for a request with a key of its own: `idempotency_key`) lets one of two
+    simultaneous clicks through, on every database.
     """
-    wanted.single_flight = _single_flight(wanted, owner, connection, credentials.alias)
+    if not wanted.idempotency_key:
+        wanted.single_flight = _single_flight(wanted, owner, connection, credentials.alias)
     wanted.expires_at = timezone.now() + timedelta(minutes=conf.settings.session_minutes)
     user, tenant = owner
     tries = 0
@@ -116,14 +146,15 @@ def _claim(
                 wanted.save(force_insert=True)
             return wanted, True
         except IntegrityError:
-            other = _holder(wanted.single_flight)
-            if other is not None and _is_usable(other, credentials):
+            other = _other(wanted, credentials)
+            if other is not None:
                 return other, False
             tries += 1
             if tries == _CLAIMS:
                 raise  # something else than another click is in the way: a user who is deleted just now, say
             # A session whose worker died, or that has too little time left, must not block the way.
-            ConnectSession.objects.filter(single_flight=wanted.single_flight).update(single_flight=None)
+            if wanted.single_flight:
+                ConnectSession.objects.filter(single_flight=wanted.single_flight).update(single_flight=None)
 
 
 def _single_flight(
@@ -146,8 +177,20 @@ def _single_flight(
     )
 
 
-def _holder(single_flight: str) -> ConnectSession | None:
-    return ConnectSession.objects.filter(single_flight=single_flight).select_related("connection").first()
+def _other(wanted: ConnectSession, credentials: Account) -> ConnectSession | None:
+    """Return the session that stands in the way of *wanted*, if it is as good."""
+    if wanted.idempotency_key:
+        return _made_with(wanted.idempotency_key, wanted.idempotency_request)
+    held = ConnectSession.objects.filter(single_flight=wanted.single_flight)
+    other = held.select_related("connection").first()
+    return other if other is not None and _is_usable(other, credentials) else None
+
+
+def _made_with(key: str, request: str) -> ConnectSession | None:
+    session = ConnectSession.objects.filter(idempotency_key=key).select_related("connection").first()
+    if session is not None and session.idempotency_request != request:
+        raise KeyReused("The idempotency key has come before, with another request.")
+    return session
 
 
 def _is_usable(session: ConnectSession, credentials: Account) -> bool:
@@ -173,11 +216,12 @@ def _patience(credentials: Account) -> float:
 
 def _follow(session: ConnectSession, credentials: Account) -> ConnectSession:
     """Wait for the worker that opens *session*, and return or raise what it comes to."""
-    deadline = time.monotonic() + _patience(credentials)
-    while session.status == SessionStatus.CREATED and time.monotonic() < deadline:
+    deadline = session.created_at + timedelta(seconds=_patience(credentials))
+    while session.status == SessionStatus.CREATED and timezone.now() < deadline:
         time.sleep(_POLL_SECONDS)
         session.refresh_from_db()
-    if session.connect_url:
+    # What a key has made is its answer, also when the session has ended since and has no address any more.
+    if session.connect_url or (session.idempotency_key and session.pending_token):
         return session
     error = _error_again(session)
     error.session = session

@@ -21,7 +21,14 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from business_os_banking.vocabulary import EndedBy, Kind, Outcome, SessionStatus
 
 _BATCH: Final = 500
-_CLEARED: Final[dict[str, Any]] = {"email": "", "custom_fields": {}, "next_url": "", "connect_url": ""}
+_CLEARED: Final[dict[str, Any]] = {
+    "email": "",
+    "custom_fields": {},
+    "next_url": "",
+    "connect_url": "",
+    "idempotency_key": None,
+    "idempotency_request": "",
+}
 
 
 class StillHeldError(BankingError):

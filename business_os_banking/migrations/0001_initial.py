@@ -100,6 +100,8 @@ class Migration(migrations.Migration):
                 ('error_class', models.CharField(blank=True, default='', max_length=128, verbose_name='error')),
                 ('error_group', models.CharField(blank=True, choices=[('you_cancelled', 'Cancelled by the customer'), ('wrong_login', 'Wrong login'), ('took_too_long', 'Took too long'), ('try_again', 'Passing trouble'), ('bank_not_available', 'Bank not available'), ('already_connected', 'Already connected'), ('setup', 'Set-up fault')], default='', max_length=32, verbose_name='kind of error')),
                 ('single_flight', models.CharField(blank=True, editable=False, max_length=64, null=True, unique=True)),
+                ('idempotency_key', models.CharField(blank=True, editable=False, max_length=64, null=True, unique=True)),
+                ('idempotency_request', models.CharField(blank=True, default='', editable=False, max_length=64)),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
                 ('connection', business_os_banking.fields.ConnectionForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to='business_os_banking.bankingconnection', verbose_name='connection')),
             ],

@@ -14,7 +14,7 @@ import environ
 import pytest
 from django.dispatch import Signal
 from django.template import engines
-from django.urls import get_resolver
+from django.urls import URLResolver, get_resolver
 
 from business_os_banking import conf, env, signals, urls, vocabulary
 from business_os_banking.adapter import BankingAdapter
@@ -199,13 +199,21 @@ def test_every_tag_is_named() -> None:
 
 
 def test_every_address_is_named() -> None:
-    known: dict[str, str] = {}
-    for pattern in urls.urlpatterns:
-        if pattern.name:  # those without one are other spellings
-            known.setdefault(pattern.name, str(pattern.pattern))
-    rows = table("templates.md", "urls")
-    assert {name.strip("`"): path.strip("`") for name, path, _text in rows} == known
+    rows = [*table("templates.md", "urls"), *table("api.md", "api-urls")]
+    assert {name.strip("`"): path.strip("`") for name, path, _text in rows} == _addresses(urls.urlpatterns)
     assert get_resolver("tests.urls").namespace_dict["business_os_banking"][0] == "banking/"
+
+
+def _addresses(patterns: Any, namespace: str = "", prefix: str = "") -> dict[str, str]:
+    """Return paths by name. Of several with one name, the first counts; what has none cannot be linked to."""
+    known: dict[str, str] = {}
+    for pattern in patterns:
+        path = f"{prefix}{pattern.pattern}"
+        if isinstance(pattern, URLResolver):
+            known |= _addresses(pattern.url_patterns, f"{namespace}{pattern.namespace}:", path)
+        elif pattern.name:
+            known.setdefault(f"{namespace}{pattern.name}", path)
+    return known
 
 
 def test_the_sandbox_is_described_as_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import inspect
 import os
 import sys
@@ -283,6 +284,30 @@ def testcase(sample: Sample, request: pytest.FixtureRequest) -> None:
 
 testcase.__test__ = False  # type: ignore[attr-defined]
 
+
+def api(sample: Sample, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("upstream")
+    client = Client()
+    client.force_login(request.getfixturevalue("user"))
+    run(sample, client=client)
+
+
+def schema(sample: Sample, request: pytest.FixtureRequest) -> None:
+    client = Client()
+    client.force_login(request.getfixturevalue("user"))
+    conf = types.ModuleType("sample_urls")
+    with override_settings(REST_FRAMEWORK={"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}):
+        # Its views read that setting when they are imported, and what a sample imports is undone with the sample.
+        importlib.import_module("drf_spectacular.views")
+        importlib.import_module("business_os_banking.api.schema")
+        included = [path("banking/", include("business_os_banking.urls"))]
+        conf.urlpatterns = run(sample, urlpatterns=included, path=path)["urlpatterns"]  # type: ignore[attr-defined]
+        with mock.patch.dict(sys.modules, sample_urls=conf), override_settings(ROOT_URLCONF="sample_urls"):
+            answer = client.get("/schema/")
+    assert answer.status_code == 200
+    assert b"bank_connection_create" in answer.content
+
+
 CONTEXTS: Final[dict[str, Context]] = {
     "plain": plain,
     "settings": settings,
@@ -295,6 +320,8 @@ CONTEXTS: Final[dict[str, Context]] = {
     "verifier": verifier,
     "task": task,
     "testcase": testcase,
+    "api": api,
+    "schema": schema,
 }
 _ALL: Final = samples()
 

@@ -1,0 +1,179 @@
+"""One shape for everything that goes wrong, in the words of the pages and the active language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from django.utils.translation import gettext_lazy as _
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+
+from business_os_banking import exceptions, throttle, wording
+from business_os_banking.exceptions import BusinessOSError
+from business_os_banking.flows.begin import HOUR
+from business_os_banking.flows.duplicates import known_connection
+from business_os_banking.models import ConnectSession
+from business_os_banking.vocabulary import Group, group_of
+from business_os_banking.wording import Wording
+
+
+class UnknownConnection(drf.NotFound):
+    pass
+
+
+class UnknownSession(drf.NotFound):
+    pass
+
+
+SIGN_IN: Final = Wording(
+    _("Please sign in"),
+    _("Only people who are signed in can see and change their bank connections."),
+    _("Sign in and try again."),
+    "warning",
+)
+REFUSED: Final = Wording(
+    _("This is not allowed"),
+    _("Your user account on this site may not do this."),
+    _("Reload the page and try again, or contact us."),
+    "warning",
+)
+NOT_FOUND: Final = Wording(
+    _("There is nothing here"),
+    _("The address may be incomplete, or very old."),
+    _("Look at your connections, or start again from there."),
+    "warning",
+)
+NOT_UNDERSTOOD: Final = Wording(
+    _("We could not work with that"),
+    _("Something in what was sent is not as it should be."),
+    _("Correct it and try again."),
+    "warning",
+)
+ENDED: Final = Wording(
+    _("This connection has ended"),
+    _("A connection that was disconnected cannot be renewed."),
+    _("Connect the bank again instead."),
+    "warning",
+)
+KEY_REUSED: Final = Wording(
+    _("This was sent before, with something else"),
+    _("The same key came with another request before, so nothing was done."),
+    _("Start again, with a new key."),
+    "warning",
+)
+
+# Status and words by kind of exception, the closest ancestor's first.
+WORDS: Final[dict[type[Exception], tuple[int, Wording]]] = {
+    exceptions.ConnectionEnded: (409, ENDED),
+    exceptions.NotAllowed: (403, wording.NOT_ALLOWED),
+    exceptions.NotOffered: (400, NOT_UNDERSTOOD),
+    exceptions.TooManyAttempts: (429, wording.TOO_MANY),
+    exceptions.KeyReused: (422, KEY_REUSED),
+    UnknownConnection: (404, wording.UNKNOWN_CONNECTION),
+    UnknownSession: (404, wording.UNKNOWN_ATTEMPT),
+    drf.NotFound: (404, NOT_FOUND),
+    drf.NotAuthenticated: (401, SIGN_IN),
+    drf.AuthenticationFailed: (401, SIGN_IN),
+    drf.PermissionDenied: (403, REFUSED),
+    drf.Throttled: (429, wording.TOO_MANY),
+    drf.APIException: (400, NOT_UNDERSTOOD),
+}
+# Of these a site's own classes, or the check for CSRF, may have more to say than our text.
+_TOLD_EXACTLY: Final = (drf.PermissionDenied, drf.AuthenticationFailed)
+
+
+def handle(error: Exception) -> Response | None:
+    """Return the answer for *error*; ``None`` for a fault of ours, which is Django's to report."""
+    if isinstance(error, Http404):
+        error = drf.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = drf.PermissionDenied()
+    if isinstance(error, BusinessOSError):
+        return _unavailable(error)
+    kind = next((kind for kind in type(error).__mro__ if kind in WORDS), None)
+    if kind is None:
+        return None
+    status, words = WORDS[kind]
+    headers = {}
+    if isinstance(error, drf.APIException):
+        status = error.status_code
+        words = _exactly(error, words)
+        headers = _headers(error)
+    elif isinstance(error, exceptions.TooManyAttempts):
+        headers = {"Retry-After": str(throttle.seconds_left(HOUR))}
+    group = Group.TRY_AGAIN if status == 429 else None
+    body = shape(type(error).__name__, words, group=group, fields=_fields(error))
+    return Response(body, status=status, headers=headers)
+
+
+def shape(
+    error_class: str,
+    words: Wording,
+    *,
+    group: Group | None = None,
+    fields: Mapping[str, Any] | None = None,
+    session: ConnectSession | None = None,
+) -> dict[str, Any]:
+    """Return the body of an error. All keys are always there."""
+    known = known_connection(session) if session else None
+    return {
+        "error": {
+            "class": error_class,
+            "group": group.value if group else None,
+            "title": str(words.title),
+            "message": str(words.text),
+            "next_step": str(words.next_step),
+            "fields": fields or {},
+            "session": str(session.reference) if session else None,
+            "connection": str((known or session.connection).reference) if session else None,
+        }
+    }
+
+
+def _unavailable(error: BusinessOSError) -> Response:
+    words = wording.for_exception(error)
+    body = shape(error.error_class, words, group=group_of(error.error_class), session=error.session)
+    response = Response(body, status=503)
+    if isinstance(error, exceptions.RateLimited) and error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _exactly(error: drf.APIException, words: Wording) -> Wording:
+    """Return *words*, or what the error itself says where that is more: of a class of the site's, or for developers."""
+    detail = str(error.detail) if isinstance(error.detail, str) else ""
+    may_have_more = isinstance(error, _TOLD_EXACTLY)
+    has_more = detail != str(error.default_detail) if may_have_more else type(error) not in WORDS
+    return replace(words, text=detail) if detail and has_more else words
+
+
+def _headers(error: drf.APIException) -> dict[str, str]:
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = str(challenge)
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    return headers
+
+
+def _fields(error: Exception) -> dict[str, list[str]]:
+    if isinstance(error, exceptions.NotOffered):
+        return {"scopes": [str(_("This is not offered here."))]}
+    if not isinstance(error, drf.ValidationError) or not isinstance(error.detail, dict):
+        return {}
+    unnamed = api_settings.NON_FIELD_ERRORS_KEY
+    return {"body" if name == unnamed else name: _texts(found) for name, found in error.detail.items()}
+
+
+def _texts(found: Any) -> list[str]:
+    """Return all the messages in *found*, however deep: a list has them by place, an object by name."""
+    if isinstance(found, Mapping):
+        found = list(found.values())
+    if isinstance(found, list):
+        return [text for item in found for text in _texts(item)]
+    return [str(found)]

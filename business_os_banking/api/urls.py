@@ -1,0 +1,20 @@
+"""Included by the app's own URLconf: the names are ``business_os_banking:api:…``."""
+
+from django.urls import path
+
+from business_os_banking.api import views
+
+app_name = "api"
+
+urlpatterns = [
+    path("connections/", views.Connections.as_view(), name="connection-list"),
+    path("connections/<uuid:reference>/", views.Connection.as_view(), name="connection-detail"),
+    path("connections/<uuid:reference>/renew/", views.Renew.as_view(), name="connection-renew"),
+    path(
+        "connections/<uuid:reference>/disconnect/", views.Disconnect.as_view(), name="connection-disconnect"
+    ),
+    path("sessions/<uuid:reference>/", views.Session.as_view(), name="session-detail"),
+    # An address that is none answers in the shape of every other error, and not with the site's page.
+    path("", views.Nothing.as_view()),
+    path("<path:anything>/", views.Nothing.as_view()),
+]

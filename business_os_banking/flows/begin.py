@@ -1,0 +1,118 @@
+"""Begin: what is asked and checked before a session is opened, the same for pages and API."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from business_os_banking import conf, reports, throttle
+from business_os_banking.adapter import credentials_of, get_adapter
+from business_os_banking.conf import Account
+from business_os_banking.exceptions import NotAllowed, NotOffered, Refused, TooManyAttempts
+from business_os_banking.flows import connect
+from business_os_banking.flows.connect import Idempotency, Owner
+from business_os_banking.models import BankingConnection, ConnectSession
+
+logger = logging.getLogger(__name__)
+
+HOUR: Final = 3600  # seconds
+NEXT_LENGTH: Final = 2048
+
+
+def begin(
+    request: HttpRequest,
+    connection: BankingConnection | None = None,
+    *,
+    api: str = "",
+    email: str = "",
+    scopes: Sequence[str] = (),
+    next_url: str = "",
+    idempotency_key: str = "",
+) -> ConnectSession:
+    """Open a session for whoever sent *request*: a new connection, or with *connection* a retry or renewal of it.
+
+    *connection* must come from the adapter's `visible_connections`. *scopes* can only narrow what the account's
+    settings offer (`NotOffered`). A *next_url* that leads away from this site is dropped. The same person's second
+    request with the same *idempotency_key* returns the session of the first, however long ago, and is not counted.
+
+    Raises `NotAllowed` where the adapter or the connection's state says no, `TooManyAttempts`, `KeyReused`, and
+    `BusinessOSError` for whatever goes wrong upstream. As `connect.start`, not to be called inside a transaction.
+    """
+    adapter = get_adapter()
+    owner = adapter.get_owner(request)
+    asked = (str(connection.reference) if connection else "", api, email, " ".join(sorted(scopes)), next_url)
+    idempotency = _idempotency(owner, idempotency_key, asked)
+    if idempotency and (session := connect.replay(idempotency)):
+        return session
+    account = account_for(request, connection)
+    if not set(scopes) <= set(account.scopes):
+        raise NotOffered("The account's settings do not offer these scopes.")
+    if not throttle.within("connect", str(request.user.pk), conf.settings.connects_per_hour, HOUR):
+        raise TooManyAttempts("Too many sessions were begun within an hour.")
+    return connect.start(
+        owner=owner,
+        return_to=lambda session: adapter.get_return_to(request, session),
+        connection=connection,
+        account=account.alias,
+        api=api,
+        email=email or adapter.get_email(request),
+        scopes=scopes,
+        custom_fields=adapter.get_custom_fields(request, connection),
+        next_url=safe_next(request, next_url),
+        idempotency=idempotency,
+    )
+
+
+def account_for(request: HttpRequest, connection: BankingConnection | None = None) -> Account:
+    """Return the account that a session would be opened with.
+
+    Raises `NotAllowed` if this request may not open one, and `Refused` if the account is not set up.
+    """
+    adapter = get_adapter()
+    if not adapter.can_connect(request, connection):
+        raise NotAllowed("The site's adapter does not allow it.")
+    alias = connection.account if connection else adapter.get_account(request)
+    try:
+        return credentials_of(alias, connection)
+    except ImproperlyConfigured as error:
+        # The customer must not be shown this, and the operator must.
+        logger.error("Bank connections are not set up: %s", error)
+        raise Refused("Not set up.", error_class="NotConfigured") from error
+
+
+def safe_next(request: HttpRequest, url: str) -> str:
+    """Return *url* as far as it leads to this site, else an empty text.
+
+    Of an address at the request's host, the path is returned: the host may be anybody's word (`ALLOWED_HOSTS` may
+    allow every one), and the address is shown later, in an answer to somebody else.
+    """
+    url = url.strip()
+    site = urlsplit(conf.settings.site_url or "")
+    hosts = {request.get_host(), site.netloc}
+    require_https = request.is_secure() or site.scheme == "https"
+    # What cannot be printed has no business in an address, and not every database would take it.
+    if len(url) > NEXT_LENGTH or not url.isprintable():
+        return ""
+    if not url_has_allowed_host_and_scheme(url, hosts, require_https):
+        return ""
+    parts = urlsplit(url)
+    if parts.netloc not in {"", request.get_host()}:
+        return url
+    path = parts._replace(scheme="", netloc="", path=parts.path or "/").geturl() if parts.netloc else url
+    # What is left may name another host: of https://this.site//evil.example/, all that follows this.site.
+    is_path = path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
+    return path if is_path else ""
+
+
+def _idempotency(owner: Owner, key: str, asked: Sequence[str]) -> Idempotency | None:
+    user, tenant = owner
+    if not key or not (user or tenant):
+        return None  # nobody is not one person, whose requests could be told from another's
+    who = str(user.pk) if user else ""
+    return Idempotency(reports.digest_of("idempotency", who, tenant, key), reports.digest_of(*asked))

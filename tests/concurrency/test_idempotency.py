@@ -1,0 +1,73 @@
+"""One key from many workers at once, on real locks: one session, one call, one answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from functools import partial
+from typing import Any
+
+import pytest
+import requests
+from django.contrib.auth.models import User
+from django.test import Client
+
+from business_os_banking.models import BankingConnection, ConnectSession
+from tests.concurrency.test_races import WORKERS, at_once
+from tests.upstream import BASE_URL, Upstream, connect_answer
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server_database]
+URL = "/banking/api/connections/"
+
+
+def create(user: User, key: str, body: dict[str, Any] | None = None, url: str = URL) -> tuple[int, Any]:
+    client = Client()
+    client.force_login(user)
+    answer = client.post(url, body or {}, "application/json", headers={"Idempotency-Key": key})
+    return answer.status_code, answer.json()
+
+
+def test_one_key_from_many_workers_makes_one_session(upstream: Upstream, user: User) -> None:
+    for key in ("a", "b", "c"):
+        answers = at_once(*[partial(create, user, key)] * WORKERS)
+        assert {status for status, _body in answers} == {201}
+        assert len({body["session"]["connect_url"] for _status, body in answers}) == 1
+    assert len(upstream.calls("POST")) == 3
+    assert (BankingConnection.objects.count(), ConnectSession.objects.count()) == (3, 3)
+
+
+def test_a_slow_provider_is_waited_for_by_all(upstream: Upstream, user: User) -> None:
+    asked = threading.Event()
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        asked.wait(0.5)
+        return 200, {}, json.dumps(connect_answer())
+
+    upstream.mock.remove("POST", f"{BASE_URL}/v2/banking/connect")
+    upstream.mock.add_callback("POST", f"{BASE_URL}/v2/banking/connect", answer)
+    answers = at_once(*[partial(create, user, "slow")] * 6)
+    assert [status for status, _body in answers] == [201] * 6
+    assert len(upstream.calls("POST")) == 1
+
+
+def test_one_key_with_two_requests_at_once_makes_one_of_them(upstream: Upstream, user: User) -> None:
+    jobs = [partial(create, user, "two", {"next": f"/{number % 2}/"}) for number in range(WORKERS)]
+    answers = at_once(*jobs)
+    made = [body["session"]["next"] for status, body in answers if status == 201]
+    refused = [body["error"]["class"] for status, body in answers if status == 422]
+    assert len(made) + len(refused) == WORKERS
+    assert (len(set(made)), set(refused)) == (1, {"KeyReused"})
+    assert len(upstream.calls("POST")) == 1
+
+
+def test_many_keys_and_many_clicks_on_one_connection(upstream: Upstream, user: User) -> None:
+    connection = BankingConnection.objects.create(user=user, status="active")
+    renew = f"{URL}{connection.reference}/renew/"
+    answers = at_once(*[partial(create, user, str(number % 4), None, renew) for number in range(WORKERS)])
+    assert [status for status, _body in answers] == [201] * WORKERS
+    assert ConnectSession.objects.count() == len(upstream.calls("POST")) == 4
+
+
+def test_one_key_of_many_people(upstream: Upstream, user: User, other_user: User) -> None:
+    answers = at_once(*[partial(create, person, "same") for person in (user, other_user) * 4])
+    assert len({body["reference"] for _status, body in answers}) == 2
