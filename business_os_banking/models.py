@@ -155,6 +155,8 @@ class BankingConnection(models.Model):
     )
     removal_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     removal_next_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # How many renewal links have been withdrawn; a link counts while it holds this number. See flows.invite.
+    invitation = models.PositiveIntegerField(default=0, editable=False)
     # Since when the upstream's list lacks its link; a later reading that lacks it too makes it a fact.
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     metadata = models.JSONField(
@@ -178,6 +180,11 @@ class BankingConnection(models.Model):
             models.Index(fields=["status", "consent_expires_at"], name="bob_connection_consent"),
             models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
             models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
+        ]
+        permissions = [
+            ("check_bankingconnection", "Can check a bank connection now, which may cost credits"),
+            ("renew_bankingconnection", "Can make and withdraw a link that renews a bank connection"),
+            ("disconnect_bankingconnection", "Can disconnect a bank connection"),
         ]
 
     def __str__(self) -> str:
@@ -333,6 +340,10 @@ class ConnectionEvent(models.Model):
     payload = models.JSONField(_("content"), default=dict, blank=True)
     outcome = models.CharField(_("effect"), max_length=16, choices=OUTCOMES)
     note = models.CharField(_("note"), max_length=255, blank=True, default="")
+    # An operator said which session it belongs to: that one counts, and not the token that nobody knows.
+    by_hand = models.BooleanField(_("matched by hand"), default=False)
+    # An operator set it aside while it matched nothing; nobody needs to look at it any more.
+    ignored_at = models.DateTimeField(_("ignored"), null=True, blank=True)
     deliveries = models.PositiveIntegerField(_("times received"), default=1)
     # The names of the signals that this fact made due, and when all of them had been heard.
     announcements = models.JSONField(_("announces"), default=list, blank=True)
@@ -353,6 +364,11 @@ class ConnectionEvent(models.Model):
             models.Index(fields=["provider_code"], name="bob_event_bank"),
             models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
         ]
+        permissions = [
+            ("replay_connectionevent", "Can replay events"),
+            ("match_connectionevent", "Can match an event to a session by hand"),
+            ("ignore_connectionevent", "Can ignore events that match nothing"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.get_source_display()})"
@@ -365,6 +381,7 @@ class AccountState(models.Model):
     alias = models.CharField(_("Business OS account"), max_length=64, unique=True)
     reconciled_at = models.DateTimeField(_("last reconciled"), null=True, blank=True)
     read_at = models.DateTimeField(_("last complete reading"), null=True, blank=True)
+    asked_at = models.DateTimeField(_("last reading by hand"), null=True, blank=True)
     reads_on = models.DateField(_("day of the reads"), null=True, blank=True)
     reads = models.PositiveIntegerField(_("reads on that day"), default=0)
     troubles = models.PositiveIntegerField(_("troubles in a row"), default=0)

@@ -11,7 +11,12 @@ from tests.docs.pages import ROOT, table, text
 
 TABLES = re.findall(r"^% table: (threats-\w+)$", text("threats.md"), re.MULTILINE)
 NAMED = sorted(
-    {name for door in TABLES for row in table("threats.md", door) for name in re.findall(r"`(tests/[^`]+)`", row[2])}
+    {
+        name
+        for door in TABLES
+        for row in table("threats.md", door)
+        for name in re.findall(r"`(tests/[^`]+)`", row[2])
+    }
 )
 
 

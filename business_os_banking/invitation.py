@@ -1,0 +1,77 @@
+"""The page behind a renewal link. Public: the link is the right to renew one connection, and nothing else."""
+
+import logging
+from typing import Final
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_http_methods
+
+from business_os_banking import conf, throttle, wording
+from business_os_banking.adapter import get_adapter
+from business_os_banking.exceptions import BusinessOSError, NotAllowed
+from business_os_banking.flows import invite
+from business_os_banking.flows.invite import LinkNotValid, Why
+from business_os_banking.forms import scopes_in_words
+from business_os_banking.models import BankingConnection
+from business_os_banking.pages import SeeOther, error_page, page, public
+
+logger = logging.getLogger(__name__)
+
+_REFUSALS: Final = {
+    Why.UNKNOWN: (wording.LINK_UNKNOWN, 404),
+    Why.EXPIRED: (wording.LINK_EXPIRED, 410),
+    Why.WITHDRAWN: (wording.LINK_WITHDRAWN, 410),
+    Why.USED: (wording.LINK_USED, 410),
+}
+
+
+# The API is called: in a transaction of the request, a crash would undo the row that was written before.
+@transaction.non_atomic_requests
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Say what will happen (GET), or go to the bank (POST). A GET starts nothing: mail scanners open links."""
+    try:
+        connection = invite.find(token)
+    except LinkNotValid as error:
+        found, status = _REFUSALS[error.why]
+        return public(error_page(request, found, status=status))
+    if request.method != "POST":
+        answer = public(page(request, "invitation.html", connection=connection, scopes=_scopes(connection)))
+        # With no-referrer, browsers post a form with "Origin: null", which Django's CSRF check refuses.
+        answer["Referrer-Policy"] = "same-origin"
+        return answer
+    limit = conf.settings.connects_per_hour
+    if not throttle.within("invitation", str(connection.reference), limit, 3600):
+        return public(error_page(request, wording.TOO_MANY, status=429))
+    return public(_start(request, connection))
+
+
+def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
+    adapter = get_adapter()
+    try:
+        session = invite.start(
+            connection,
+            return_to=lambda session: adapter.get_return_to(request, session),
+            custom_fields=adapter.get_custom_fields(request, connection),
+        )
+    except NotAllowed:
+        return error_page(request, wording.LINK_WITHDRAWN, status=410)
+    except BusinessOSError as error:
+        reference = error.session.reference if error.session else None
+        found = wording.for_exception(error)
+        return error_page(request, found, status=503, retry_url=request.path, reference=reference)
+    return SeeOther(session.connect_url)
+
+
+def _scopes(connection: BankingConnection) -> list[tuple[str, str, str]]:
+    last = connection.sessions.order_by("-pk").values_list("scopes", flat=True).first()
+    try:
+        allowed = get_adapter().get_credentials(connection.account, connection).scopes
+    except ImproperlyConfigured as error:
+        logger.error("Bank connections are not set up: %s", error)
+        allowed = ()
+    return scopes_in_words(last or allowed)
