@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import wording
 from business_os_banking.admin import display
-from business_os_banking.admin.base import ReadMostlyAdmin, uuid_of
-from business_os_banking.admin.disconnect import confirm_and_disconnect
+from business_os_banking.admin.actions import confirm
+from business_os_banking.admin.base import ActingAdmin, uuid_of
+from business_os_banking.admin.connection_actions import Check, Disconnect, Renew, ReplayAll, Withdraw
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.events import EventInline
 from business_os_banking.admin.filters import AccountFilter, CountryFilter
@@ -51,7 +49,7 @@ class MetadataForm(_ModelForm):
         return value
 
 
-class BankingConnectionAdmin(ReadMostlyAdmin):
+class BankingConnectionAdmin(ActingAdmin):
     form = MetadataForm
     editable_fields: ClassVar[tuple[str, ...]] = ("metadata",)
     list_display: Any = (
@@ -81,7 +79,8 @@ class BankingConnectionAdmin(ReadMostlyAdmin):
         "The whole reference of a connection or a session, the whole id of a connection at the provider, "
         "or the user name of its owner."
     )
-    actions: Any = ("disconnect_selected",)
+    actions: Any = ("check_selected", "renew_selected", "disconnect_selected")
+    row_actions = (Check(), Renew(), Withdraw(), Disconnect(), ReplayAll())
     inlines: ClassVar[Any] = (SessionInline, EventInline)
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("status_word", "what_now", "owner_link", "tenant", "account")}),
@@ -188,34 +187,32 @@ class BankingConnectionAdmin(ReadMostlyAdmin):
             display.list_link(site, ConnectionEvent, _("All events of this connection"), **only),
         )
 
-    @admin.action(description=_("Disconnect selected connections"), permissions=["change"])
+    @admin.action(description=_("Check selected connections now"), permissions=["check"])
+    def check_selected(
+        self, request: HttpRequest, queryset: QuerySet[BankingConnection]
+    ) -> HttpResponse | None:
+        return confirm(Check(), self, request, queryset)
+
+    @admin.action(description=_("Make renewal links for selected connections"), permissions=["renew"])
+    def renew_selected(
+        self, request: HttpRequest, queryset: QuerySet[BankingConnection]
+    ) -> HttpResponse | None:
+        return confirm(Renew(), self, request, queryset)
+
+    @admin.action(description=_("Disconnect selected connections"), permissions=["disconnect"])
     def disconnect_selected(
         self, request: HttpRequest, queryset: QuerySet[BankingConnection]
     ) -> HttpResponse | None:
-        return confirm_and_disconnect(self, request, queryset)
+        return confirm(Disconnect(), self, request, queryset)
 
-    # The provider is called: under ATOMIC_REQUESTS that would happen inside a transaction, which may be
-    # rolled back after the provider has removed the connection.
-    @transaction.non_atomic_requests
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super().changelist_view(request, extra_context)
+    def has_check_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "check_bankingconnection")
 
-    @transaction.non_atomic_requests
-    def disconnect_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Disconnect the one connection whose page the operator looks at."""
-        connection = self.get_object(request, unquote(object_id))
-        if connection is None:
-            raise Http404
-        if not self.has_change_permission(request, connection):
-            raise PermissionDenied
-        chosen = self.get_queryset(request).filter(pk=connection.pk)
-        back = reverse(self._url_name("change"), args=[object_id], current_app=self.admin_site.name)
-        return confirm_and_disconnect(self, request, chosen, back=back)
+    def has_renew_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "renew_bankingconnection")
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.disconnect_view)
-        name = self._url_name("disconnect").removeprefix("admin:")
-        return [path("<path:object_id>/disconnect/", view, name=name), *super().get_urls()]
+    def has_disconnect_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "disconnect_bankingconnection")
 
-    def _url_name(self, page: str) -> str:
-        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
+    def has_replay_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "replay_connectionevent")

@@ -1,18 +1,22 @@
 """How the admin shows things: secrets masked, statuses as coloured words."""
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
-from django.contrib.admin.utils import quote
-from django.db.models import Model
+from django.contrib.admin.utils import display_for_field, quote
+from django.db.models import Field, Model
 from django.urls import NoReverseMatch, reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from business_os_banking.flows.foretell import Change
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -75,6 +79,24 @@ def moment(at: datetime | None) -> SafeString:
         return lines()
     local = timezone.localtime(at) if timezone.is_aware(at) else at
     return lines(formats.date_format(local, "SHORT_DATE_FORMAT"), formats.time_format(local, "TIME_FORMAT"))
+
+
+def value(column: Field[Any, Any], content: Any) -> str:
+    """Return what a column holds in words: a choice by its name, a moment in the active time zone."""
+    if column.choices:
+        return str(dict(column.flatchoices).get(content, content) or EMPTY)
+    return str(display_for_field(content, column, EMPTY))
+
+
+def foretold(changes: Iterable[Change]) -> list[tuple[Text, Text, Text, Text]]:
+    """Return changes as (of what, which column, what it holds, what it would hold)."""
+    told = []
+    for change in changes:
+        opts = change.model._meta  # noqa: SLF001
+        column = opts.get_field(change.column)
+        of_what = f"{opts.verbose_name} {change.row[:8]}"
+        told.append((of_what, column.verbose_name, value(column, change.before), value(column, change.after)))
+    return told
 
 
 def host_of(url: str) -> str:
