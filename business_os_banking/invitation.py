@@ -67,7 +67,7 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
     return SeeOther(session.connect_url)
 
 
-def _scopes(connection: BankingConnection) -> list[tuple[str, str, str]]:
+def _scopes(connection: BankingConnection) -> list[tuple[str, wording.Text, wording.Text]]:
     last = connection.sessions.order_by("-pk").values_list("scopes", flat=True).first()
     try:
         allowed = get_adapter().get_credentials(connection.account, connection).scopes

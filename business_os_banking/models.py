@@ -108,6 +108,11 @@ OUTCOMES = [
 ]
 
 
+EVERYDAY_KINDS = {Kind.OPENED, Kind.RETURNED, Kind.PROGRESSED, Kind.SUCCEEDED}
+SELDOM_KINDS = [kind.value for kind in Kind if kind not in EVERYDAY_KINDS]
+SELDOM_SOURCES = [Source.SWEEP.value, Source.OPERATOR.value]
+
+
 class BankingConnection(models.Model):
     """The lasting link between one owner and one bank login. Point your foreign keys here."""
 
@@ -178,6 +183,14 @@ class BankingConnection(models.Model):
         indexes = [
             models.Index(fields=["user", "tenant", "-id"], name="bob_connection_owner"),
             models.Index(fields=["status", "consent_expires_at"], name="bob_connection_consent"),
+            # For the filters of the admin; statuses and countries change seldom, so webhooks hardly pay for these.
+            models.Index(fields=["status", "-id"], name="bob_connection_status"),
+            models.Index(fields=["country_code", "-id"], name="bob_connection_country"),
+            models.Index(
+                fields=["status_reason", "-id"],
+                name="bob_connection_reason",
+                condition=models.Q(status_reason__gt=""),
+            ),
             models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
             models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
         ]
@@ -277,7 +290,19 @@ class ConnectSession(models.Model):
         verbose_name = _("connect session")
         verbose_name_plural = _("connect sessions")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["status", "expires_at"], name="bob_session_sweep")]
+        indexes = [
+            models.Index(fields=["status", "expires_at"], name="bob_session_sweep"),
+            models.Index(fields=["created_at"], name="bob_session_created"),
+            # Of the few that the admin looks for; those that succeed at ordinary banks are in neither.
+            models.Index(
+                fields=["error_group", "-id"],
+                name="bob_session_error",
+                condition=models.Q(error_group__gt=""),
+            ),
+            models.Index(
+                fields=["api", "-id"], name="bob_session_api", condition=models.Q(api="openbanking")
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.reference)
@@ -363,6 +388,16 @@ class ConnectionEvent(models.Model):
             models.Index(fields=["connection_id"], name="bob_event_upstream"),
             models.Index(fields=["provider_code"], name="bob_event_bank"),
             models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
+            models.Index(fields=["account", "received_at"], name="bob_event_received"),
+            # Of what is seldom and looked for in the admin; the everyday webhook is in neither.
+            models.Index(
+                fields=["kind", "-id"], name="bob_event_kind", condition=models.Q(kind__in=SELDOM_KINDS)
+            ),
+            models.Index(
+                fields=["source", "-id"],
+                name="bob_event_source",
+                condition=models.Q(source__in=SELDOM_SOURCES),
+            ),
         ]
         permissions = [
             ("replay_connectionevent", "Can replay events"),

@@ -68,7 +68,7 @@ class Action:
 def may(action: Action, admin: Any, request: HttpRequest, row: Any = None) -> bool:
     """Return whether this person may see the row and do this to it."""
     allowed = getattr(admin, f"has_{action.permission or action.verb}_permission")
-    return admin.has_view_permission(request, row) and allowed(request, row)
+    return bool(admin.has_view_permission(request, row) and allowed(request, row))
 
 
 def confirm(
@@ -126,7 +126,7 @@ def page(admin: ModelAdmin[Any], request: HttpRequest, template: str, **context:
     """Return a page of the admin, with what all of ours need."""
     site, opts = admin.admin_site, admin.opts
     name = f"admin:{opts.app_label}_{opts.model_name}_changelist"
-    request.current_app = site.name  # type: ignore[attr-defined]
+    request.current_app = site.name
     return TemplateResponse(
         request,
         template,

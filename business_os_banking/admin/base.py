@@ -21,6 +21,7 @@ from django.forms.models import BaseInlineFormSet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
+from business_os_banking.admin import overview
 from business_os_banking.admin.actions import Action, confirm, may
 from business_os_banking.admin.paginator import BoundedPaginator, QuickChangeList
 from business_os_banking.models import AccountState
@@ -71,7 +72,8 @@ class ReadMostlyAdmin(_ModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         silent = AccountState.objects.exclude(silence="").order_by("alias")
-        return super().changelist_view(request, {"silent_accounts": silent, **(extra_context or {})})
+        context = {"silent_accounts": silent, "overview_url": overview.address(request, self.admin_site.name)}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QuickChangeList]:
         return QuickChangeList

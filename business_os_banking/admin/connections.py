@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import wording
-from business_os_banking.admin import display
+from business_os_banking.admin import advice, display, overview
 from business_os_banking.admin.actions import confirm
 from business_os_banking.admin.base import ActingAdmin, uuid_of
 from business_os_banking.admin.connection_actions import Check, Disconnect, Renew, ReplayAll, Withdraw
 from business_os_banking.admin.display import Text, Tone
-from business_os_banking.admin.events import EventInline
-from business_os_banking.admin.filters import AccountFilter, CountryFilter
+from business_os_banking.admin.filters import AccountFilter, ConnectionLookFilter, CountryFilter
 from business_os_banking.admin.sessions import SessionInline
+from business_os_banking.flows import explain
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[BankingConnection]
 else:
     _ModelForm = forms.ModelForm
+
+TIMELINE: Final = 50  # entries on a connection's page
 
 TONES: Final[dict[str, Tone]] = {
     ConnectionStatus.PENDING: "waiting",
@@ -61,7 +64,13 @@ class BankingConnectionAdmin(ActingAdmin):
         "created",
         "account",
     )
-    list_filter: ClassVar[Any] = ("status", "status_reason", AccountFilter, CountryFilter)
+    list_filter: ClassVar[Any] = (
+        ConnectionLookFilter,
+        "status",
+        "status_reason",
+        AccountFilter,
+        CountryFilter,
+    )
     filterable_fields: ClassVar[tuple[str, ...]] = (
         "user",
         "tenant",
@@ -81,9 +90,9 @@ class BankingConnectionAdmin(ActingAdmin):
     )
     actions: Any = ("check_selected", "renew_selected", "disconnect_selected")
     row_actions = (Check(), Renew(), Withdraw(), Disconnect(), ReplayAll())
-    inlines: ClassVar[Any] = (SessionInline, EventInline)
+    inlines: ClassVar[Any] = (SessionInline,)
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("status_word", "what_now", "owner_link", "tenant", "account")}),
+        (None, {"fields": ("status_word", "operator_next", "what_now", "owner_link", "tenant", "account")}),
         (
             _("Bank"),
             {"classes": ("banking-pairs",), "fields": (("provider_name", "provider_code", "country_code"),)},
@@ -179,6 +188,10 @@ class BankingConnectionAdmin(ActingAdmin):
             return display.lines()
         return display.lines(says.title, says.next_step)
 
+    @admin.display(description=_("next step"))
+    def operator_next(self, connection: BankingConnection) -> Text:
+        return advice.next_step(connection)
+
     @admin.display(description=_("more"))
     def more(self, connection: BankingConnection) -> SafeString:
         site, only = self.admin_site.name, {"connection__id__exact": connection.pk}
@@ -204,6 +217,41 @@ class BankingConnectionAdmin(ActingAdmin):
         self, request: HttpRequest, queryset: QuerySet[BankingConnection]
     ) -> HttpResponse | None:
         return confirm(Disconnect(), self, request, queryset)
+
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show today's funnel, and what did not work."""
+        if not (self.has_view_permission(request) and overview.may_see(request)):
+            raise PermissionDenied
+        return overview.overview(self, request)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.overview_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_overview"
+        return [path("overview/", view, name=name), *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        connection = kwargs.get("obj")
+        if connection is not None and request.user.has_perm(f"{self.opts.app_label}.view_connectionevent"):
+            context = {**context, **self._timeline(request, connection)}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _timeline(self, request: HttpRequest, connection: BankingConnection) -> dict[str, Any]:
+        entries = explain.latest(connection, TIMELINE)
+        oldest_first = request.GET.get("timeline") == "oldest"
+        site, only = self.admin_site.name, {"connection__id__exact": connection.pk}
+        return {
+            "timeline": [
+                (entry, display.page_of(site, ConnectionEvent, entry.event))
+                for entry in (reversed(entries) if oldest_first else entries)
+            ],
+            "timeline_oldest_first": oldest_first,
+            "timeline_is_cut": len(entries) == TIMELINE,
+            "timeline_all": display.list_link(
+                site, ConnectionEvent, _("All events of this connection"), **only
+            ),
+        }
 
     def has_check_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._has_perm(request, "check_bankingconnection")

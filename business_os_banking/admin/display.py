@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlencode, urlsplit
 
 from django.contrib.admin.utils import display_for_field, quote
@@ -90,10 +90,10 @@ def value(column: Field[Any, Any], content: Any) -> str:
 
 def foretold(changes: Iterable[Change]) -> list[tuple[Text, Text, Text, Text]]:
     """Return changes as (of what, which column, what it holds, what it would hold)."""
-    told = []
+    told: list[tuple[Text, Text, Text, Text]] = []
     for change in changes:
         opts = change.model._meta  # noqa: SLF001
-        column = opts.get_field(change.column)
+        column = cast("Field[Any, Any]", opts.get_field(change.column))
         of_what = f"{opts.verbose_name} {change.row[:8]}"
         told.append((of_what, column.verbose_name, value(column, change.before), value(column, change.after)))
     return told
@@ -142,6 +142,14 @@ def change_link(site: str, thing: Model | None, text: Text) -> Text:
     except NoReverseMatch:
         return text
     return format_html('<a href="{}">{}</a>', url, text)
+
+
+def page_of(site: str, model: type[Model], pk: int) -> str:
+    """Return the address of a row's page in the admin site *site*, or "" if it has none there."""
+    try:
+        return reverse(_url_name(model, "change"), args=[pk], current_app=site)
+    except NoReverseMatch:
+        return ""
 
 
 def list_link(site: str, model: type[Model], text: Text, **filters: Any) -> Text:

@@ -142,8 +142,8 @@ class Ignore(EventAction):
     def says(self, rows: Events) -> list[Text]:
         return [
             _(
-                "It is no longer listed or counted among what matches nothing. Nothing is deleted: it can be taken back, "
-                "and if what it names turns up after all, it is applied."
+                "It is no longer listed or counted among what matches nothing. Nothing is deleted: it can be taken "
+                "back, and if what it names turns up after all, it is applied."
             )
         ]
 

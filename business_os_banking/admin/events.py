@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin import display
 from business_os_banking.admin.actions import confirm
-from business_os_banking.admin.base import ActingAdmin, LatestRows, ReadOnlyInline, uuid_of
+from business_os_banking.admin.base import ActingAdmin, uuid_of
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.event_actions import Ignore, Match, Replay, StopIgnoring
-from business_os_banking.admin.filters import AccountFilter
+from business_os_banking.admin.filters import AccountFilter, EventLookFilter
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome
 
@@ -29,24 +29,7 @@ TONES: Final[dict[str, Tone]] = {
 }
 
 
-class EventColumns:
-    """What the list of events and a connection's page both show."""
-
-    @admin.display(description=_("effect"))
-    def outcome_word(self, event: ConnectionEvent) -> SafeString:
-        word = display.word(event.get_outcome_display(), TONES.get(event.outcome, "quiet"))
-        if event.outcome == Outcome.UNMATCHED and event.ignored_at:
-            return display.lines(word, gettext("Ignored"))
-        return display.lines(
-            word, gettext("Contradicting") if event.outcome == Outcome.UNMATCHED and event.note else ""
-        )
-
-    @admin.display(description=_("what happened"))
-    def happening(self, event: ConnectionEvent) -> SafeString:
-        return display.lines(event.get_kind_display(), event.error_class or event.stage)
-
-
-class ConnectionEventAdmin(EventColumns, ActingAdmin):
+class ConnectionEventAdmin(ActingAdmin):
     list_display: Any = (
         "received",
         "happening",
@@ -56,7 +39,7 @@ class ConnectionEventAdmin(EventColumns, ActingAdmin):
         "account",
         "deliveries",
     )
-    list_filter: ClassVar[Any] = ("source", "kind", "outcome", AccountFilter)
+    list_filter: ClassVar[Any] = (EventLookFilter, "source", "kind", "outcome", AccountFilter)
     filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "session", "connection_id", "error_class")
     list_select_related = ("connection", "session")
     sortable_by = ("received",)
@@ -139,6 +122,19 @@ class ConnectionEventAdmin(EventColumns, ActingAdmin):
     def has_ignore_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._has_perm(request, "ignore_connectionevent")
 
+    @admin.display(description=_("effect"))
+    def outcome_word(self, event: ConnectionEvent) -> SafeString:
+        word = display.word(event.get_outcome_display(), TONES.get(event.outcome, "quiet"))
+        if event.outcome == Outcome.UNMATCHED and event.ignored_at:
+            return display.lines(word, gettext("Ignored"))
+        return display.lines(
+            word, gettext("Contradicting") if event.outcome == Outcome.UNMATCHED and event.note else ""
+        )
+
+    @admin.display(description=_("what happened"))
+    def happening(self, event: ConnectionEvent) -> SafeString:
+        return display.lines(event.get_kind_display(), event.error_class or event.stage)
+
     @admin.display(description=_("received"), ordering="pk")
     def received(self, event: ConnectionEvent) -> SafeString:
         return display.moment(event.received_at)
@@ -167,18 +163,3 @@ class ConnectionEventAdmin(EventColumns, ActingAdmin):
     @admin.display(description=_("pending token"))
     def masked_token(self, event: ConnectionEvent) -> str:
         return display.mask(event.pending_token) or display.EMPTY
-
-
-class LatestEvents(LatestRows):
-    limit = 20
-
-
-class EventInline(EventColumns, ReadOnlyInline):
-    model = ConnectionEvent
-    formset = LatestEvents
-    fields = ("page", "happening", "source", "outcome_word", "deliveries")
-    verbose_name_plural = _("latest events")
-
-    @admin.display(description=_("received"))
-    def page(self, event: ConnectionEvent) -> Text:
-        return display.change_link(self.admin_site.name, event, display.moment(event.received_at))

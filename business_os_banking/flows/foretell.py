@@ -32,7 +32,7 @@ def of_event(event: ConnectionEvent) -> list[Change]:
     found = match(report)
     roots = list(BankingConnection.objects.filter(pk__in=found.connections).order_by("pk"))
     before, after = merging.join(report, found, roots)
-    changes = []
+    changes: list[Change] = []
     for root, old, new in zip(roots, before, after, strict=True):
         changes += _changes(root, old, new)
     return changes

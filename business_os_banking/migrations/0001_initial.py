@@ -165,6 +165,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='bankingconnection',
+            index=models.Index(fields=['status', '-id'], name='bob_connection_status'),
+        ),
+        migrations.AddIndex(
+            model_name='bankingconnection',
+            index=models.Index(fields=['country_code', '-id'], name='bob_connection_country'),
+        ),
+        migrations.AddIndex(
+            model_name='bankingconnection',
+            index=models.Index(condition=models.Q(('status_reason__gt', '')), fields=['status_reason', '-id'], name='bob_connection_reason'),
+        ),
+        migrations.AddIndex(
+            model_name='bankingconnection',
             index=models.Index(fields=['account', 'provider_code'], name='bob_connection_bank'),
         ),
         migrations.AddIndex(
@@ -174,6 +186,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='connectsession',
             index=models.Index(fields=['status', 'expires_at'], name='bob_session_sweep'),
+        ),
+        migrations.AddIndex(
+            model_name='connectsession',
+            index=models.Index(fields=['created_at'], name='bob_session_created'),
+        ),
+        migrations.AddIndex(
+            model_name='connectsession',
+            index=models.Index(condition=models.Q(('error_group__gt', '')), fields=['error_group', '-id'], name='bob_session_error'),
+        ),
+        migrations.AddIndex(
+            model_name='connectsession',
+            index=models.Index(condition=models.Q(('api', 'openbanking')), fields=['api', '-id'], name='bob_session_api'),
         ),
         migrations.AddIndex(
             model_name='connectionevent',
@@ -194,6 +218,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='connectionevent',
             index=models.Index(fields=['announced_at', 'id'], name='bob_event_announced'),
+        ),
+        migrations.AddIndex(
+            model_name='connectionevent',
+            index=models.Index(fields=['account', 'received_at'], name='bob_event_received'),
+        ),
+        migrations.AddIndex(
+            model_name='connectionevent',
+            index=models.Index(condition=models.Q(('kind__in', ['failed', 'cancelled', 'expired', 'consent_ended', 'provider_changed', 'removed', 'missed', 'seen', 'disconnected', 'consent_expiring', 'self_test', 'unknown'])), fields=['kind', '-id'], name='bob_event_kind'),
+        ),
+        migrations.AddIndex(
+            model_name='connectionevent',
+            index=models.Index(condition=models.Q(('source__in', ['sweep', 'operator'])), fields=['source', '-id'], name='bob_event_source'),
         ),
         migrations.AddConstraint(
             model_name='sessionlink',

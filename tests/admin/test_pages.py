@@ -142,13 +142,18 @@ def test_the_links_of_a_connection_lead_to_its_rows(operator: Client, rows: Any)
         assert len(rows_there) == 1
 
 
+def timeline_of(page: BeautifulSoup) -> list[str]:
+    return [str(link["href"]) for link in page.select(".banking-timeline a")]
+
+
 def test_a_connection_shows_its_latest_sessions_and_events_latest_first(operator: Client) -> None:
     connection = make_connection(None)
     sessions = [make_session(connection) for _ in range(12)]
     events = [make_event(connection) for _ in range(23)]
     page = BeautifulSoup(operator.get(page_url(connection)).content, "html.parser")
     links = [str(link["href"]) for link in page.select(".field-page a")]
-    assert links == [page_url(row) for row in sessions[:-11:-1] + events[:-21:-1]]
+    assert links == [page_url(row) for row in sessions[:-11:-1]]
+    assert timeline_of(page) == [page_url(row) for row in events[::-1]]
 
 
 def test_times_are_those_of_the_active_time_zone(operator: Client, settings: Any) -> None:
