@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -104,7 +104,7 @@ class Renew(ConnectionAction):
         return row.can_renew
 
     def says(self, rows: Connections) -> list[Text]:
-        days = formats.number_format(conf.settings.renew_link_days)
+        days = f"{conf.settings.renew_link_days:g}"
         return [
             gettext(
                 "Whoever holds the link can renew this connection at its bank, without a login, and nothing else. "

@@ -8,7 +8,7 @@ from heapq import nlargest
 from typing import Any, Final
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -16,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.admin import advice
 from business_os_banking.admin.display import Text
-from business_os_banking.admin.paginator import MOST
 from business_os_banking.vocabulary import ConnectionStatus, Outcome
 
 _RECENT: Final = 2_000
+_LISTED: Final = 2_000
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -66,29 +66,31 @@ class LookFilter(admin.SimpleListFilter):
         return chosen[1](queryset, timezone.now()) if chosen else queryset
 
 
-def _any(rows: QuerySet[Any], *conditions: Q) -> QuerySet[Any]:
-    """Return the rows that meet any of *conditions*, as far as a list goes.
+def _latest(rows: QuerySet[Any], *found: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the rows that any of *found* holds, as far as the latest `_LISTED`.
 
-    Each condition has an index of its own; an OR of them would have none, or read and sort all that they find.
+    Each of *found* has an index of its own; an OR of them would have none, or read and sort all that they find.
     """
-    keys: set[int] = set()
-    for condition in conditions:
-        keys.update(rows.filter(condition).order_by("-pk").values_list("pk", flat=True)[: MOST + 1])
-    return rows.filter(pk__in=nlargest(MOST + 1, keys))
+    keys = {key for some in found for key in some.values_list("pk", flat=True)[:_LISTED]}
+    return rows.filter(pk__in=nlargest(_LISTED, keys))
 
 
 def _attention(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    inactive = Q(status=ConnectionStatus.INACTIVE)
-    return _any(rows, inactive, advice.consent_ending(now), advice.stuck_removals())
-
-
-def _stuck(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    waiting = advice.stuck_sessions(now).order_by("-pk").values_list("connection_pk", flat=True)[:MOST]
-    return _any(rows, Q(pk__in=list(waiting)), advice.stuck_removals())
+    inactive = rows.filter(status=ConnectionStatus.INACTIVE).order_by("-pk")
+    return _latest(rows, inactive, _soonest(rows, now), rows.filter(advice.stuck_removals()))
 
 
 def _ending(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    return rows.filter(advice.consent_ending(now))
+    return _latest(rows, _soonest(rows, now))
+
+
+def _soonest(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
+    return rows.filter(advice.consent_ending(now)).order_by("consent_expires_at")
+
+
+def _stuck(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
+    waiting = advice.stuck_sessions(now).order_by("-pk").values_list("connection_pk", flat=True)[:_LISTED]
+    return _latest(rows, rows.filter(pk__in=list(waiting)), rows.filter(advice.stuck_removals()))
 
 
 def _unmatched(rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 MOST: Final = 10_000
-FAR: Final = 1_000
 
 
 class AtLeast(int):
@@ -36,11 +35,15 @@ class BoundedPaginator(_Paginator):
     most = MOST
 
     def page(self, number: Any) -> Page[Any]:
-        """Return a page. Far down the list, only keys are walked over, and what is joined is read for one page."""
+        """Return a page: its keys first, then its rows.
+
+        Keys come from an index alone. Asked for whole rows, a database may rather walk down the table until it has
+        found enough of them, and it joins what it then skips.
+        """
         number = self.validate_number(number)
         bottom = (number - 1) * self.per_page
         rows = self.object_list
-        if bottom < FAR or not isinstance(rows, QuerySet):
+        if not isinstance(rows, QuerySet):
             return super().page(number)
         top = min(bottom + self.per_page, self.count)
         keys = list(rows.values_list("pk", flat=True)[bottom:top])
