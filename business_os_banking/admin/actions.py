@@ -32,6 +32,7 @@ class Action:
     label: ClassVar[Text]  # on the page of a row
     question: ClassVar[Text]
     button: ClassVar[Text]
+    is_final: ClassVar[bool] = False  # it cannot be undone; the button is red then
     nothing: ClassVar[Text] = _("There is nothing to do.")
     # Each may take seconds, and the operator's browser waits for all of them.
     most: ClassVar[int] = 20

@@ -95,7 +95,7 @@ class Renew(ConnectionAction):
     """Make a link with which the customer renews the connection, without a login."""
 
     verb = "renew"
-    label = _("Renewal link for the customer")
+    label = _("Renewal link")
     question = _("Make a renewal link?")
     button = _("Yes, make a link")
     nothing = _("What you selected was disconnected: the customer has to connect the bank anew.")
@@ -136,7 +136,7 @@ class Withdraw(ConnectionAction):
 
     verb = "withdraw"
     permission = "renew"
-    label = _("Withdraw renewal links")
+    label = _("Withdraw links")
     question = _("Withdraw all renewal links?")
     button = _("Yes, withdraw them")
 
@@ -157,6 +157,7 @@ class Disconnect(ConnectionAction):
     label = _("Disconnect")
     question = _("Disconnect?")
     button = _("Yes, disconnect")
+    is_final = True
     nothing = _("There is nothing to do: what you selected is disconnected already.")
 
     def is_due(self, row: BankingConnection) -> bool:

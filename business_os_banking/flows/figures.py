@@ -6,7 +6,6 @@ Read from the tables when somebody looks, within bounds: of more sessions than `
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -58,7 +57,7 @@ def figures(since: datetime) -> Figures:
     first = sessions.order_by("-created_at").values_list("created_at", flat=True)[MOST : MOST + 1].first()
     if first is not None:
         sessions = ConnectSession.objects.filter(created_at__gt=first)
-    groups = list(sessions.order_by().values("api", "error_group").annotate(**_COUNTS))
+    groups = _grouped(sessions, "api", "error_group")
     failures: Counter[str] = Counter()
     for group in groups:
         failures[group["error_group"]] += group["started"]
@@ -74,28 +73,30 @@ def figures(since: datetime) -> Figures:
         ],
         by_bank=_by_bank(sessions),
         failures=failures.most_common(),
-        answer=median(times) if times else None,
+        answer=timedelta(seconds=median(times)) if times else None,
         answers=len(times),
     )
 
 
-def _sum(name: str, groups: Iterable[dict[str, Any]]) -> Funnel:
-    groups = list(groups)
+def _grouped(sessions: QuerySet[ConnectSession], *columns: str) -> list[dict[str, Any]]:
+    """Return the counts of *sessions* for each value of *columns*, the largest groups first."""
+    groups: QuerySet[Any, dict[str, Any]] = sessions.order_by().values(*columns)
+    return list(groups.annotate(**_COUNTS).order_by("-started", *columns))
+
+
+def _sum(name: str, groups: list[dict[str, Any]]) -> Funnel:
     return Funnel(name, *(sum(group[count] for group in groups) for count in _COUNTS))
 
 
 def _by_bank(sessions: QuerySet[ConnectSession]) -> list[Funnel]:
-    banks = sessions.order_by().values("connection__provider_name").annotate(**_COUNTS)
-    return [
-        Funnel(bank["connection__provider_name"], bank["started"], bank["returned"], bank["connected"])
-        for bank in banks.order_by("-started", "connection__provider_name")[:_BANKS]
-    ]
+    banks = _grouped(sessions, "connection__provider_name")[:_BANKS]
+    return [_sum(bank["connection__provider_name"], [bank]) for bank in banks]
 
 
-def _answer_times(sessions: QuerySet[ConnectSession]) -> list[timedelta]:
-    """Return how long the latest people who came back waited for an answer; it may have been there before them."""
+def _answer_times(sessions: QuerySet[ConnectSession]) -> list[float]:
+    """Return the seconds that the latest people who came back waited; the answer may have been there before them."""
     answers = ConnectionEvent.objects.filter(session=OuterRef("pk"), kind__in=_ANSWERS)
     heard = answers.order_by("received_at").values("received_at")[:1]
     returned = sessions.filter(returned_at__isnull=False).order_by("-created_at")
     pairs = returned.annotate(heard_at=Subquery(heard)).values_list("returned_at", "heard_at")[:_TIMED]
-    return [max(heard - came, timedelta()) for came, heard in pairs if came and heard]
+    return [max((heard - came).total_seconds(), 0.0) for came, heard in pairs if came and heard]
