@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from business_os_banking import conf, throttle, wording
@@ -17,14 +18,40 @@ from business_os_banking.flows.invite import LinkNotValid, Why
 from business_os_banking.forms import scopes_in_words
 from business_os_banking.models import BankingConnection
 from business_os_banking.pages import SeeOther, error_page, page, public
+from business_os_banking.wording import Wording
 
 logger = logging.getLogger(__name__)
 
+LINK_UNKNOWN = Wording(
+    _("This link does not work"),
+    _("It may have been cut off on its way, as happens in mails. Your bank connections are not affected."),
+    _("Open the whole link once more, or ask the person who sent it for a new one."),
+    "warning",
+)
+LINK_EXPIRED = Wording(
+    _("This link is too old"),
+    _("To keep your bank safe, such links are good for a few days only. Nothing was changed."),
+    _("Ask the person who sent it for a new one, or sign in and renew the connection there."),
+    "warning",
+)
+LINK_WITHDRAWN = Wording(
+    _("This link is no longer valid"),
+    _("It was withdrawn, or the connection has ended. Nothing was changed."),
+    _("If you still want to renew the connection, ask the person who sent the link for a new one."),
+    "warning",
+)
+LINK_USED = Wording(
+    _("This link has been used"),
+    _("The connection was renewed with it, or in another way since. Everything works."),
+    _("There is nothing to do."),
+    "good",
+)
+
 _REFUSALS: Final = {
-    Why.UNKNOWN: (wording.LINK_UNKNOWN, 404),
-    Why.EXPIRED: (wording.LINK_EXPIRED, 410),
-    Why.WITHDRAWN: (wording.LINK_WITHDRAWN, 410),
-    Why.USED: (wording.LINK_USED, 410),
+    Why.UNKNOWN: (LINK_UNKNOWN, 404),
+    Why.EXPIRED: (LINK_EXPIRED, 410),
+    Why.WITHDRAWN: (LINK_WITHDRAWN, 410),
+    Why.USED: (LINK_USED, 410),
 }
 
 
@@ -59,7 +86,7 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
             custom_fields=adapter.get_custom_fields(request, connection),
         )
     except NotAllowed:
-        return error_page(request, wording.LINK_WITHDRAWN, status=410)
+        return error_page(request, LINK_WITHDRAWN, status=410)
     except BusinessOSError as error:
         reference = error.session.reference if error.session else None
         found = wording.for_exception(error)

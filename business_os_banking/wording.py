@@ -90,31 +90,6 @@ UNKNOWN_CONNECTION = Wording(
     "warning",
 )
 
-LINK_UNKNOWN = Wording(
-    _("This link does not work"),
-    _("It may have been cut off on its way, as happens in mails. Your bank connections are not affected."),
-    _("Open the whole link once more, or ask the person who sent it for a new one."),
-    "warning",
-)
-LINK_EXPIRED = Wording(
-    _("This link is too old"),
-    _("To keep your bank safe, such links are good for a few days only. Nothing was changed."),
-    _("Ask the person who sent it for a new one, or sign in and renew the connection there."),
-    "warning",
-)
-LINK_WITHDRAWN = Wording(
-    _("This link is no longer valid"),
-    _("It was withdrawn, or the connection has ended. Nothing was changed."),
-    _("If you still want to renew the connection, ask the person who sent the link for a new one."),
-    "warning",
-)
-LINK_USED = Wording(
-    _("This link has been used"),
-    _("The connection was renewed with it, or in another way since. Everything works."),
-    _("There is nothing to do."),
-    "good",
-)
-
 _NOT_YOUR_MISTAKE = _("This is not your mistake, and we have been told.")
 
 GROUPS: dict[Group, Wording] = {

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from business_os_banking import models
+from business_os_banking import choices
 from business_os_banking.models import AccountState, BankingConnection, ConnectSession
 from tests.admin.conftest import (
     MODELS,
@@ -58,12 +58,12 @@ def test_pages_open(operator: Client, rows: Any, page: str) -> None:
         assert operator.get(page_url(row, page)).status_code == 200
 
 
-@pytest.mark.parametrize("status", [value for value, _ in models.CONNECTION_STATUSES])
-@pytest.mark.parametrize("reason", ["", *(value for value, _ in models.STATUS_REASONS)])
+@pytest.mark.parametrize("status", [value for value, _ in choices.CONNECTION_STATUSES])
+@pytest.mark.parametrize("reason", ["", *(value for value, _ in choices.STATUS_REASONS)])
 def test_a_connection_opens_in_every_state(operator: Client, status: str, reason: str) -> None:
     connection = make_connection(None, status, status_reason=reason)
     response = operator.get(page_url(connection))
-    assert str(dict(models.CONNECTION_STATUSES)[status]) in text_of(response, ".field-status_word")
+    assert str(dict(choices.CONNECTION_STATUSES)[status]) in text_of(response, ".field-status_word")
     assert len(text_of(response, ".field-what_now .readonly")) > 10
     assert listed(operator, "bankingconnection", f"?status__exact={status}") == 1
 
