@@ -50,7 +50,7 @@ def assigned(event: ConnectionEvent, session: ConnectSession) -> ConnectionEvent
 def assign(event: ConnectionEvent, session: ConnectSession) -> ConnectionEvent:
     """File *event* under *session*, for good, and apply it; return it as it is then. Raises as `assigned` does."""
     with transaction.atomic():
-        row = ConnectionEvent.objects.select_for_update(of=("self",)).get(pk=event.pk)
+        row = ConnectionEvent.objects.select_for_update().get(pk=event.pk)
         row = assigned(row, session)
         # Decided, and to be applied: what a crash interrupts here, reconcile finishes.
         row.outcome = Outcome.FAILED.value
