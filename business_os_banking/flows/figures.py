@@ -16,7 +16,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from business_os_banking.models import ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Kind
 
-MOST: Final = 50_000
+MOST: Final = 10_000
 _BANKS: Final = 10
 _TIMED: Final = 1_000
 _ANSWERS: Final = (Kind.SUCCEEDED, Kind.FAILED, Kind.CANCELLED)
