@@ -340,6 +340,7 @@ SITE_KEYS: Final[Mapping[str, Rule]] = {
         "a list of whole days above 0", conf.is_days, '"CONSENT_REMINDER_DAYS": [14, 7, 1]'
     ),
     "CONSENT_MAILS": _SWITCH,
+    "RENEW_LINK_DAYS": Rule(*_NUMBER, '"RENEW_LINK_DAYS": 7', positive),
     "PAYLOAD_DAYS": Rule(*_NUMBER, '"PAYLOAD_DAYS": 30', positive),
     "EVENT_DAYS": Rule(*_NUMBER, '"EVENT_DAYS": 400', positive),
     "CONNECTS_PER_HOUR": Rule("a whole number, 0 or more", conf.is_count, '"CONNECTS_PER_HOUR": 100'),

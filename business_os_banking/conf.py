@@ -61,6 +61,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "CONSENT_DAYS": 180,  # a consent's length where the provider does not say its end; None: no estimate
     "CONSENT_REMINDER_DAYS": [14, 7, 1],
     "CONSENT_MAILS": False,  # send the ready-made mail to the owner at each of these steps
+    "RENEW_LINK_DAYS": 7,  # how long a renewal link for a customer is good for
     "PAYLOAD_DAYS": 30,  # how long bodies of events, and e-mail and other addresses of sessions, are kept
     "EVENT_DAYS": 400,  # how long events are kept
     # Of the REST API: dotted paths, or a dict of such lists by operation; None: the site's REST_FRAMEWORK
@@ -194,6 +195,10 @@ class Settings:
     @property
     def consent_mails(self) -> bool:
         return bool(self._get("CONSENT_MAILS"))
+
+    @property
+    def renew_link_days(self) -> float:
+        return self._number("RENEW_LINK_DAYS")
 
     @property
     def payload_days(self) -> float:

@@ -12,100 +12,29 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import conf
+from business_os_banking.choices import (
+    APIS,
+    CONNECTION_STATUSES,
+    ENDED_BY,
+    ERROR_GROUPS,
+    KINDS,
+    OUTCOMES,
+    SESSION_STATUSES,
+    SILENCES,
+    SOURCES,
+    STATUS_REASONS,
+)
 from business_os_banking.fields import ConnectionForeignKey, ExactCharField
 from business_os_banking.querysets import (
     BankingConnectionQuerySet,
     ConnectionEventQuerySet,
     ConnectSessionQuerySet,
 )
-from business_os_banking.vocabulary import (
-    ConnectionStatus,
-    EndedBy,
-    Group,
-    Kind,
-    Outcome,
-    SessionStatus,
-    Silence,
-    Source,
-    StatusReason,
-)
+from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus, Source
 
-CONNECTION_STATUSES = [
-    (ConnectionStatus.PENDING.value, _("Not finished")),
-    (ConnectionStatus.ACTIVE.value, _("Connected")),
-    (ConnectionStatus.INACTIVE.value, _("Needs the customer")),
-    (ConnectionStatus.DISCONNECTED.value, _("Disconnected")),
-]
-STATUS_REASONS = [
-    (StatusReason.CONSENT_EXPIRED.value, _("Consent ended")),
-    (StatusReason.CONSENT_REVOKED.value, _("Consent withdrawn")),
-    (StatusReason.LOGIN_CHANGED.value, _("Login changed")),
-    (StatusReason.BANK_STEP_REQUIRED.value, _("The bank asks for a step")),
-    (StatusReason.ACCESS_DENIED.value, _("Access refused")),
-    (StatusReason.BANK_DISABLED.value, _("Bank switched off")),
-]
-ENDED_BY = [
-    (EndedBy.OWNER.value, _("Owner")),
-    (EndedBy.OPERATOR.value, _("Operator")),
-    (EndedBy.PROVIDER.value, _("Bank or provider")),
-]
-SESSION_STATUSES = [
-    (SessionStatus.CREATED.value, _("Being opened")),
-    (SessionStatus.OPEN.value, _("Open")),
-    (SessionStatus.SUCCEEDED.value, _("Succeeded")),
-    (SessionStatus.FAILED.value, _("Failed")),
-    (SessionStatus.CANCELLED.value, _("Cancelled")),
-    (SessionStatus.EXPIRED.value, _("Expired")),
-]
-ERROR_GROUPS = [
-    (Group.YOU_CANCELLED.value, _("Cancelled by the customer")),
-    (Group.WRONG_LOGIN.value, _("Wrong login")),
-    (Group.TOOK_TOO_LONG.value, _("Took too long")),
-    (Group.TRY_AGAIN.value, _("Passing trouble")),
-    (Group.BANK_NOT_AVAILABLE.value, _("Bank not available")),
-    (Group.ALREADY_CONNECTED.value, _("Already connected")),
-    (Group.SETUP.value, _("Set-up fault")),
-]
-APIS = [
-    ("partner", _("Regulated banks (partner)")),
-    ("openbanking", _("Unregulated providers (openbanking)")),
-]
-SOURCES = [
-    (Source.WEBHOOK.value, _("Webhook")),
-    (Source.READ.value, _("Answer of the API")),
-    (Source.BROWSER.value, _("Browser")),
-    (Source.SWEEP.value, _("Clean-up job")),
-    (Source.OPERATOR.value, _("Owner or operator")),
-]
-KINDS = [
-    (Kind.OPENED.value, _("Session opened")),
-    (Kind.SUCCEEDED.value, _("Bank connected")),
-    (Kind.PROGRESSED.value, _("Progress")),
-    (Kind.FAILED.value, _("Failed")),
-    (Kind.CANCELLED.value, _("Cancelled")),
-    (Kind.EXPIRED.value, _("Session expired")),
-    (Kind.RETURNED.value, _("Browser came back")),
-    (Kind.CONSENT_ENDED.value, _("Consent ended")),
-    (Kind.PROVIDER_CHANGED.value, _("Bank switched on or off")),
-    (Kind.REMOVED.value, _("Removed at the provider")),
-    (Kind.MISSED.value, _("Missing from the provider's list")),
-    (Kind.SEEN.value, _("In the provider's list again")),
-    (Kind.DISCONNECTED.value, _("Disconnected")),
-    (Kind.CONSENT_EXPIRING.value, _("Reminded that the consent ends")),
-    (Kind.SELF_TEST.value, _("Self-test")),
-    (Kind.UNKNOWN.value, _("Not understood")),
-]
-SILENCES = [
-    (Silence.NO_WEBHOOKS.value, _("People come back, but no webhook arrives")),
-    (Silence.NOTHING_MATCHES.value, _("Webhooks arrive, but match nothing")),
-]
-OUTCOMES = [
-    (Outcome.APPLIED.value, _("Applied")),
-    (Outcome.NO_CHANGE.value, _("Nothing to change")),
-    (Outcome.UNMATCHED.value, _("Matches nothing yet")),
-    (Outcome.ORPHANED.value, _("For an ended connection")),
-    (Outcome.FAILED.value, _("Failed, to be applied again")),
-]
+EVERYDAY_KINDS = {Kind.OPENED, Kind.RETURNED, Kind.PROGRESSED, Kind.SUCCEEDED}
+SELDOM_KINDS = [kind.value for kind in Kind if kind not in EVERYDAY_KINDS]
+SELDOM_SOURCES = [Source.SWEEP.value, Source.OPERATOR.value]
 
 
 class BankingConnection(models.Model):
@@ -155,6 +84,8 @@ class BankingConnection(models.Model):
     )
     removal_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     removal_next_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # How many renewal links have been withdrawn; a link counts while it holds this number. See flows.invite.
+    invitation = models.PositiveIntegerField(default=0, editable=False)
     # Since when the upstream's list lacks its link; a later reading that lacks it too makes it a fact.
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     metadata = models.JSONField(
@@ -176,8 +107,21 @@ class BankingConnection(models.Model):
         indexes = [
             models.Index(fields=["user", "tenant", "-id"], name="bob_connection_owner"),
             models.Index(fields=["status", "consent_expires_at"], name="bob_connection_consent"),
+            # For the filters of the admin; statuses and countries change seldom, so webhooks hardly pay for these.
+            models.Index(fields=["status", "-id"], name="bob_connection_status"),
+            models.Index(fields=["country_code", "-id"], name="bob_connection_country"),
+            models.Index(
+                fields=["status_reason", "-id"],
+                name="bob_connection_reason",
+                condition=models.Q(status_reason__gt=""),
+            ),
             models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
             models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
+        ]
+        permissions = [
+            ("check_bankingconnection", "Can check a bank connection now, which may cost credits"),
+            ("renew_bankingconnection", "Can make and withdraw a link that renews a bank connection"),
+            ("disconnect_bankingconnection", "Can disconnect a bank connection"),
         ]
 
     def __str__(self) -> str:
@@ -273,7 +217,19 @@ class ConnectSession(models.Model):
         verbose_name = _("connect session")
         verbose_name_plural = _("connect sessions")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["status", "expires_at"], name="bob_session_sweep")]
+        indexes = [
+            models.Index(fields=["status", "expires_at"], name="bob_session_sweep"),
+            models.Index(fields=["created_at"], name="bob_session_created"),
+            # Of the few that the admin looks for; those that succeed at ordinary banks are in neither.
+            models.Index(
+                fields=["error_group", "-id"],
+                name="bob_session_error",
+                condition=models.Q(error_group__gt=""),
+            ),
+            models.Index(
+                fields=["api", "-id"], name="bob_session_api", condition=models.Q(api="openbanking")
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.reference)
@@ -342,6 +298,10 @@ class ConnectionEvent(models.Model):
     payload = models.JSONField(_("content"), default=dict, blank=True)
     outcome = models.CharField(_("effect"), max_length=16, choices=OUTCOMES)
     note = models.CharField(_("note"), max_length=255, blank=True, default="")
+    # An operator said which session it belongs to: that one counts, and not the token that nobody knows.
+    by_hand = models.BooleanField(_("matched by hand"), default=False)
+    # An operator set it aside while it matched nothing; nobody needs to look at it any more.
+    ignored_at = models.DateTimeField(_("ignored"), null=True, blank=True)
     deliveries = models.PositiveIntegerField(_("times received"), default=1)
     # The names of the signals that this fact made due, and when all of them had been heard.
     announcements = models.JSONField(_("announces"), default=list, blank=True)
@@ -361,6 +321,21 @@ class ConnectionEvent(models.Model):
             models.Index(fields=["connection_id"], name="bob_event_upstream"),
             models.Index(fields=["provider_code"], name="bob_event_bank"),
             models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
+            models.Index(fields=["account", "received_at"], name="bob_event_received"),
+            # Of what is seldom and looked for in the admin; the everyday webhook is in neither.
+            models.Index(
+                fields=["kind", "-id"], name="bob_event_kind", condition=models.Q(kind__in=SELDOM_KINDS)
+            ),
+            models.Index(
+                fields=["source", "-id"],
+                name="bob_event_source",
+                condition=models.Q(source__in=SELDOM_SOURCES),
+            ),
+        ]
+        permissions = [
+            ("replay_connectionevent", "Can replay events"),
+            ("match_connectionevent", "Can match an event to a session by hand"),
+            ("ignore_connectionevent", "Can ignore events that match nothing"),
         ]
 
     def __str__(self) -> str:
@@ -374,6 +349,7 @@ class AccountState(models.Model):
     alias = ExactCharField(_("Business OS account"), max_length=64, unique=True)
     reconciled_at = models.DateTimeField(_("last reconciled"), null=True, blank=True)
     read_at = models.DateTimeField(_("last complete reading"), null=True, blank=True)
+    asked_at = models.DateTimeField(_("last reading by hand"), null=True, blank=True)
     reads_on = models.DateField(_("day of the reads"), null=True, blank=True)
     reads = models.PositiveIntegerField(_("reads on that day"), default=0)
     troubles = models.PositiveIntegerField(_("troubles in a row"), default=0)

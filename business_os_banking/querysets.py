@@ -53,7 +53,8 @@ class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):
 
 class ConnectionEventQuerySet(models.QuerySet["ConnectionEvent"]):
     def unmatched(self) -> ConnectionEventQuerySet:
-        return self.filter(outcome=Outcome.UNMATCHED)
+        """Return what matches nothing yet, without what an operator has set aside."""
+        return self.filter(outcome=Outcome.UNMATCHED, ignored_at=None)
 
     def webhooks(self, account: str) -> ConnectionEventQuerySet:
         """Return what Business OS has sent for *account*; our own self-tests are left out."""

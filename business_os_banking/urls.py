@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from business_os_banking import landing, views
+from business_os_banking import invitation, landing, views
 from business_os_banking.webhooks.views import webhook
 
 app_name = "business_os_banking"
@@ -17,6 +17,7 @@ urlpatterns = [
     path("connections/<uuid:reference>/renew/", views.renew, name="connection-renew"),
     path("connections/<uuid:reference>/disconnect/", views.disconnect, name="connection-disconnect"),
     path("api/", include("business_os_banking.api.urls")),
+    path("invitations/<str:token>/", invitation.invitation, name="invitation"),
     path("webhook/", webhook, name="webhook"),
     path("webhook/<slug:account>/", webhook, name="webhook"),
     path("webhook/<slug:account>/<str:secret>/", webhook, name="webhook"),

@@ -7,16 +7,22 @@ undo it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
-from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.admin.utils import flatten_fieldsets, unquote
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.forms.models import BaseInlineFormSet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 
+from business_os_banking.admin import overview
+from business_os_banking.admin.actions import Action, confirm, may
 from business_os_banking.admin.paginator import BoundedPaginator, QuickChangeList
 from business_os_banking.models import AccountState
 
@@ -66,7 +72,8 @@ class ReadMostlyAdmin(_ModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         silent = AccountState.objects.exclude(silence="").order_by("alias")
-        return super().changelist_view(request, {"silent_accounts": silent, **(extra_context or {})})
+        context = {"silent_accounts": silent, "overview_url": overview.address(request, self.admin_site.name)}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QuickChangeList]:
         return QuickChangeList
@@ -115,6 +122,71 @@ class ReadMostlyAdmin(_ModelAdmin):
         that has no search narrows nothing.
         """
         return Q()
+
+
+class ActingAdmin(ReadMostlyAdmin):
+    """Rows at which something can be done: each action on the page of a row, at an address of its own.
+
+    Subclass freely: add an `Action` of yours to `row_actions`, and the method that its permission needs,
+    ``has_<verb>_permission(request, obj=None)``.
+    """
+
+    row_actions: ClassVar[tuple[Action, ...]] = ()
+
+    # The provider is called, and a replay is many transactions: under ATOMIC_REQUESTS all of it would happen in
+    # one, which may be rolled back after the provider has removed the connection.
+    @transaction.non_atomic_requests
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        self._refuse_what_is_not_offered(request)
+        return super().changelist_view(request, extra_context)
+
+    def _refuse_what_is_not_offered(self, request: HttpRequest) -> None:
+        """Answer 403 to an action that the list does not offer to this person; Django would say nothing."""
+        for name in request.POST.getlist("action") if request.method == "POST" else []:
+            permissions = getattr(getattr(self, name, None), "allowed_permissions", ())
+            if not all(getattr(self, f"has_{permission}_permission")(request) for permission in permissions):
+                raise PermissionDenied
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = kwargs.get("obj")
+        if row is not None:
+            context = {"banking_tools": self._tools(request, row), **context}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _has_perm(self, request: HttpRequest, codename: str) -> bool:
+        return request.user.has_perm(f"{self.opts.app_label}.{codename}")
+
+    def _tools(self, request: HttpRequest, row: Any) -> list[tuple[Any, str]]:
+        """Return label and address of what this person may do to *row* now."""
+        offered = [item for item in self.row_actions if may(item, self, request, row) and item.is_due(row)]
+        return [(item.label, self._url(item.verb, row.pk)) for item in offered]
+
+    def _url(self, page: str, *args: Any) -> str:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
+        return reverse(name, args=args, current_app=self.admin_site.name)
+
+    def get_urls(self) -> list[URLPattern]:
+        urls = []
+        for item in self.row_actions:
+            view = self.admin_site.admin_view(self._view_of(item))
+            name = f"{self.opts.app_label}_{self.opts.model_name}_{item.verb}"
+            urls.append(path(f"<path:object_id>/{item.verb}/", view, name=name))
+        return [*urls, *super().get_urls()]
+
+    def _view_of(self, item: Action) -> Callable[..., HttpResponse]:
+        @transaction.non_atomic_requests
+        def view(request: HttpRequest, object_id: str) -> HttpResponse:
+            row = self.get_object(request, unquote(object_id))
+            if row is None:
+                raise Http404
+            if not may(item, self, request, row):
+                raise PermissionDenied
+            chosen = self.get_queryset(request).filter(pk=row.pk)
+            return confirm(item, self, request, chosen, back=self._url("change", row.pk))
+
+        return view
 
 
 class LatestRows(_InlineFormSet):

@@ -6,25 +6,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import wording
-from business_os_banking.admin import display
-from business_os_banking.admin.base import ReadMostlyAdmin, uuid_of
-from business_os_banking.admin.disconnect import confirm_and_disconnect
+from business_os_banking.admin import advice, display, overview
+from business_os_banking.admin.actions import confirm
+from business_os_banking.admin.base import ActingAdmin, uuid_of
+from business_os_banking.admin.connection_actions import Check, Disconnect, Renew, ReplayAll, Withdraw
 from business_os_banking.admin.display import Text, Tone
-from business_os_banking.admin.events import EventInline
-from business_os_banking.admin.filters import AccountFilter, CountryFilter
+from business_os_banking.admin.filters import AccountFilter, ConnectionLookFilter, CountryFilter
 from business_os_banking.admin.sessions import SessionInline
+from business_os_banking.flows import explain
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus
 
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[BankingConnection]
 else:
     _ModelForm = forms.ModelForm
+
+TIMELINE: Final = 50  # entries on a connection's page
 
 TONES: Final[dict[str, Tone]] = {
     ConnectionStatus.PENDING: "waiting",
@@ -51,7 +52,7 @@ class MetadataForm(_ModelForm):
         return value
 
 
-class BankingConnectionAdmin(ReadMostlyAdmin):
+class BankingConnectionAdmin(ActingAdmin):
     form = MetadataForm
     editable_fields: ClassVar[tuple[str, ...]] = ("metadata",)
     list_display: Any = (
@@ -63,7 +64,13 @@ class BankingConnectionAdmin(ReadMostlyAdmin):
         "created",
         "account",
     )
-    list_filter: ClassVar[Any] = ("status", "status_reason", AccountFilter, CountryFilter)
+    list_filter: ClassVar[Any] = (
+        ConnectionLookFilter,
+        "status",
+        "status_reason",
+        AccountFilter,
+        CountryFilter,
+    )
     filterable_fields: ClassVar[tuple[str, ...]] = (
         "user",
         "tenant",
@@ -81,10 +88,11 @@ class BankingConnectionAdmin(ReadMostlyAdmin):
         "The whole reference of a connection or a session, the whole id of a connection at the provider, "
         "or the user name of its owner."
     )
-    actions: Any = ("disconnect_selected",)
-    inlines: ClassVar[Any] = (SessionInline, EventInline)
+    actions: Any = ("check_selected", "renew_selected", "disconnect_selected")
+    row_actions = (Check(), Renew(), Withdraw(), Disconnect(), ReplayAll())
+    inlines: ClassVar[Any] = (SessionInline,)
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("status_word", "what_now", "owner_link", "tenant", "account")}),
+        (None, {"fields": ("status_word", "operator_next", "what_now", "owner_link", "tenant", "account")}),
         (
             _("Bank"),
             {"classes": ("banking-pairs",), "fields": (("provider_name", "provider_code", "country_code"),)},
@@ -180,6 +188,10 @@ class BankingConnectionAdmin(ReadMostlyAdmin):
             return display.lines()
         return display.lines(says.title, says.next_step)
 
+    @admin.display(description=_("next step"))
+    def operator_next(self, connection: BankingConnection) -> Text:
+        return advice.next_step(connection)
+
     @admin.display(description=_("more"))
     def more(self, connection: BankingConnection) -> SafeString:
         site, only = self.admin_site.name, {"connection__id__exact": connection.pk}
@@ -188,34 +200,67 @@ class BankingConnectionAdmin(ReadMostlyAdmin):
             display.list_link(site, ConnectionEvent, _("All events of this connection"), **only),
         )
 
-    @admin.action(description=_("Disconnect selected connections"), permissions=["change"])
+    @admin.action(description=_("Check selected connections now"), permissions=["check"])
+    def check_selected(
+        self, request: HttpRequest, queryset: QuerySet[BankingConnection]
+    ) -> HttpResponse | None:
+        return confirm(Check(), self, request, queryset)
+
+    @admin.action(description=_("Make renewal links for selected connections"), permissions=["renew"])
+    def renew_selected(
+        self, request: HttpRequest, queryset: QuerySet[BankingConnection]
+    ) -> HttpResponse | None:
+        return confirm(Renew(), self, request, queryset)
+
+    @admin.action(description=_("Disconnect selected connections"), permissions=["disconnect"])
     def disconnect_selected(
         self, request: HttpRequest, queryset: QuerySet[BankingConnection]
     ) -> HttpResponse | None:
-        return confirm_and_disconnect(self, request, queryset)
+        return confirm(Disconnect(), self, request, queryset)
 
-    # The provider is called: under ATOMIC_REQUESTS that would happen inside a transaction, which may be
-    # rolled back after the provider has removed the connection.
-    @transaction.non_atomic_requests
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super().changelist_view(request, extra_context)
-
-    @transaction.non_atomic_requests
-    def disconnect_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Disconnect the one connection whose page the operator looks at."""
-        connection = self.get_object(request, unquote(object_id))
-        if connection is None:
-            raise Http404
-        if not self.has_change_permission(request, connection):
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show today's funnel, and what did not work."""
+        if not (self.has_view_permission(request) and overview.may_see(request)):
             raise PermissionDenied
-        chosen = self.get_queryset(request).filter(pk=connection.pk)
-        back = reverse(self._url_name("change"), args=[object_id], current_app=self.admin_site.name)
-        return confirm_and_disconnect(self, request, chosen, back=back)
+        return overview.overview(self, request)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.disconnect_view)
-        name = self._url_name("disconnect").removeprefix("admin:")
-        return [path("<path:object_id>/disconnect/", view, name=name), *super().get_urls()]
+        view = self.admin_site.admin_view(self.overview_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_overview"
+        return [path("overview/", view, name=name), *super().get_urls()]
 
-    def _url_name(self, page: str) -> str:
-        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        connection = kwargs.get("obj")
+        if connection is not None and request.user.has_perm(f"{self.opts.app_label}.view_connectionevent"):
+            context = {**context, **self._timeline(request, connection)}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _timeline(self, request: HttpRequest, connection: BankingConnection) -> dict[str, Any]:
+        entries = explain.latest(connection, TIMELINE)
+        oldest_first = request.GET.get("timeline") == "oldest"
+        site, only = self.admin_site.name, {"connection__id__exact": connection.pk}
+        return {
+            "timeline": [
+                (entry, display.page_of(site, ConnectionEvent, entry.event))
+                for entry in (reversed(entries) if oldest_first else entries)
+            ],
+            "timeline_oldest_first": oldest_first,
+            "timeline_is_cut": len(entries) == TIMELINE,
+            "timeline_all": display.list_link(
+                site, ConnectionEvent, _("All events of this connection"), **only
+            ),
+        }
+
+    def has_check_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "check_bankingconnection")
+
+    def has_renew_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "renew_bankingconnection")
+
+    def has_disconnect_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "disconnect_bankingconnection")
+
+    def has_replay_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "replay_connectionevent")

@@ -1,18 +1,22 @@
 """How the admin shows things: secrets masked, statuses as coloured words."""
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlencode, urlsplit
 
-from django.contrib.admin.utils import quote
-from django.db.models import Model
+from django.contrib.admin.utils import display_for_field, quote
+from django.db.models import Field, Model
 from django.urls import NoReverseMatch, reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from business_os_banking.flows.foretell import Change
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -77,6 +81,24 @@ def moment(at: datetime | None) -> SafeString:
     return lines(formats.date_format(local, "SHORT_DATE_FORMAT"), formats.time_format(local, "TIME_FORMAT"))
 
 
+def value(column: Field[Any, Any], content: Any) -> str:
+    """Return what a column holds in words: a choice by its name, a moment in the active time zone."""
+    if column.choices:
+        return str(dict(column.flatchoices).get(content, content) or EMPTY)
+    return str(display_for_field(content, column, EMPTY))
+
+
+def foretold(changes: Iterable[Change]) -> list[tuple[Text, Text, Text, Text]]:
+    """Return changes as (of what, which column, what it holds, what it would hold)."""
+    told: list[tuple[Text, Text, Text, Text]] = []
+    for change in changes:
+        opts = change.model._meta  # noqa: SLF001
+        column = cast("Field[Any, Any]", opts.get_field(change.column))
+        of_what = f"{opts.verbose_name} {change.row[:8]}"
+        told.append((of_what, column.verbose_name, value(column, change.before), value(column, change.after)))
+    return told
+
+
 def host_of(url: str) -> str:
     """Return the host of an address, or "" if it has none that can be read."""
     try:
@@ -120,6 +142,14 @@ def change_link(site: str, thing: Model | None, text: Text) -> Text:
     except NoReverseMatch:
         return text
     return format_html('<a href="{}">{}</a>', url, text)
+
+
+def page_of(site: str, model: type[Model], pk: int) -> str:
+    """Return the address of a row's page in the admin site *site*, or "" if it has none there."""
+    try:
+        return reverse(_url_name(model, "change"), args=[pk], current_app=site)
+    except NoReverseMatch:
+        return ""
 
 
 def list_link(site: str, model: type[Model], text: Text, **filters: Any) -> Text:

@@ -6,14 +6,17 @@ from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin import display
-from business_os_banking.admin.base import LatestRows, ReadMostlyAdmin, ReadOnlyInline, uuid_of
+from business_os_banking.admin.actions import confirm
+from business_os_banking.admin.base import ActingAdmin, uuid_of
 from business_os_banking.admin.display import Text, Tone
-from business_os_banking.admin.filters import AccountFilter
+from business_os_banking.admin.event_actions import Ignore, Match, Replay, StopIgnoring
+from business_os_banking.admin.filters import AccountFilter, EventLookFilter
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome
 
@@ -26,19 +29,7 @@ TONES: Final[dict[str, Tone]] = {
 }
 
 
-class EventColumns:
-    """What the list of events and a connection's page both show."""
-
-    @admin.display(description=_("effect"))
-    def outcome_word(self, event: ConnectionEvent) -> SafeString:
-        return display.word(event.get_outcome_display(), TONES.get(event.outcome, "quiet"))
-
-    @admin.display(description=_("what happened"))
-    def happening(self, event: ConnectionEvent) -> SafeString:
-        return display.lines(event.get_kind_display(), event.error_class or event.stage)
-
-
-class ConnectionEventAdmin(EventColumns, ReadMostlyAdmin):
+class ConnectionEventAdmin(ActingAdmin):
     list_display: Any = (
         "received",
         "happening",
@@ -48,16 +39,33 @@ class ConnectionEventAdmin(EventColumns, ReadMostlyAdmin):
         "account",
         "deliveries",
     )
-    list_filter: ClassVar[Any] = ("source", "kind", "outcome", AccountFilter)
+    list_filter: ClassVar[Any] = (EventLookFilter, "source", "kind", "outcome", AccountFilter)
     filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "session", "connection_id", "error_class")
     list_select_related = ("connection", "session")
     sortable_by = ("received",)
+    actions: Any = ("replay_selected", "ignore_selected", "unignore_selected")
+    row_actions = (Match(), Ignore(), StopIgnoring(), Replay())
     search_fields = ("connection_id",)
     search_help_text = _(
         "The whole reference of a session or a connection, or the whole id of a connection at the provider."
     )
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("kind", "source", "outcome_word", "note", "bank", "trip", "account")}),
+        (
+            None,
+            {
+                "fields": (
+                    "kind",
+                    "source",
+                    "outcome_word",
+                    "note",
+                    "by_hand",
+                    "ignored_at",
+                    "bank",
+                    "trip",
+                    "account",
+                )
+            },
+        ),
         (
             _("Details"),
             {
@@ -87,6 +95,46 @@ class ConnectionEventAdmin(EventColumns, ReadMostlyAdmin):
         sessions = ConnectSession.objects.filter(reference=reference).values_list("pk", flat=True)
         return Q(connection__in=list(connections)) | Q(session__in=list(sessions)) | Q(connection_id=term)
 
+    @admin.action(description=_("Replay selected events"), permissions=["replay"])
+    def replay_selected(
+        self, request: HttpRequest, queryset: QuerySet[ConnectionEvent]
+    ) -> HttpResponse | None:
+        return confirm(Replay(), self, request, queryset.order_by("pk"))
+
+    @admin.action(description=_("Ignore selected events"), permissions=["ignore"])
+    def ignore_selected(
+        self, request: HttpRequest, queryset: QuerySet[ConnectionEvent]
+    ) -> HttpResponse | None:
+        return confirm(Ignore(), self, request, queryset)
+
+    @admin.action(description=_("Stop ignoring selected events"), permissions=["ignore"])
+    def unignore_selected(
+        self, request: HttpRequest, queryset: QuerySet[ConnectionEvent]
+    ) -> HttpResponse | None:
+        return confirm(StopIgnoring(), self, request, queryset)
+
+    def has_replay_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "replay_connectionevent")
+
+    def has_match_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "match_connectionevent")
+
+    def has_ignore_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._has_perm(request, "ignore_connectionevent")
+
+    @admin.display(description=_("effect"))
+    def outcome_word(self, event: ConnectionEvent) -> SafeString:
+        word = display.word(event.get_outcome_display(), TONES.get(event.outcome, "quiet"))
+        if event.outcome == Outcome.UNMATCHED and event.ignored_at:
+            return display.lines(word, gettext("Ignored"))
+        return display.lines(
+            word, gettext("Contradicting") if event.outcome == Outcome.UNMATCHED and event.note else ""
+        )
+
+    @admin.display(description=_("what happened"))
+    def happening(self, event: ConnectionEvent) -> SafeString:
+        return display.lines(event.get_kind_display(), event.error_class or event.stage)
+
     @admin.display(description=_("received"), ordering="pk")
     def received(self, event: ConnectionEvent) -> SafeString:
         return display.moment(event.received_at)
@@ -115,18 +163,3 @@ class ConnectionEventAdmin(EventColumns, ReadMostlyAdmin):
     @admin.display(description=_("pending token"))
     def masked_token(self, event: ConnectionEvent) -> str:
         return display.mask(event.pending_token) or display.EMPTY
-
-
-class LatestEvents(LatestRows):
-    limit = 20
-
-
-class EventInline(EventColumns, ReadOnlyInline):
-    model = ConnectionEvent
-    formset = LatestEvents
-    fields = ("page", "happening", "source", "outcome_word", "deliveries")
-    verbose_name_plural = _("latest events")
-
-    @admin.display(description=_("received"))
-    def page(self, event: ConnectionEvent) -> Text:
-        return display.change_link(self.admin_site.name, event, display.moment(event.received_at))

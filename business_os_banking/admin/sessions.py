@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking.admin import display
 from business_os_banking.admin.base import LatestRows, ReadMostlyAdmin, ReadOnlyInline, uuid_of
 from business_os_banking.admin.display import Text, Tone
+from business_os_banking.admin.filters import SessionLookFilter
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import SessionStatus
 
@@ -53,7 +54,7 @@ class SessionColumns:
 
 class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
     list_display: Any = ("started", "status_word", "bank", "api_name", "error", "returned", "ends")
-    list_filter: ClassVar[Any] = ("status", "error_group", "api")
+    list_filter: ClassVar[Any] = (SessionLookFilter, "status", "error_group", "api")
     filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "connection_id", "error_class", "reference")
     list_select_related = ("connection",)
     sortable_by = ("started",)

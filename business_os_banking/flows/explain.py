@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome
 
 
@@ -38,25 +38,35 @@ def find(reference: UUID) -> BankingConnection | None:
 
 def explain(connection: BankingConnection) -> Iterator[Entry]:
     """Yield what happened to *connection*, oldest first: every event of its own, of its links, and of its bank."""
-    links = set(connection.sessions.values_list("connection_id", flat=True)) | {connection.connection_id}
-    links |= set(
-        SessionLink.objects.filter(session__connection=connection).values_list("connection_id", flat=True)
-    )
+    events = _events(connection).order_by("occurred_at", "pk")
+    return map(_entry, events.iterator(500))
+
+
+def latest(connection: BankingConnection, most: int) -> list[Entry]:
+    """Return the *most* latest entries of the same timeline, newest first, and no more."""
+    return [_entry(event) for event in _events(connection).order_by("-occurred_at", "-pk")[:most]]
+
+
+def _events(connection: BankingConnection) -> QuerySet[ConnectionEvent]:
+    named = connection.sessions.values_list("connection_id", "links__connection_id")
+    links = {link for pair in named for link in pair if link} | {connection.connection_id}
     elsewhere = Q(connection_id__in=links - {""})
     if connection.provider_code:
         elsewhere |= Q(provider_code=connection.provider_code)
     about = Q(connection=connection) | (elsewhere & Q(account=connection.account))
-    events = ConnectionEvent.objects.filter(about).select_related("session")
-    for event in events.order_by("occurred_at", "pk").iterator(500):
-        yield Entry(
-            at=event.occurred_at,
-            received_at=event.received_at,
-            event=event.pk,
-            source=event.get_source_display(),
-            what=_what(event),
-            effect=_effect(event),
-            session=str(event.session.reference) if event.session else "",
-        )
+    return ConnectionEvent.objects.filter(about).select_related("session")
+
+
+def _entry(event: ConnectionEvent) -> Entry:
+    return Entry(
+        at=event.occurred_at,
+        received_at=event.received_at,
+        event=event.pk,
+        source=event.get_source_display(),
+        what=_what(event),
+        effect=_effect(event),
+        session=str(event.session.reference) if event.session else "",
+    )
 
 
 def _what(event: ConnectionEvent) -> str:
@@ -72,6 +82,8 @@ def _effect(event: ConnectionEvent) -> str:
     parts = [str(event.get_outcome_display())]
     if event.note:
         parts.append(event.note)
+    if event.by_hand:
+        parts.append(_("matched by hand"))
     if due:
         parts.append(", ".join(due))
     if event.outcome == Outcome.NO_CHANGE and event.deliveries == 1 and not event.note:

@@ -31,6 +31,7 @@ def to_event(report: Report) -> ConnectionEvent:
 def from_event(event: ConnectionEvent) -> Report:
     """Return the report that *event* was recorded from, so that it can be applied again."""
     says = event.assertions
+    chosen = event.session if event.by_hand else None
     return Report(
         kind=Kind(event.kind),
         source=Source(event.source),
@@ -38,8 +39,8 @@ def from_event(event: ConnectionEvent) -> Report:
         digest=event.digest,
         occurred_at=event.occurred_at,
         received_at=event.received_at,
-        pending_token=event.pending_token,
-        session_reference=event.session_reference,
+        pending_token=None if chosen else event.pending_token,
+        session_reference=chosen.reference if chosen else event.session_reference,
         connection_id=event.connection_id,
         connection_pk=event.connection_pk,
         stage=event.stage,
@@ -56,5 +57,5 @@ def from_event(event: ConnectionEvent) -> Report:
 
 def fact_of(event: ConnectionEvent) -> Fact:
     """Return the fact of *event* as it was filed."""
-    named = event.pending_token or event.session_reference
+    named = event.pending_token or event.session_reference or event.by_hand
     return from_event(event).fact(str(event.session.reference) if named and event.session else "")

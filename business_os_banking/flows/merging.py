@@ -68,10 +68,7 @@ def merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapp
     here = {root.pk for root in roots}  # one that was found may have been erased since
     event.connection_pk = found.home if found.home in here else min(here, default=None)
     event.session_id = found.session if found.home in here else None
-    before = [columns.state_of(root) for root in roots]
-    if found.session:
-        before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
-    after = _with_banks(report.account, before, _merged(report, found, roots, before))
+    before, after = join(report, found, roots)
     due: list[announce.Announcement] = []
     for root, old, new in zip(roots, before, after, strict=True):
         home = root.pk == found.home
@@ -80,6 +77,14 @@ def merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapp
     event.outcome = _outcome(report, roots, changed=bool(store) or before != after).value
     set_announcements(event, due)
     return Merged(tuple(root.pk for root in roots), before, after)
+
+
+def join(report: Report, found: Match, roots: list[BankingConnection]) -> tuple[list[State], list[State]]:
+    """Return the states of *roots* without, and with, what *report* says. Writes nothing."""
+    before = [columns.state_of(root) for root in roots]
+    if found.session:
+        before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
+    return before, _with_banks(report.account, before, _merged(report, found, roots, before))
 
 
 def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) -> None:
@@ -147,7 +152,7 @@ def save(
     further columns for it.
     """
     due: list[announce.Announcement] = []
-    for reference in _touched(old, new):
+    for reference in touched(old, new):
         was, now = columns.of_session(old, reference), columns.of_session(new, reference)
         extra = store if store and reference == named else {}
         if was != now or extra or _named(old, reference) != _named(new, reference):
@@ -191,7 +196,7 @@ def _keep_links(rows: QuerySet[ConnectSession], state: State, reference: str, sh
         SessionLink.objects.bulk_create(links, ignore_conflicts=True)
 
 
-def _touched(old: State, new: State) -> list[str]:
+def touched(old: State, new: State) -> list[str]:
     """Return the references of the sessions that may look different: those of which something new was said, and
     those that share a link with what is new. All others need not be looked at, however many there are."""
     said = {ref for ref, attempt in new.attempts.items() if attempt != old.attempts.get(ref)}

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import F
+from django.db.models import F, Q
 
 from business_os_banking import conf, listing, reports
 from business_os_banking.adapter import credentials_of
@@ -32,6 +32,9 @@ _JITTER: Final = 0.1
 _FIRST_PAUSE: Final = timedelta(minutes=1)
 _LONGEST_PAUSE: Final = timedelta(hours=6)
 _BETWEEN_READINGS: Final = timedelta(hours=1)
+# By hand: somebody waits for the answer, and each page may cost a credit.
+_BETWEEN_ASKING: Final = timedelta(minutes=1)
+_PAGES_WHEN_ASKED: Final = 10
 # A list that lacks more links than these is more likely the wrong list than a bad day.
 _FEW, _SHARE = 2, 0.2
 
@@ -48,11 +51,13 @@ class Reading:
     seen: set[str] = field(default_factory=set)
 
 
-def read_account(alias: str, now: datetime) -> Reading:
+def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
     """Read the list of the account *alias*, if it is due, and record what it says; never raises for the upstream.
 
     Due means: a session waits for news, or the last complete reading is ``READ_EVERY_HOURS`` old; and the list
     exists, no pause after trouble is on, and today's budget is not used up.
+
+    With *asked* an operator wants it now: then it is due once a minute, and no more than ten pages are read.
     """
     state, _new = AccountState.objects.get_or_create(alias=alias)
     reading = Reading()
@@ -62,10 +67,13 @@ def read_account(alias: str, now: datetime) -> Reading:
     if state.paused_until is not None and now < state.paused_until:
         reading.problem = f"paused until {state.paused_until:%Y-%m-%d %H:%M} UTC after trouble"
         return reading
-    if not _is_due(alias, state, now):
+    if asked and not _may_ask(state, now):
+        reading.problem = "it was asked for less than a minute ago"
+        return reading
+    if not (asked or _is_due(alias, state, now)):
         return reading
     try:
-        _read_pages(alias, state, reading, now)
+        _read_pages(alias, state, reading, now, most=_PAGES_WHEN_ASKED if asked else None)
     except NotFound:
         _list_is_missing(alias, state, now)
         reading.problem = "the upstream has no such list"
@@ -97,7 +105,15 @@ def _is_due(alias: str, state: AccountState, now: datetime) -> bool:
     return state.read_at is None or now >= state.read_at + timedelta(hours=hours)
 
 
-def _read_pages(alias: str, state: AccountState, reading: Reading, now: datetime) -> None:
+def _may_ask(state: AccountState, now: datetime) -> bool:
+    """Note that it is asked for by hand; return whether nobody has just done so. Safe with two at once."""
+    long_ago = Q(asked_at=None) | Q(asked_at__lte=now - _BETWEEN_ASKING)
+    return bool(AccountState.objects.filter(long_ago, pk=state.pk).update(asked_at=now))
+
+
+def _read_pages(
+    alias: str, state: AccountState, reading: Reading, now: datetime, *, most: int | None = None
+) -> None:
     client = BusinessOSClient(credentials_of(alias))
     from_id = ""
     followed: set[str] = set()
@@ -114,6 +130,9 @@ def _read_pages(alias: str, state: AccountState, reading: Reading, now: datetime
         reading.seen.update(row.id for row in page.rows)
         if not page.next_id or page.next_id in followed:
             reading.complete = not page.next_id  # pages that lead in a circle are no whole list
+            return
+        if reading.pages == most:
+            reading.problem = f"only the first {most} pages were read; banking_reconcile reads them all"
             return
         from_id = page.next_id
         followed.add(from_id)

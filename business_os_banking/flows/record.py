@@ -137,7 +137,9 @@ def adopt(*, account: str, pending_token: UUID | None, links: set[str]) -> int:
     condition = Q(connection_id__in=links)
     if pending_token:
         condition |= Q(pending_token=pending_token)
-    waiting = ConnectionEvent.objects.unmatched().filter(condition, account=account).order_by("pk")
+    # What was ignored as well: it turns out to be ours, and state must not depend on who looked at what.
+    waiting = ConnectionEvent.objects.filter(condition, account=account, outcome=Outcome.UNMATCHED)
+    waiting = waiting.order_by("pk")
     return sum(apply(event).outcome != Outcome.UNMATCHED for event in waiting)
 
 

@@ -49,7 +49,9 @@ def watch(alias: str, now: datetime) -> Silence | None:
 
 def _listen(alias: str, *, since: datetime, now: datetime) -> Silence | None:
     heard = ConnectionEvent.objects.webhooks(alias).filter(received_at__gte=since, received_at__lte=now)
-    outcomes = list(heard.order_by("-received_at").values_list("outcome", flat=True)[: 10 * _ENOUGH])
+    # What an operator has set aside belongs to somebody else, and says nothing of this site.
+    looked_at = heard.filter(ignored_at=None).order_by("-received_at")
+    outcomes = list(looked_at.values_list("outcome", flat=True)[: 10 * _ENOUGH])
     if len(outcomes) >= _ENOUGH and set(outcomes) == {Outcome.UNMATCHED}:
         return Silence.NOTHING_MATCHES
     returned = ConnectSession.objects.filter(

@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
                 ('alias', business_os_banking.fields.ExactCharField(max_length=64, unique=True, verbose_name='Business OS account')),
                 ('reconciled_at', models.DateTimeField(blank=True, null=True, verbose_name='last reconciled')),
                 ('read_at', models.DateTimeField(blank=True, null=True, verbose_name='last complete reading')),
+                ('asked_at', models.DateTimeField(blank=True, null=True, verbose_name='last reading by hand')),
                 ('reads_on', models.DateField(blank=True, null=True, verbose_name='day of the reads')),
                 ('reads', models.PositiveIntegerField(default=0, verbose_name='reads on that day')),
                 ('troubles', models.PositiveIntegerField(default=0, verbose_name='troubles in a row')),
@@ -64,6 +65,7 @@ class Migration(migrations.Migration):
                 ('removal_due', models.BooleanField(default=False, help_text='Ended here, but the provider still holds the connection.', verbose_name='still to be removed upstream')),
                 ('removal_tries', models.PositiveSmallIntegerField(default=0, editable=False)),
                 ('removal_next_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('invitation', models.PositiveIntegerField(default=0, editable=False)),
                 ('missing_since', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('metadata', models.JSONField(blank=True, default=dict, help_text='Yours to use; the app never reads it.', verbose_name='metadata')),
                 ('state', models.JSONField(blank=True, default=dict, editable=False)),
@@ -76,6 +78,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'bank connection',
                 'verbose_name_plural': 'bank connections',
                 'ordering': ['-id'],
+                'permissions': [('check_bankingconnection', 'Can check a bank connection now, which may cost credits'), ('renew_bankingconnection', 'Can make and withdraw a link that renews a bank connection'), ('disconnect_bankingconnection', 'Can disconnect a bank connection')],
             },
         ),
         migrations.CreateModel(
@@ -131,6 +134,8 @@ class Migration(migrations.Migration):
                 ('payload', models.JSONField(blank=True, default=dict, verbose_name='content')),
                 ('outcome', models.CharField(choices=[('applied', 'Applied'), ('no_change', 'Nothing to change'), ('unmatched', 'Matches nothing yet'), ('orphaned', 'For an ended connection'), ('failed', 'Failed, to be applied again')], max_length=16, verbose_name='effect')),
                 ('note', models.CharField(blank=True, default='', max_length=255, verbose_name='note')),
+                ('by_hand', models.BooleanField(default=False, verbose_name='matched by hand')),
+                ('ignored_at', models.DateTimeField(blank=True, null=True, verbose_name='ignored')),
                 ('deliveries', models.PositiveIntegerField(default=1, verbose_name='times received')),
                 ('announcements', models.JSONField(blank=True, default=list, verbose_name='announces')),
                 ('announced_at', models.DateTimeField(blank=True, null=True, verbose_name='announced')),
@@ -141,6 +146,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'event',
                 'verbose_name_plural': 'events',
                 'ordering': ['-id'],
+                'permissions': [('replay_connectionevent', 'Can replay events'), ('match_connectionevent', 'Can match an event to a session by hand'), ('ignore_connectionevent', 'Can ignore events that match nothing')],
             },
         ),
         migrations.CreateModel(
@@ -161,6 +167,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='bankingconnection',
+            index=models.Index(fields=['status', '-id'], name='bob_connection_status'),
+        ),
+        migrations.AddIndex(
+            model_name='bankingconnection',
+            index=models.Index(fields=['country_code', '-id'], name='bob_connection_country'),
+        ),
+        migrations.AddIndex(
+            model_name='bankingconnection',
+            index=models.Index(condition=models.Q(('status_reason__gt', '')), fields=['status_reason', '-id'], name='bob_connection_reason'),
+        ),
+        migrations.AddIndex(
+            model_name='bankingconnection',
             index=models.Index(fields=['account', 'provider_code'], name='bob_connection_bank'),
         ),
         migrations.AddIndex(
@@ -170,6 +188,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='connectsession',
             index=models.Index(fields=['status', 'expires_at'], name='bob_session_sweep'),
+        ),
+        migrations.AddIndex(
+            model_name='connectsession',
+            index=models.Index(fields=['created_at'], name='bob_session_created'),
+        ),
+        migrations.AddIndex(
+            model_name='connectsession',
+            index=models.Index(condition=models.Q(('error_group__gt', '')), fields=['error_group', '-id'], name='bob_session_error'),
+        ),
+        migrations.AddIndex(
+            model_name='connectsession',
+            index=models.Index(condition=models.Q(('api', 'openbanking')), fields=['api', '-id'], name='bob_session_api'),
         ),
         migrations.AddIndex(
             model_name='connectionevent',
@@ -190,6 +220,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='connectionevent',
             index=models.Index(fields=['announced_at', 'id'], name='bob_event_announced'),
+        ),
+        migrations.AddIndex(
+            model_name='connectionevent',
+            index=models.Index(fields=['account', 'received_at'], name='bob_event_received'),
+        ),
+        migrations.AddIndex(
+            model_name='connectionevent',
+            index=models.Index(condition=models.Q(('kind__in', ['failed', 'cancelled', 'expired', 'consent_ended', 'provider_changed', 'removed', 'missed', 'seen', 'disconnected', 'consent_expiring', 'self_test', 'unknown'])), fields=['kind', '-id'], name='bob_event_kind'),
+        ),
+        migrations.AddIndex(
+            model_name='connectionevent',
+            index=models.Index(condition=models.Q(('source__in', ['sweep', 'operator'])), fields=['source', '-id'], name='bob_event_source'),
         ),
         migrations.AddConstraint(
             model_name='sessionlink',

@@ -183,7 +183,7 @@ def test_what_is_disconnected_is_left_as_it_is(operator: Client) -> None:
     response = operator.post(list_url("bankingconnection"), chosen(ended, index="0"), follow=True)
     assert messages_of(response) == ["There is nothing to do: what you selected is disconnected already."]
     response = operator.post(list_url("bankingconnection"), chosen(ended, make_connection(None), index="0"))
-    assert "One that you selected is disconnected already" in response.content.decode()
+    assert "One that you selected is left as it is" in response.content.decode()
     assert not LogEntry.objects.exists()
 
 
@@ -191,7 +191,7 @@ def test_nobody_disconnects_the_whole_table_by_accident(operator: Client) -> Non
     many = [make_connection(None) for _ in range(21)]
     for values in ({"index": "0", "select_across": "1"}, {"confirmed": "yes", "select_across": "1"}):
         response = operator.post(list_url("bankingconnection"), chosen(many[0], **values), follow=True)
-        assert messages_of(response) == ["Please disconnect at most 20 connections at once."]
+        assert messages_of(response) == ["Please select at most 20 at once."]
     assert not BankingConnection.objects.filter(status="disconnected").exists()
 
 

@@ -1,5 +1,6 @@
 """Lists cost the same however many rows there are."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from django.contrib.auth.models import User
 from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
 
 from business_os_banking.admin import BankingConnectionAdmin
 from business_os_banking.admin.paginator import AtLeast, BoundedPaginator
@@ -46,7 +49,68 @@ def test_a_connection_takes_the_same_number_of_queries(operator: Client, owner: 
         make_event(connection, make_session(connection))
     many = queries(operator, page_url(connection))
     assert len(many) == len(few)
-    assert sum('FROM "business_os_banking' in sql or "FROM `business_os_banking" in sql for sql in many) == 3
+    assert (
+        sum('FROM "business_os_banking' in sql or "FROM `business_os_banking" in sql for sql in many) == 4
+    )  # its sessions, and the links and the events of its timeline
+
+
+@pytest.mark.parametrize(
+    ("model", "look"),
+    [
+        ("bankingconnection", "attention"),
+        ("bankingconnection", "ending"),
+        ("bankingconnection", "stuck"),
+        ("connectsession", "stuck"),
+        ("connectionevent", "unmatched"),
+        ("connectionevent", "contradicting"),
+        ("connectionevent", "orphaned"),
+        ("connectionevent", "ignored"),
+    ],
+)
+def test_what_needs_a_look_takes_the_same_number_of_queries(
+    operator: Client, owner: User, model: str, look: str
+) -> None:
+    def more(count: int) -> None:
+        soon = timezone.now() + timedelta(days=2)
+        for _ in range(count):
+            make_connection(owner, "inactive")
+            make_connection(owner, consent_expires_at=soon)
+            make_session(make_connection(owner, "pending"), expires_at=timezone.now() - timedelta(hours=1))
+            for values in ({}, {"note": "Two tokens."}, {"ignored_at": soon}):
+                make_event(None, outcome="unmatched", **values)
+            make_event(make_connection(owner), outcome="orphaned")
+
+    more(2)
+    few = queries(operator, f"{list_url(model)}?look={look}")
+    more(15)
+    assert len(queries(operator, f"{list_url(model)}?look={look}")) == len(few)
+
+
+@pytest.mark.parametrize("page", ["check", "renew", "withdraw", "disconnect", "replay"])
+def test_a_question_takes_the_same_number_of_queries(operator: Client, owner: User, page: str) -> None:
+    connection = make_connection(owner)
+    make_event(connection, make_session(connection))
+    few = queries(operator, page_url(connection, page))
+    for _ in range(30):
+        make_event(connection, make_session(connection))
+    assert len(queries(operator, page_url(connection, page))) == len(few)
+
+
+def test_the_overview_takes_the_same_number_of_queries(operator: Client, owner: User) -> None:
+    overview = reverse("admin:business_os_banking_bankingconnection_overview")
+    add(owner, 2)
+    few = queries(operator, overview)
+    add(owner, 30)
+    assert len(queries(operator, overview)) == len(few)
+    assert not any("business_os_banking_connectsession" in sql and "created_at" not in sql for sql in few)
+
+
+def test_far_pages_join_nothing_that_they_skip(operator: Client, owner: User) -> None:
+    add(owner, 60)
+    sent = queries(operator, list_url("connectsession") + "?p=2")
+    skipping = [sql for sql in sent if "OFFSET" in sql]
+    assert len(skipping) == 1
+    assert "JOIN" not in skipping[0]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from business_os_banking import models
+from business_os_banking import choices
 from business_os_banking.models import AccountState, BankingConnection, ConnectSession
 from tests.admin.conftest import (
     MODELS,
@@ -58,12 +58,12 @@ def test_pages_open(operator: Client, rows: Any, page: str) -> None:
         assert operator.get(page_url(row, page)).status_code == 200
 
 
-@pytest.mark.parametrize("status", [value for value, _ in models.CONNECTION_STATUSES])
-@pytest.mark.parametrize("reason", ["", *(value for value, _ in models.STATUS_REASONS)])
+@pytest.mark.parametrize("status", [value for value, _ in choices.CONNECTION_STATUSES])
+@pytest.mark.parametrize("reason", ["", *(value for value, _ in choices.STATUS_REASONS)])
 def test_a_connection_opens_in_every_state(operator: Client, status: str, reason: str) -> None:
     connection = make_connection(None, status, status_reason=reason)
     response = operator.get(page_url(connection))
-    assert str(dict(models.CONNECTION_STATUSES)[status]) in text_of(response, ".field-status_word")
+    assert str(dict(choices.CONNECTION_STATUSES)[status]) in text_of(response, ".field-status_word")
     assert len(text_of(response, ".field-what_now .readonly")) > 10
     assert listed(operator, "bankingconnection", f"?status__exact={status}") == 1
 
@@ -142,13 +142,18 @@ def test_the_links_of_a_connection_lead_to_its_rows(operator: Client, rows: Any)
         assert len(rows_there) == 1
 
 
+def timeline_of(page: BeautifulSoup) -> list[str]:
+    return [str(link["href"]) for link in page.select(".banking-timeline a")]
+
+
 def test_a_connection_shows_its_latest_sessions_and_events_latest_first(operator: Client) -> None:
     connection = make_connection(None)
     sessions = [make_session(connection) for _ in range(12)]
     events = [make_event(connection) for _ in range(23)]
     page = BeautifulSoup(operator.get(page_url(connection)).content, "html.parser")
     links = [str(link["href"]) for link in page.select(".field-page a")]
-    assert links == [page_url(row) for row in sessions[:-11:-1] + events[:-21:-1]]
+    assert links == [page_url(row) for row in sessions[:-11:-1]]
+    assert timeline_of(page) == [page_url(row) for row in events[::-1]]
 
 
 def test_times_are_those_of_the_active_time_zone(operator: Client, settings: Any) -> None:

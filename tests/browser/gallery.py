@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,10 +20,12 @@ from playwright.sync_api import Page, expect
 from business_os_banking import reports
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.flows import connect as connect_flow
+from business_os_banking.flows import invite
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.record import record
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.sandbox import simulate
+from business_os_banking.vocabulary import Kind
 
 from . import journey
 from .journey import SITE
@@ -367,11 +369,80 @@ def admin_event(scene: Scene) -> None:
     scene.page.goto(f"{ADMIN}/connectionevent/{event.pk}/change/")
 
 
-def admin_disconnect(scene: Scene) -> None:
+def _asked(tool: str, button: str) -> Callable[[Scene], None]:
+    def show(scene: Scene) -> None:
+        connection = scene.connection()
+        scene.page.goto(f"{ADMIN}/bankingconnection/{connection.pk}/change/")
+        scene.page.get_by_role("link", name=tool, exact=True).click()
+        expect(scene.page.get_by_role("button", name=button)).to_be_visible()
+
+    return show
+
+
+def admin_links(scene: Scene) -> None:
+    _asked("Renewal link", "Yes, make a link")(scene)
+    journey.button(scene.page, "Yes, make a link")
+    expect(scene.page.locator(".banking-qr svg")).to_be_visible()
+
+
+def _stray(scene: Scene) -> ConnectionEvent:
+    """Let an event arrive that matches nothing."""
     connection = scene.connection()
-    scene.page.goto(f"{ADMIN}/bankingconnection/{connection.pk}/change/")
-    scene.page.get_by_role("link", name="Disconnect").click()
-    expect(scene.page.get_by_role("button", name="Yes, disconnect")).to_be_visible()
+    unknown = replace(reports.seen(connection, timezone.now()), connection_id="999", connection_pk=None)
+    return record(replace(unknown, kind=Kind.SUCCEEDED, digest="of nobody"))
+
+
+def admin_match(scene: Scene) -> None:
+    session, event = scene.attempt(), _stray(scene)
+    scene.page.goto(f"{ADMIN}/connectionevent/{event.pk}/change/")
+    scene.page.get_by_role("link", name="Match to a connection").click()
+    scene.page.get_by_label("Reference").fill(str(session.reference))
+    journey.button(scene.page, "Show what would change")
+    expect(scene.page.get_by_role("button", name="Yes, match")).to_be_visible()
+
+
+def admin_ignore(scene: Scene) -> None:
+    scene.page.goto(f"{ADMIN}/connectionevent/{_stray(scene).pk}/ignore/")
+    expect(scene.page.get_by_role("button", name="Yes, ignore")).to_be_visible()
+
+
+def admin_replay(scene: Scene) -> None:
+    """With something to change: the state of the connection is that of before its success."""
+    connection = scene.connection()
+    event = ConnectionEvent.objects.filter(kind="succeeded").latest("pk")
+    BankingConnection.objects.filter(pk=connection.pk).update(state={}, status="pending")
+    scene.page.goto(f"{ADMIN}/connectionevent/{event.pk}/replay/")
+    expect(scene.page.get_by_role("button", name="Yes, replay")).to_be_visible()
+
+
+def admin_overview(scene: Scene) -> None:
+    scene.some_connections()
+    session = scene.attempt(BankingConnection.objects.filter(status="active").latest("pk"))
+    scene.page.goto(journey.landing_of(session))
+    scene.callback(session, "fail", error_class="InvalidCredentials", error_message="No.")
+    AccountState.objects.create(alias="default", silence="no_webhooks", silent_since=timezone.now())
+    scene.page.goto(f"{ADMIN}/bankingconnection/overview/")
+    expect(scene.page.locator(".banking-bar").first).to_be_visible()
+
+
+def admin_index(scene: Scene) -> None:
+    scene.page.goto(f"{ADMIN}/")
+    expect(scene.page.get_by_role("link", name="Overview")).to_be_visible()
+
+
+# The page behind a renewal link
+
+
+def invitation(scene: Scene) -> None:
+    token = invite.create(scene.connection())
+    scene.go(f"/banking/invitations/{token}/", "Renew your bank connection")
+
+
+def invitation_withdrawn(scene: Scene) -> None:
+    connection = scene.connection()
+    token = invite.create(connection)
+    invite.withdraw(connection)
+    scene.go(f"/banking/invitations/{token}/", "This link is no longer valid")
 
 
 SCENES: Final[dict[str, Callable[[Scene], None]]] = {
@@ -422,5 +493,15 @@ SCENES: Final[dict[str, Callable[[Scene], None]]] = {
     "admin-connection": admin_connection,
     "admin-session": admin_session,
     "admin-event": admin_event,
-    "admin-disconnect": admin_disconnect,
+    "admin-disconnect": _asked("Disconnect", "Yes, disconnect"),
+    "admin-check": _asked("Check now", "Yes, check now"),
+    "admin-renew": _asked("Renewal link", "Yes, make a link"),
+    "admin-links": admin_links,
+    "admin-replay": admin_replay,
+    "admin-match": admin_match,
+    "admin-ignore": admin_ignore,
+    "admin-overview": admin_overview,
+    "admin-index": admin_index,
+    "invitation": invitation,
+    "invitation-withdrawn": invitation_withdrawn,
 }

@@ -40,7 +40,7 @@ def test_the_operator_sees_what_happened(page: Page, operator: Page, site: Site)
     sessions = operator.locator("#sessions-group tbody tr.has_original")
     expect(sessions).to_have_count(1)
     expect(sessions).to_contain_text("Succeeded")
-    events = operator.locator("#events-group tbody tr.has_original")
+    events = operator.locator("#events-group .banking-timeline li")
     for text in ("Session opened", "Browser came back", "Bank connected", "InvalidCredentials"):
         expect(events.filter(has_text=text).first).to_be_visible()
     shown = operator.content()
@@ -69,6 +69,25 @@ def test_the_operator_disconnects(page: Page, operator: Page, site: Site) -> Non
     assert (connection.status, connection.ended_by) == ("disconnected", "operator")
     page.goto(f"{site.url}/banking/connections/{connection.reference}/")
     expect(page.get_by_text("We ended this connection")).to_be_visible()
+
+
+def test_a_customer_renews_with_the_link_of_an_operator_and_no_login(
+    page: Page, operator: Page, new_context: NewContext
+) -> None:
+    connection = journey.connect(page).connection
+    operator.goto(f"{ADMIN}/bankingconnection/{connection.pk}/renew/")
+    operator.get_by_role("button", name="Yes, make a link").click()
+    link = operator.locator(".banking-copy").input_value()
+    customer = new_context(expects=[410]).new_page()
+    customer.goto(link)
+    journey.leave_for_the_bank(customer, "Continue to your bank")
+    journey.consent_at(customer, "succeed")
+    journey.sees(customer, journey.CONNECTED)
+    session = journey.latest_session()
+    assert (session.connection, session.status) == (connection, "succeeded")
+    assert BankingConnection.objects.count() == 1
+    customer.goto(link)
+    journey.sees(customer, "This link has been used")
 
 
 @pytest.mark.parametrize("model", ["bankingconnection", "connectsession", "connectionevent"])

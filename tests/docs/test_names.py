@@ -148,7 +148,7 @@ def test_every_template_is_named() -> None:
 
 def test_the_context_of_every_page_is_named() -> None:
     given: dict[str, set[str]] = defaultdict(set)
-    for name in ("views.py", "landing.py", "pages.py"):
+    for name in ("views.py", "landing.py", "invitation.py", "pages.py"):
         for call in ast.walk(ast.parse((PACKAGE / name).read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
                 given_to, keywords = _page_of(call)

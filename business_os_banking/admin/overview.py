@@ -1,0 +1,118 @@
+"""The overview: what an operator wants to know in the morning, on one page, without any script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.contrib.admin import ModelAdmin
+from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils import formats, timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from business_os_banking.admin.actions import page
+from business_os_banking.admin.display import Text
+from business_os_banking.choices import APIS, ERROR_GROUPS
+from business_os_banking.flows.figures import MOST, Figures, Funnel, figures
+from business_os_banking.models import AccountState
+from business_os_banking.vocabulary import Silence
+
+TEMPLATE: Final = "admin/business_os_banking/overview.html"
+PERIODS: Final = {1: _("Today"), 7: _("7 days"), 30: _("30 days")}
+_TENTHS: Final = 10
+
+WAYS_OUT: Final[dict[str, Text]] = {
+    Silence.NO_WEBHOOKS: _(
+        "People come back from their bank, and no webhook has arrived since. Make sure that the webhook address of "
+        "this site is registered with Business OS, and that nothing stands in its way: banking_doctor tries it out."
+    ),
+    Silence.NOTHING_MATCHES: _(
+        "Webhooks arrive, and none of them matches a session of this site. Make sure that the API key and the webhook "
+        "are of the same Business OS organisation. Ignore events that belong to another system."
+    ),
+}
+
+
+def may_see(request: HttpRequest) -> bool:
+    """Return whether this person may see connections and sessions: the overview counts both."""
+    return all(
+        request.user.has_perm(f"business_os_banking.view_{model}")
+        for model in ("bankingconnection", "connectsession")
+    )
+
+
+def address(request: HttpRequest, site: str) -> str:
+    """Return where the overview is in the admin site *site*, or "" if it is not there or not for this person."""
+    try:
+        url = reverse("admin:business_os_banking_bankingconnection_overview", current_app=site)
+    except NoReverseMatch:
+        return ""
+    return url if may_see(request) else ""
+
+
+def overview(admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
+    """Show the figures of today, or of the last 7 or 30 days (``?days=``)."""
+    asked = request.GET.get("days", "")
+    days = int(asked) if asked in {"7", "30"} else 1
+    found = figures(_since(days))
+    known = dict(ERROR_GROUPS)
+    return page(
+        admin,
+        request,
+        TEMPLATE,
+        title=_("Overview"),
+        periods=[(number, label, number == days) for number, label in PERIODS.items()],
+        found=found,
+        most=MOST,
+        steps=_steps(found.total),
+        answer=_seconds(found),
+        by_api=_rows(found.by_api, dict(APIS)),
+        by_bank=_rows(found.by_bank, {"": _("Not known yet")}),
+        failures=[
+            (known.get(group, group), count, *_share(count, found.total.started))
+            for group, count in found.failures
+        ],
+        silent=[
+            (state, WAYS_OUT.get(state.silence, ""))
+            for state in AccountState.objects.exclude(silence="").order_by("alias")
+        ],
+    )
+
+
+def _since(days: int) -> datetime:
+    """Return the beginning of the first of so many days, the last of which is today, in the active time zone."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - timedelta(days=days - 1)
+
+
+def _steps(total: Funnel) -> list[tuple[Text, int, int, str]]:
+    counts = (
+        (_("Started"), total.started),
+        (_("Came back"), total.returned),
+        (_("Connected"), total.connected),
+    )
+    return [(label, count, *_share(count, total.started)) for label, count in counts]
+
+
+def _rows(funnels: Iterable[Funnel], names: dict[str, Any]) -> list[tuple[Text, Funnel, int, str]]:
+    return [
+        (names.get(funnel.name, funnel.name), funnel, *_share(funnel.connected, funnel.started))
+        for funnel in funnels
+    ]
+
+
+def _share(part: int, whole: int) -> tuple[int, str]:
+    """Return a part in whole per cent, as the width of a bar, and in words."""
+    share = round(100 * part / whole) if whole else 0
+    return min(share, 100), gettext("%(share)d %%") % {"share": share}
+
+
+def _seconds(found: Figures) -> str:
+    if found.answer is None:
+        return ""
+    seconds = found.answer.total_seconds()
+    digits = 1 if seconds < _TENTHS else 0
+    return gettext("%(seconds)s seconds") % {"seconds": formats.number_format(seconds, digits)}

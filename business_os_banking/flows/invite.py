@@ -1,0 +1,103 @@
+"""Renewal links: an operator makes one, a customer opens it, and no login is needed on the way.
+
+A link is the right to renew one connection, and nothing else. Nothing is stored of it: it is signed, and holds
+which connection it is for, when it was made, and how many links of that connection had been withdrawn by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+from django.core.signing import BadSignature, Signer
+from django.db.models import F
+from django.utils import timezone
+
+from business_os_banking import conf
+from business_os_banking.exceptions import BankingError
+from business_os_banking.flows import connect
+from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.vocabulary import SessionStatus
+
+_SALT: Final = "business_os_banking.invitation"
+
+
+class Why(Enum):
+    """Why a link opens nothing."""
+
+    UNKNOWN = "unknown"  # not made by this site, or changed on its way
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    USED = "used"
+
+
+class LinkNotValid(BankingError):
+    def __init__(self, why: Why) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+def create(connection: BankingConnection) -> str:
+    """Return the token of a link that renews *connection* for the next ``RENEW_LINK_DAYS``."""
+    made = round(timezone.now().timestamp() * 1000)
+    return Signer(salt=_SALT).sign_object([connection.reference.hex, connection.invitation, made])
+
+
+def withdraw(connection: BankingConnection) -> None:
+    """Make all links to *connection* that there are invalid."""
+    BankingConnection.objects.filter(pk=connection.pk).update(invitation=F("invitation") + 1)
+
+
+def find(token: str) -> BankingConnection:
+    """Return the connection that the link with this *token* renews, or raise `LinkNotValid`.
+
+    A link has been used once a session that was started after it was made has succeeded, whoever started it:
+    there is nothing left to do. Until then it may be opened again; banks fail, and people are interrupted.
+    """
+    reference, number, made = _read(token)
+    connection = BankingConnection.objects.filter(reference=reference).first()
+    if connection is None:
+        raise LinkNotValid(Why.UNKNOWN)
+    if number != connection.invitation or not connection.can_renew:
+        raise LinkNotValid(Why.WITHDRAWN)
+    later = connection.sessions.filter(created_at__gte=made)
+    if later.filter(status=SessionStatus.SUCCEEDED).exists():
+        raise LinkNotValid(Why.USED)
+    if timezone.now() > made + timedelta(days=conf.settings.renew_link_days):
+        raise LinkNotValid(Why.EXPIRED)
+    return connection
+
+
+def start(
+    connection: BankingConnection,
+    *,
+    return_to: Callable[[ConnectSession], str],
+    custom_fields: dict[str, Any],
+) -> ConnectSession:
+    """Open a session on *connection* for whoever holds its link, and return it, as `connect.start` does.
+
+    The owner stays who it was, and so does what was agreed on last: API, scopes, e-mail address.
+    """
+    last = connection.sessions.order_by("-pk").first()
+    user = connection.user
+    return connect.start(
+        owner=(user, connection.tenant),
+        return_to=return_to,
+        connection=connection,
+        api=last.api if last else "",
+        # The session's is emptied after a while.
+        email=(last.email if last else "") or str(getattr(user, "email", "") or ""),
+        scopes=last.scopes if last else (),
+        custom_fields=custom_fields,
+    )
+
+
+def _read(token: str) -> tuple[UUID, int, datetime]:
+    try:
+        reference, number, made = Signer(salt=_SALT).unsign_object(token)
+        return UUID(reference), int(number), datetime.fromtimestamp(made / 1000, UTC)
+    except (BadSignature, ValueError, TypeError) as error:
+        raise LinkNotValid(Why.UNKNOWN) from error
