@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db import transaction
 from django.test import Client, TestCase
 from django.urls import reverse
@@ -101,7 +102,8 @@ class World:
 
 @contextmanager
 def taken_back() -> Iterator[None]:
-    """Let everything that happens within be undone."""
+    """Let everything that happens within be undone, what is counted in the cache included."""
+    cache.clear()
     block = transaction.atomic()
     block._from_testcase = True  # type: ignore[attr-defined] # as the block around each test: it is no transaction of the code's own
     with block:
