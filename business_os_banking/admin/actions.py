@@ -133,6 +133,7 @@ def page(admin: ModelAdmin[Any], request: HttpRequest, template: str, **context:
         template,
         {
             **site.each_context(request),
+            "subtitle": None,  # all that the template asks for: of what is missing, Django logs the whole context
             "opts": opts,
             "list_url": reverse(name, current_app=site.name),
             "media": admin.media,

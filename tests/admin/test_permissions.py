@@ -16,36 +16,42 @@ from django.urls import reverse
 
 from business_os_banking.models import AccountState
 from tests.admin.conftest import make_connection, make_event, make_session, staff
+from tests.admin.test_actions import IN_LISTS, PERMISSIONS
 
 MODELS = ("bankingconnection", "connectsession", "connectionevent", "accountstate")
 VISITORS = ("anonymous", "owner", "staff", "viewer", "editor", "superuser")
-# What a page answers to GET, and to a POST that wants all it can get: to viewers, and to editors.
-Answers = tuple[tuple[int, int], tuple[int, int]]
-NEVER: Answers = ((403, 403), (403, 403))
+# What a page answers to GET, and to a POST that wants all it can get: from viewers, editors and superusers.
+Answers = tuple[int, tuple[int, int, int]]
+NEVER: Answers = (403, (403, 403, 403))
 PAGES: dict[str, Answers] = {
-    "changelist": ((200, 200), (200, 200)),
-    "change": ((200, 403), (200, 403)),
-    "history": ((200, 200), (200, 200)),
+    "changelist": (200, (200, 200, 200)),
+    "change": (200, (403, 403, 403)),
+    "history": (200, (200, 200, 200)),
     "add": NEVER,
     "delete": NEVER,
 }
-CONNECTION_PAGES: dict[str, Answers] = {
-    **PAGES,
-    "changelist": ((200, 200), (200, 302)),
-    "change": ((200, 403), (200, 302)),
-    "disconnect": ((403, 403), (200, 302)),
+OTHERS: dict[str, dict[str, Answers]] = {
+    # To disconnect is a permission of its own.
+    "bankingconnection": {"changelist": (200, (403, 403, 302)), "change": (200, (403, 302, 302))},
+    # There are actions here, and this is none of them.
+    "connectionevent": {"changelist": (200, (200, 200, 302))},
+}
+DONE = {
+    ("bankingconnection", "changelist", "superuser"),
+    ("bankingconnection", "change", "editor"),
+    ("bankingconnection", "change", "superuser"),
 }
 
 ENDED = {
     *("status", "ended_by", "disconnected_at", "state", "baseline", "updated_at"),
     *("removal_due", "consent_expires_at", "next_refresh_possible_at"),
 }
-# What an editor's POST may change of the connection. All else, and all of others, stays.
-CHANGES = {"changelist": ENDED, "change": {"metadata", "updated_at"}, "disconnect": ENDED}
+# What a POST may change of the connection. All else, and all of others, stays.
+CHANGES = {"changelist": ENDED, "change": {"metadata", "updated_at"}}
 
 
 def pages_of(model: str) -> dict[str, Answers]:
-    return CONNECTION_PAGES if model == "bankingconnection" else PAGES
+    return {**PAGES, **OTHERS.get(model, {})}
 
 
 @pytest.fixture(autouse=True)
@@ -104,8 +110,8 @@ def test_everybody_may_do_what_their_permissions_say(
 ) -> None:
     client, row = visitor(kind, model, owner), rows[model]
     url = address(model, page, row)
-    to_viewer, to_editor = pages_of(model)[page]
-    known = {"viewer": to_viewer, "editor": to_editor, "superuser": to_editor}
+    to_get, posts = pages_of(model)[page]
+    known = {name: (to_get, post) for name, post in zip(VISITORS[3:], posts, strict=True)}
     to_get, to_post = known.get(kind, (403, 403) if kind == "staff" else (302, 302))
     before = stored(rows)
 
@@ -123,7 +129,7 @@ def test_everybody_may_do_what_their_permissions_say(
         assert shown["Location"].startswith("/admin/login/")
         assert answer["Location"].startswith("/admin/login/")
     after = stored(rows)
-    done = kind in {"editor", "superuser"} and to_post == 302
+    done = (model, page, kind) in DONE
     changed = {name for name in before[model] if before[model][name] != after[model][name]}
     assert bool(changed) == done
     assert changed <= (CHANGES[page] if done else set())
@@ -140,7 +146,10 @@ def test_no_page_and_no_action_is_left_out(rows: dict[str, Model]) -> None:
         ours: Any = admin.site._registry[model]
         prefix = f"business_os_banking_{model._meta.model_name}_"
         named = {str(found.name).removeprefix(prefix) for found in ours.get_urls() if found.name}
-        assert named == set(pages_of(str(model._meta.model_name)))
+        # What asks before it does something has a permission of its own: see the tests of actions.
+        asking = {verb for name, verb in PERMISSIONS if name == model._meta.model_name}
+        overview = {"overview"} if model._meta.model_name == "bankingconnection" else set()
+        assert named == {*PAGES, *asking, *overview}
         actions = {name for _action, name, _text in ours._get_base_actions()}
-        own = {"disconnect_selected"} if model._meta.model_name == "bankingconnection" else set()
+        own = {action for name, action, _needed in IN_LISTS if name == model._meta.model_name}
         assert actions == {"delete_selected", *own}

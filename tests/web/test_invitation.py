@@ -86,7 +86,7 @@ def test_the_page_is_public_shows_nothing_personal_and_leaves_no_trace(
     stranger: Browser, renewable: BankingConnection
 ) -> None:
     page = stranger.get(link_to(renewable))
-    assert (page["Cache-Control"], page["X-Robots-Tag"]) == ("no-store", "noindex")
+    assert (page["Cache-Control"], page["X-Robots-Tag"]) == ("no-store, private", "noindex")
     # The form is posted to this site, where its origin must be told; nowhere else is.
     assert page["Referrer-Policy"] == "same-origin"
     assert list(actions_of(page)) == ["Continue to your bank"]
@@ -100,7 +100,7 @@ def refused(client: Browser, link: str, title: str, status: int) -> None:
     page = client.get(link)
     assert page.status_code == status
     assert title in text_of(page)
-    assert (page["Cache-Control"], page["Referrer-Policy"]) == ("no-store", "no-referrer")
+    assert (page["Cache-Control"], page["Referrer-Policy"]) == ("no-store, private", "same-origin")
     assert "Sparkasse" not in page.content.decode()
     assert ConnectSession.objects.filter(status="created").count() == 0
 

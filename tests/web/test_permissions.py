@@ -59,6 +59,7 @@ def public() -> Row:
 
 PUBLIC = {"return", "session-status"}
 REFUSED: dict[str, int | str] = {"POST": 403}
+GUESSED: dict[str, int | str] = {"GET": 404, "HEAD": 404, "POST": 404}
 BANK = "https://www.saltedge.com/"
 ROWS: dict[str, Row] = {
     "connection-list": page(others=200, argument=""),
@@ -78,6 +79,8 @@ ROWS: dict[str, Row] = {
     ),
     "return": public(),
     "session-status": public(),
+    # Whoever has a link may use it (tests/web/test_invitation.py); nobody can guess one.
+    "invitation": Row(owner=GUESSED, others=GUESSED, anonymous=GUESSED, argument="guess"),
     "webhook": Row(owner=REFUSED, others=REFUSED, anonymous=REFUSED),
 }
 VISITORS = (
@@ -153,7 +156,12 @@ def test_everybody_gets_what_is_theirs_and_nothing_else(
     eva: Any, connection: BankingConnection, session: ConnectSession, name: str, kind: str
 ) -> None:
     row, client = ROWS[name], visitor(kind, eva)
-    subject = {"connection": [connection.reference], "session": [session.reference]}.get(row.argument)
+    subjects: dict[str, list[Any]] = {
+        "connection": [connection.reference],
+        "session": [session.reference],
+        "guess": [connection.reference.hex],
+    }
+    subject = subjects.get(row.argument)
     url = reverse(f"business_os_banking:{name}", args=subject)
     allowed = {"owner": row.owner, "anonymous": row.anonymous}.get(kind, row.others)
     before = stored()
@@ -194,7 +202,8 @@ def patterns(found: Any) -> Iterator[tuple[str, URLPattern]]:
 def test_no_address_is_left_out() -> None:
     """Whoever adds an address says here who may use it."""
     _prefix, resolver = get_resolver("tests.web.urls").namespace_dict["business_os_banking"]
-    found = list(patterns(resolver.url_patterns))
+    # Those of the API have a table of their own: tests/api/test_permissions.py.
+    found = [item for item in patterns(resolver.url_patterns) if not item[0].startswith("api:")]
     assert {name for name, _pattern in found if name} == set(ROWS)
     # Those without a name are other spellings of those with one.
     named = {pattern.callback for name, pattern in found if name}
