@@ -35,7 +35,7 @@ LANGUAGES: Final = ("en", "de")
 _LAZY: Final = ("gettext", "ngettext", "pgettext", "npgettext")
 _KEYWORDS: Final = {**DEFAULT_KEYWORDS, **{f"{name}_lazy": DEFAULT_KEYWORDS[name] for name in _LAZY}}
 # What stays as it is in German.
-_SAME: Final = {"API", "Bank", "Browser", "Status", "Webhook", "bank", "status"}
+_SAME: Final = {"%(share)d %%", "Link", "API", "Bank", "Browser", "Status", "Webhook", "bank", "status"}
 _PLACEHOLDER: Final = re.compile(r"%\(\w+\)[sd]|<[^>]+>")
 
 Key = tuple[str, str]  # context and text; of a plural, the singular
