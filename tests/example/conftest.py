@@ -29,7 +29,11 @@ class Project:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    directory, port = tmp_path_factory.mktemp("example"), free_port()
+    return project_in(tmp_path_factory.mktemp("example"))
+
+
+def project_in(directory: Path) -> Project:
+    port = free_port()
     # Variables win over a developer's .env, empty ones too.
     environment = clean_environment(
         ALLOWED_HOSTS="127.0.0.1",
