@@ -125,6 +125,12 @@ def api_key(key: Key, value: str) -> Iterator[CheckMessage]:
 
 def webhook_secrets(key: Key, value: list[str]) -> Iterator[CheckMessage]:
     for place, secret in enumerate(value):
+        if secret != secret.strip() or not secret.isprintable():
+            yield error(
+                "E038",
+                f"{key}[{place}] has a blank or a line break at its edge, or another character that cannot be seen.",
+                f"Copy the secret again, to {key.variable}; what is read from a file needs .strip().",
+            )
         if secret.startswith("whsec_") and whsec_key(secret) is None:
             yield error(
                 "E017",

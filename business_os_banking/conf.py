@@ -324,8 +324,13 @@ def require_usable(account: Account) -> None:
         )
     if address.scheme == "http" and not is_loopback(address.host):
         raise _malformed(account.alias, "BASE_URL", "is plain http, so the API key could be read on its way")
-    paths = (account.connect_path, account.connections_path, account.connection_path.replace("{id}", "1"))
-    for key, path in zip(("CONNECT_PATH", "CONNECTIONS_PATH", "CONNECTION_PATH"), paths, strict=True):
+    paths = {
+        "CONNECT_PATH": account.connect_path,
+        "CONNECTIONS_PATH": account.connections_path,
+        "CONNECTION_PATH": account.connection_path.replace("{id}", "1"),
+        "ACCOUNT_PATH": account.account_path.replace("{id}", "1"),
+    }
+    for key, path in paths.items():
         if not addresses.is_path(path):
             raise _malformed(account.alias, key, "must be a plain path that begins with a slash")
     if (

@@ -9,6 +9,7 @@ from django.conf import settings as django_settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 from django.core.cache.backends.dummy import DummyCache
 from django.core.checks import CheckMessage, register
+from django.core.exceptions import ImproperlyConfigured
 
 from business_os_banking import addresses, conf
 from business_os_banking.check_rules import Key, accounts, is_texts, short_secrets, warning
@@ -86,9 +87,16 @@ def _texts(values: Mapping[str, Any], name: str) -> Sequence[str]:
     return list(value) if value and is_texts(value) else []
 
 
+def _secret_keys() -> list[str]:
+    try:
+        return [str(key) for key in (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)]
+    except ImproperlyConfigured:
+        return []  # an empty one, which Django has a check for
+
+
 def _shared_secrets() -> Iterator[CheckMessage]:
     """Yield a warning for each secret that more than one door opens to; which one it is stays unsaid."""
-    others = {"SECRET_KEY": [django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS]}
+    others = {"SECRET_KEY": _secret_keys()}
     owners: dict[str, list[str]] = defaultdict(list)
     for name, keys in others.items():
         for key in filter(None, keys):

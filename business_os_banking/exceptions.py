@@ -1,7 +1,11 @@
 """What can go wrong between this site and Business OS: one tree, so that callers can catch what they mean."""
 
+import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from business_os_banking.models import ConnectSession
@@ -105,3 +109,14 @@ class UpstreamTrouble(BusinessOSError):
 
 class Unintelligible(BusinessOSError):
     """Not the answer that was agreed: HTML, missing fields, wrong types, a connect_url we do not trust."""
+
+
+def told(error: Exception) -> str:
+    """Return what there is to say of *error* in a log: for any but our own, where it was raised.
+
+    The message of another may quote what was sent, or the secret that it was compared with.
+    """
+    if isinstance(error, ImproperlyConfigured | ImportError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}, line {frame.lineno})"

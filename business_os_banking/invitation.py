@@ -17,7 +17,7 @@ from business_os_banking.flows.begin import HOUR
 from business_os_banking.flows.invite import LinkNotValid, Why
 from business_os_banking.forms import scopes_in_words
 from business_os_banking.models import BankingConnection
-from business_os_banking.pages import SeeOther, error_page, page, public_form
+from business_os_banking.pages import SeeOther, error_page, page, public_form, unlogged
 from business_os_banking.wording import Wording
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,10 @@ _REFUSALS: Final = {
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Say what will happen (GET), or go to the bank (POST). A GET starts nothing: mail scanners open links."""
+    return unlogged(_answer(request, token))
+
+
+def _answer(request: HttpRequest, token: str) -> HttpResponse:
     try:
         connection = invite.find(token)
     except LinkNotValid as error:

@@ -79,7 +79,13 @@ def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse
     """How an attempt stands, for the script on the landing page. Public, one query, nothing personal."""
     session = _session(reference)
     if session is None:
-        gone = {"status": "unknown", "message": str(wording.UNKNOWN_ATTEMPT.text), "final": True}
+        gone = {
+            "status": "unknown",
+            "connection_status": None,
+            "group": None,
+            "message": str(wording.UNKNOWN_ATTEMPT.text),
+            "final": True,
+        }
         return JsonResponse(gone, status=404)
     found = wording.for_session(session)
     answer = {

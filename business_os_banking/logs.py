@@ -33,6 +33,8 @@ _PATTERNS: Final = [
     for pattern in (
         # …/webhook/<account>/<secret>/, whatever the prefix and however the secret is written
         r"(/webhook/[-\w]+/)[^\s\"'?<>&]+",
+        # …/invitations/<token>/: whoever has it may renew a connection
+        r"(/invitations/)[^\s\"'?<>&]+",
         # Authorization: Bearer …   'Authorization': 'Basic …'   ('x-api-key', '…')
         rf"(authorization{_MEANS}{_OPENS})[^'\"&\r\n\\]+",
         rf"(x-(?:api-key|webhook-secret){_MEANS}{_OPENS}){_VALUE}",
@@ -43,7 +45,9 @@ _PATTERNS: Final = [
     )
 ]
 # A text that has none of these holds nothing that the patterns look for.
-_TELLTALE: Final = re.compile(r"/webhook/|authorization|token|secret|passw|api.?key", re.IGNORECASE)
+_TELLTALE: Final = re.compile(
+    r"/webhook/|/invitations/|authorization|token|secret|passw|api.?key", re.IGNORECASE
+)
 
 
 class MaskSecrets(logging.Filter):

@@ -66,6 +66,12 @@ def public_form(view: View) -> View:
     return login_not_required(guarded(view, {**PUBLIC_HEADERS, "Referrer-Policy": "same-origin"}))
 
 
+def unlogged(response: HttpResponse) -> HttpResponse:
+    """Keep Django from logging *response*, or mailing it to the admins, with the path: for paths that hold a secret."""
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+    return response
+
+
 class SeeOther(HttpResponse):
     """A redirect that the browser follows with GET, whatever it sent.
 

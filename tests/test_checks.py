@@ -196,6 +196,8 @@ FAULTS: list[tuple[str, Any]] = [
     ("E035", {"ACCOUNTS": {"default": HEALTHY, "berlin": HEALTHY, "Berlin": HEALTHY}}),
     ("E035", {"ACCOUNTS": {"default": HEALTHY, "DEFAULT": HEALTHY}}),
     ("E035", {"ACCOUNTS": {"default": HEALTHY, "org-7": HEALTHY, "org_7": HEALTHY}}),
+    ("E038", account(WEBHOOK_SECRETS=[f"hook-{SECRET}\n"])),
+    ("E038", account(WEBHOOK_SECRETS=[f" hook-{SECRET}"])),
     ("W006", site(CONSENT_MAILS=True)),
     ("W012", account(SALTEDGE_CALLBACK_URLS=["https://site.example/webhook/"])),
     ("W001", account(WEBHOOK_SECRETS=[])),

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from business_os_banking import conf
+from business_os_banking import addresses, conf
 from business_os_banking.adapter import credentials_of
-from business_os_banking.conf import Account
 from business_os_banking.doctor import host
 from business_os_banking.doctor.findings import Finding, found
 from business_os_banking.doctor.records import examine_records
 from business_os_banking.doctor.upstream import Ask, examine_upstream
 from business_os_banking.doctor.webhook import examine_webhook
+from business_os_banking.exceptions import told
+from business_os_banking.webhooks.verifiers import configured
 
 
 def examine(
@@ -44,31 +44,26 @@ def _examine_accounts(aliases: list[str], origin: str, may_spend: Ask, now: date
     if not host.is_usable():
         return
     for alias in aliases:
-        account = _account(alias)
-        if account is not None:
-            if account.api_key:
-                yield from examine_upstream(account, may_spend)
-            if problem is None:
-                yield from _webhook(account, origin)
+        yield from _examine_account(alias, "" if problem else origin, may_spend)
         yield from examine_records(alias, now)
 
 
+def _examine_account(alias: str, origin: str, may_spend: Ask) -> Iterator[Finding]:
+    try:
+        account = credentials_of(alias)
+        if account.api_key or alias not in conf.settings.accounts:  # else a check has said that it has none
+            conf.require_usable(account)
+        configured(account)
+    except Exception as error:  # noqa: BLE001 - the site's own adapter, or its verifiers
+        yield found("account-unusable", f"The account {alias} cannot be used: {told(error)}", account=alias)
+        return
+    if account.api_key:
+        yield from examine_upstream(account, may_spend)
+    if origin:
+        yield from examine_webhook(account, origin)
+
+
 def _problem_of(origin: str) -> Finding | None:
-    if not origin:
+    if addresses.parse(origin) is None:
         return found("public-url-unknown", "Nobody has said what the public address of the site is.")
     return host.examine_origin(origin)
-
-
-def _account(alias: str) -> Account | None:
-    """Return the account, or ``None`` if its settings are not right: the checks have said so."""
-    try:
-        return credentials_of(alias)
-    except ImproperlyConfigured:
-        return None
-
-
-def _webhook(account: Account, origin: str) -> Iterator[Finding]:
-    try:
-        yield from examine_webhook(account, origin)
-    except (ImportError, NoReverseMatch):
-        return  # a verifier, or the URLs, cannot be found: the checks have said so

@@ -67,6 +67,11 @@ ADVICE: Final[dict[str, Advice]] = {
         "Django answers 400 to everybody who comes by that address, Business OS included.",
         'Add it to your settings: ALLOWED_HOSTS = ["{host}", …]',
     ),
+    "account-unusable": Advice(
+        "error",
+        "Nothing was examined that needs the account: neither the key nor the webhook works.",
+        "Correct its settings; or what get_credentials of your adapter returns for it, if it comes from there.",
+    ),
     # --- on the way to Business OS ---
     "upstream-name": Advice(
         "error", _NO_CALLS, "Correct {variable}, or the name server of this machine: getent hosts {host}"
@@ -110,6 +115,12 @@ ADVICE: Final[dict[str, Advice]] = {
         "warning",
         "Secrets and what banks report can be read on their way.",
         "Serve the site over https, and give the doctor that address (--url, or BUSINESS_OS_SITE_URL).",
+    ),
+    "secret-unsendable": Advice(
+        "error",
+        "No sender can send it in a header, so none can prove that it knows it.",
+        'Put another one first in {variable}, for instance the output of: python -c "import secrets; '
+        'print(secrets.token_urlsafe(32))".',
     ),
     "site-unreachable": Advice(
         "error",
@@ -234,7 +245,7 @@ ADVICE: Final[dict[str, Advice]] = {
     "removals-stuck": Advice(
         "warning",
         "The provider still holds, and may charge for, what was ended here.",
-        "Read the log at business_os_banking.flows.disconnect; then press Remove upstream in the admin.",
+        "Read the log at business_os_banking.flows.disconnect; then disconnect it once more in the admin.",
     ),
 }
 

@@ -26,7 +26,6 @@ from business_os_banking.exceptions import (
     OutOfCredits,
     Refused,
     TimedOut,
-    Unintelligible,
 )
 from business_os_banking.models import AccountState, ConnectSession
 from business_os_banking.wire import Answer
@@ -58,7 +57,7 @@ def examine_upstream(account: Account, may_spend: Ask) -> Iterator[Finding]:
         yield found(
             "upstream-silent", f"{account.base_url} does not answer in time.", account=account.alias, **names
         )
-    except Unintelligible as error:
+    except BusinessOSError as error:
         yield found("upstream-strange", f"{account.base_url}: {error}", account=account.alias, **names)
     else:
         yield from _clock(account, answer)

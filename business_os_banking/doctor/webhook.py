@@ -15,6 +15,7 @@ from django.conf import settings as django_settings
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from urllib3.exceptions import HTTPError
 
 from business_os_banking import conf
 from business_os_banking.conf import Account
@@ -28,7 +29,7 @@ _TIMEOUT: Final = (5, 20)  # seconds to connect, and to answer
 _ANSWER_MAX_BYTES: Final = 16_384
 _LOGIN_WORDS: Final = ("login", "signin", "sign-in", "sso", "oauth")
 # What the webhook itself answers, always without a body.
-_OURS: Final = {
+_OURS: Final[dict[int, str]] = {
     HTTPStatus.FORBIDDEN: "webhook-refused",
     HTTPStatus.NOT_FOUND: "webhook-unknown-account",
     HTTPStatus.TOO_MANY_REQUESTS: "webhook-throttled",
@@ -46,7 +47,10 @@ class _Answer:
     @property
     def leads_to(self) -> str:
         """Where a redirect leads, without its query: that may hold anything."""
-        return urljoin(self.url, self.headers.get("Location", "")).partition("?")[0]
+        try:
+            return urljoin(self.url, self.headers.get("Location", "")).partition("?")[0]
+        except ValueError:
+            return "nowhere"
 
 
 def examine_webhook(account: Account, origin: str) -> Iterator[Finding]:
@@ -96,7 +100,7 @@ def _code_of(answer: _Answer) -> str:
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         return "webhook-behind-login" if _is_login(answer.leads_to) else "webhook-redirected"
     if not answer.content.strip():
-        return _OURS.get(HTTPStatus(answer.status), "webhook-broken")
+        return _OURS.get(answer.status, "webhook-broken")
     if answer.status == HTTPStatus.FORBIDDEN and b"csrf" in answer.content.lower():
         return "webhook-csrf"
     if answer.status == HTTPStatus.UNAUTHORIZED:
@@ -160,6 +164,10 @@ def _request(
             return _Answer(url, response.status_code, response.headers, content)
     except requests.exceptions.SSLError:
         return found("site-tls", f"The certificate of {url} is not accepted.", account=account.alias, url=url)
-    except (requests.RequestException, OSError) as error:
+    except (requests.exceptions.InvalidHeader, UnicodeError):
+        what = f"The newest webhook secret of the account {account.alias} holds what no header can."
+        variable = conf.variable_name(account.alias, "WEBHOOK_SECRETS")
+        return found("secret-unsendable", what, account=account.alias, variable=variable)
+    except (requests.RequestException, HTTPError, OSError) as error:
         what = f"{url} cannot be reached from here ({type(error).__name__})."
         return found("site-unreachable", what, account=account.alias, url=url)

@@ -15,7 +15,7 @@ def known_connection(session: ConnectSession) -> BankingConnection | None:
     mine = session.connection
     if session.error_group != Group.ALREADY_CONNECTED or mine.user_id is None:
         return None
-    others = BankingConnection.objects.owned_by(mine.user, mine.tenant).living()
+    others = BankingConnection.objects.filter(user_id=mine.user_id, tenant=mine.tenant).living()
     others = others.filter(account=mine.account, connected_at__isnull=False).exclude(pk=mine.pk)
     if link := _named_link(session):
         return others.filter(connection_id=link).first()

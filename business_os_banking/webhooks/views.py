@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from django.contrib.auth.decorators import login_not_required
@@ -17,10 +15,10 @@ from django.views.decorators.csrf import csrf_exempt
 
 from business_os_banking import conf, reports, signals, throttle
 from business_os_banking.adapter import WrongAccount, credentials_of, get_adapter
-from business_os_banking.exceptions import BankingError
+from business_os_banking.exceptions import BankingError, told
 from business_os_banking.flows.record import record
 from business_os_banking.models import ConnectSession
-from business_os_banking.pages import guarded
+from business_os_banking.pages import guarded, unlogged
 from business_os_banking.vocabulary import Kind
 from business_os_banking.webhooks import payloads
 from business_os_banking.webhooks.body import NotUnderstoodError
@@ -62,10 +60,8 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
     response = _answer(request, account, secret)
     if response.status_code == 429:
         response["Retry-After"] = str(throttle.seconds_left(_MINUTE))
-    # Django would log answers of 400 and more with the path, which may hold the secret, and mail those of 500 to
-    # the admins. What there is to say has been said, without it.
-    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
-    return response
+    # What there is to say has been said, without the secret.
+    return unlogged(response)
 
 
 def _answer(request: HttpRequest, account: str, secret: str) -> HttpResponse:
@@ -133,7 +129,7 @@ def _verifiers(account: str) -> tuple[str, list[Verifier]]:
         if isinstance(error, ImproperlyConfigured) and _is_unknown(account, error):
             raise _Refused(404, "there is no such account") from None
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
-        raise _Refused(503, f"the settings are not right: {_told(error)}", account) from None
+        raise _Refused(503, f"the settings are not right: {told(error)}", account) from None
     if not verifiers:
         raise _Refused(503, "no verifier is configured: set WEBHOOK_SECRETS", account)
     return credentials.alias, verifiers
@@ -164,19 +160,8 @@ def _verify(delivery: Delivery, verifiers: Sequence[Any]) -> list[str]:
         except WebhookRejected as rejection:
             reasons.append(str(rejection))
         except Exception as error:  # noqa: BLE001 - the site's own code
-            broken.append(f"{name} failed: {_told(error)}")
+            broken.append(f"{name} failed: {told(error)}")
     raise _Refused(503 if broken else 403, "; ".join([*broken, *reasons]))
-
-
-def _told(error: Exception) -> str:
-    """Return what there is to say of *error*: for any but our own, where it was raised.
-
-    The message of another may quote what was sent, or the secret that it was compared with.
-    """
-    if isinstance(error, ImproperlyConfigured | ImportError):
-        return str(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def _refused(request: HttpRequest, account: str, refusal: _Refused) -> int:

@@ -161,7 +161,20 @@ def test_the_name_of_the_event_may_be_in_a_header() -> None:
     body = {"connection_id": LINK}
     assert read(body).kind == "unknown"
     assert read(body, X_Event_Type="connection.destroyed").kind == "removed"
-    assert read(body, X_Event_Type="connection.destroyed").digest != read(body).digest
+    assert read(body, X_Event_Type="connection.destroyed").digest == read(body).digest
+
+
+@pytest.mark.parametrize(
+    "header", ["connection.destroyed", "success", "fail", "consent.revoked", payloads.SELF_TEST]
+)
+def test_a_header_that_nobody_signed_does_not_outdo_the_body(header: str) -> None:
+    for body in (
+        callbacks.success(TOKEN),
+        callbacks.fail(TOKEN),
+        {"event": "success", "connection_id": LINK},
+    ):
+        assert read(body, X_Event=header) == read(body)
+    assert read({"connection_id": LINK}, X_Event=payloads.SELF_TEST).kind == "unknown"
 
 
 @pytest.mark.parametrize(

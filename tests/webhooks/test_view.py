@@ -88,6 +88,17 @@ def test_the_same_delivery_again_changes_nothing(session: ConnectSession) -> Non
     assert (event.deliveries, event.outcome) == (3, "applied")
 
 
+def test_an_old_delivery_under_another_header_changes_nothing(session: ConnectSession) -> None:
+    body = callbacks.raw(
+        {"event": "success", "connection_id": "7", "pending_token": str(session.pending_token)}
+    )
+    for name in ("X-Nothing", "X-Event", "X-Event-Type", "X-Event-Name"):
+        headers = {"X-Webhook-Secret": SECRET, name: "connection.destroyed"}
+        assert Client().post(URL, body, "application/json", headers=headers).status_code == 200
+    assert BankingConnection.objects.get().status == "active"
+    assert ConnectionEvent.objects.get(source="webhook").deliveries == 4
+
+
 def test_an_unknown_token_is_kept_and_answered_200(upstream: Upstream) -> None:
     assert post(callbacks.success(uuid.uuid4())) == 200
     event = ConnectionEvent.objects.get()

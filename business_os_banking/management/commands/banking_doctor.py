@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from business_os_banking import addresses
 from business_os_banking.doctor import host
 from business_os_banking.doctor.examine import examine
 from business_os_banking.doctor.findings import Finding
@@ -38,10 +39,14 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         url = options["url"].rstrip("/")
-        if url and not url.startswith(("https://", "http://")):
-            raise CommandError("The address must begin with https:// (or http://).", returncode=2)
+        if url and addresses.parse(url) is None:
+            raise CommandError("The address must be whole, such as https://www.example.com.", returncode=2)
         chosen = _accounts(options["account"])
-        findings = list(examine(chosen, url=url, may_spend=self._may_spend(options)))
+        findings = []
+        for finding in examine(chosen, url=url, may_spend=self._may_spend(options)):
+            findings.append(finding)
+            if not options["json"]:
+                self._tell(finding)
         facts = _facts(chosen)
         if options["json"]:
             told = {
@@ -50,11 +55,8 @@ class Command(BaseCommand):
                 "accounts": facts,
             }
             self.stdout.write(json.dumps(told))
-        else:
-            for finding in findings:
-                self._tell(finding)
-            if options["verbosity"] > 1:
-                self._tell_figures(facts, healthy=not findings)
+        elif options["verbosity"] > 1:
+            self._tell_figures(facts, healthy=not findings)
         if findings:
             raise SystemExit(1)
 
