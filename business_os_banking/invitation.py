@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from business_os_banking import conf, throttle, wording
-from business_os_banking.adapter import credentials_of, get_adapter
+from business_os_banking.adapter import get_adapter
 from business_os_banking.exceptions import BusinessOSError, NotAllowed
 from business_os_banking.flows import invite
 from business_os_banking.flows.begin import HOUR
@@ -102,10 +102,8 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
 
 
 def _scopes(connection: BankingConnection) -> list[tuple[str, wording.Text, wording.Text]]:
-    last = connection.sessions.order_by("-pk").values_list("scopes", flat=True).first()
     try:
-        allowed = credentials_of(connection.account, connection).scopes
+        return scopes_in_words(invite.agreed_scopes(connection))
     except ImproperlyConfigured as error:
         logger.error("Bank connections are not set up: %s", error)
-        allowed = ()
-    return scopes_in_words(last or allowed)
+        return []

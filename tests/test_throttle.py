@@ -16,6 +16,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from business_os_banking import signals, throttle
+from business_os_banking.adapter import BankingAdapter
 from business_os_banking.models import BankingConnection
 from tests import callbacks
 from tests.callbacks import SECRET
@@ -244,3 +245,22 @@ def test_all_refusals_are_logged_where_that_is_wanted(
     limit(settings, REJECTED_WEBHOOKS_PER_MINUTE=0)
     assert {post("wrong").status_code for _ in range(70)} == {403}
     assert caplog.text.count("rejected") == 70
+
+
+class ByTenant(BankingAdapter):
+    """A site whose connections belong to organisations alone."""
+
+    def get_owner(self, request: Any) -> Any:
+        return None, request.user.get_username()
+
+
+def test_where_tenants_own_connections_each_is_counted_on_its_own(
+    upstream: Upstream, user: Any, other_user: Any, settings: Any
+) -> None:
+    limit(settings, CONNECTS_PER_HOUR=1, ADAPTER=f"{__name__}.ByTenant")
+    answers = []
+    for person in (user, other_user):
+        client = Client()
+        client.force_login(person)
+        answers += [client.post("/banking/connect/", {"next": f"/{n}/"}).status_code for n in range(2)]
+    assert answers == [303, 429, 303, 429]

@@ -168,6 +168,6 @@ def _request(
         what = f"The newest webhook secret of the account {account.alias} holds what no header can."
         variable = conf.variable_name(account.alias, "WEBHOOK_SECRETS")
         return found("secret-unsendable", what, account=account.alias, variable=variable)
-    except (requests.RequestException, HTTPError, OSError) as error:
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         what = f"{url} cannot be reached from here ({type(error).__name__})."
         return found("site-unreachable", what, account=account.alias, url=url)

@@ -39,7 +39,8 @@ def begin(
 
     *connection* must come from the adapter's `visible_connections`. *scopes* can only narrow what the account's
     settings offer (`NotOffered`). A *next_url* that leads away from this site is dropped. The same person's second
-    request with the same *idempotency_key* returns the session of the first, however long ago, and is not counted.
+    request with the same *idempotency_key* returns the session of the first, until `banking_prune` forgets the key, and
+    is not counted.
 
     Raises `NotAllowed` where the adapter or the connection's state says no, `TooManyAttempts`, `KeyReused`, and
     `BusinessOSError` for whatever goes wrong upstream. As `connect.start`, not to be called inside a transaction.
@@ -49,11 +50,11 @@ def begin(
     asked = (str(connection.reference) if connection else "", api, email, " ".join(sorted(scopes)), next_url)
     idempotency = _idempotency(owner, idempotency_key, asked)
     if idempotency and (session := connect.replay(idempotency)):
-        return session
+        return session  # it was allowed, and its address has been given out: whoever missed the answer gets it again
     account = account_for(request, connection)
     if not set(scopes) <= set(account.scopes):
         raise NotOffered("The account's settings do not offer these scopes.")
-    if not throttle.within("connect", str(request.user.pk), conf.settings.connects_per_hour, HOUR):
+    if not throttle.within("connect", _who(request, owner), conf.settings.connects_per_hour, HOUR):
         raise TooManyAttempts("Too many sessions were begun within an hour.")
     return connect.start(
         owner=owner,
@@ -108,6 +109,18 @@ def safe_next(request: HttpRequest, url: str) -> str:
     # What is left may name another host: of https://this.site//evil.example/, all that follows this.site.
     is_path = path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
     return path if is_path else ""
+
+
+def _who(request: HttpRequest, owner: Owner) -> str:
+    """Return whom a session is counted for: the person, else the tenant, else where the request came from."""
+    user, tenant = owner
+    if user:
+        return f"user:{user.pk}"
+    return (
+        f"tenant:{tenant}"
+        if tenant
+        else f"address:{throttle.neighbourhood(request.META.get('REMOTE_ADDR', ''))}"
+    )
 
 
 def _idempotency(owner: Owner, key: str, asked: Sequence[str]) -> Idempotency | None:

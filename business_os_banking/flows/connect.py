@@ -162,7 +162,7 @@ def _single_flight(
 ) -> str:
     """Return the key that two clicks share when they mean the same."""
     user, tenant = owner
-    if user is None and connection is None:
+    if user is None and not tenant and connection is None:
         return reports.digest_of(str(wanted.reference))  # nobody is not one person
     return reports.digest_of(
         str(user.pk if user else ""),

@@ -41,3 +41,23 @@ def test_each_promise_names_a_test(door: str) -> None:
     for attempt, stopped_by, shown_by in table("threats.md", door):
         assert stopped_by
         assert re.fullmatch(r"`tests/[^`]+`(, `tests/[^`]+`)*", shown_by), attempt
+
+
+# The tables that speak of an address, by the beginning of its name.
+DOORS = {
+    "webhook": "webhook",
+    "return": "return",
+    "session-status": "return",
+    "api:": "api",
+    "invitation": "link",
+    "connect": "pages",
+    "session-retry": "pages",
+}
+
+
+@pytest.mark.parametrize(
+    "name", sorted({row[0].strip("`") for row in table("templates.md", "urls")}) + ["api:"]
+)
+def test_every_address_belongs_to_a_door(name: str) -> None:
+    [door] = {door for beginning, door in DOORS.items() if name.startswith(beginning)}
+    assert f"threats-{door}" in TABLES

@@ -27,6 +27,17 @@ def test_a_check_that_is_silenced_stays_so(site: Any, findings: Any) -> None:
     assert findings() == set()
 
 
+def test_a_path_that_cannot_be_one(site: Any, findings: Any) -> None:
+    account = site.BUSINESS_OS_BANKING["ACCOUNTS"]["default"]
+    site.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": {**account, "ACCOUNT_PATH": "@evil.example/{id}"}}}
+    assert findings() == {"E030", "account-unusable"}
+
+
+def test_a_site_without_a_secret_key_is_examined_all_the_same(site: Any, plain_doctor: Any) -> None:
+    site.SECRET_KEY, site.DEBUG = "", False
+    assert plain_doctor()[0] == 1
+
+
 @pytest.mark.parametrize("wrong", [None, [], {"ACCOUNTS": 5}, {"ACCOUNTS": {"default": {"TIMEOUT": "x"}}}])
 def test_no_setting_makes_it_raise(site: Any, plain_doctor: Any, wrong: Any) -> None:
     site.BUSINESS_OS_BANKING = wrong
@@ -99,7 +110,9 @@ def test_figures_are_shown_when_asked_for(site: Any, plain_doctor: Any) -> None:
     assert re.search(r"^default: last webhook at None, .*events failed 0", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("wrong", [("--url", "www.shop.example"), ("--account", "nowhere")])
+@pytest.mark.parametrize(
+    "wrong", [("--url", "www.shop.example"), ("--url", "https://["), ("--account", "nowhere")]
+)
 def test_a_command_line_that_makes_no_sense_ends_with_2(site: Any, plain_doctor: Any, wrong: Any) -> None:
     with pytest.raises(CommandError) as caught:
         plain_doctor(*wrong)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from business_os_banking.adapter import BankingAdapter
-from business_os_banking.models import ConnectionEvent
+from business_os_banking.conf import make_account
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent
 from business_os_banking.webhooks.verifiers import Verifier
 from tests.client.server import Server
+from tests.client.server import serve as serve_script
 from tests.client.test_wire import free_port
 from tests.doctor.conftest import BusinessOS, Serve
 from tests.doctor.faults import EmptyAnswer
@@ -101,8 +104,6 @@ def test_an_untrusted_certificate_is_named(site: Any, doctor: Any, tls_server: S
 def test_the_address_of_another_site_is_named(site: Any, doctor: Any, tls_server: Server) -> None:
     other = Server()
     other.behave = lambda exchange: exchange.answer(b"Thank you!")
-    from tests.client.server import serve as serve_script
-
     stop = serve_script(other)
     try:
         assert set(doctor("--url", other.url)) == {"webhook-lost"}
@@ -133,6 +134,60 @@ def test_an_adapter_that_knows_no_way_back_is_named(
     assert set(found) == {"return-wrong"}
     assert "cannot be made" in found["return-wrong"]["what"]
     assert "this site cannot say where it is" in caplog.text
+
+
+class OtherName(BankingAdapter):
+    def get_credentials(self, alias: str, connection: Any) -> Any:
+        return super().get_credentials("default", connection)
+
+
+class NoKey(BankingAdapter):
+    def get_credentials(self, alias: str, connection: Any) -> Any:
+        return make_account(alias, {})
+
+
+class Broken(BankingAdapter):
+    def get_credentials(self, alias: str, connection: Any) -> Any:
+        raise LookupError("a text that nobody should see")
+
+
+@pytest.mark.parametrize("adapter", [OtherName, NoKey, Broken])
+def test_an_adapter_whose_accounts_cannot_be_used_is_named(site: Any, doctor: Any, adapter: type) -> None:
+    BankingConnection.objects.create(account="org-7")
+    AccountState.objects.create(alias="org-7", reconciled_at=timezone.now())
+    site.BUSINESS_OS_BANKING = {"ADAPTER": f"{__name__}.{adapter.__name__}"}
+    found = doctor("--account", "org-7")
+    assert set(found) == {"account-unusable", "public-url-unknown"}
+    assert found["account-unusable"]["account"] == "org-7"
+    assert "nobody should see" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("behave", "code"),
+    [
+        (lambda exchange: exchange.answer(b"", status=520), "webhook-broken"),
+        (lambda exchange: exchange.answer(b"", status=302, Location="http://["), "site-unreachable"),
+        (lambda exchange: exchange.answer(b"x", Content_Encoding="gzip"), "webhook-lost"),
+        (lambda exchange: exchange.answer(b"x", status=405), "webhook-blocked"),
+        (lambda exchange: exchange.answer(b"x", status=410), "webhook-not-found"),
+        (lambda exchange: exchange.hang_up(), "site-unreachable"),
+    ],
+)
+def test_no_answer_makes_it_raise(site: Any, doctor: Any, behave: Any, code: str) -> None:
+    other = Server()
+    other.behave = behave
+    stop = serve_script(other)
+    try:
+        assert set(doctor("--url", other.url)) == {code}
+    finally:
+        stop()
+
+
+def test_a_secret_that_no_header_can_hold_is_named(serve: Serve, site: Any, doctor: Any) -> None:
+    account = site.BUSINESS_OS_BANKING["ACCOUNTS"]["default"]
+    secrets = {"WEBHOOK_SECRETS": ["a-secret-with-a-euro-\u20ac-in-it"]}
+    site.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": {**account, **secrets}}}
+    assert set(doctor("--url", serve())) == {"secret-unsendable"}
 
 
 def test_what_only_somebody_else_can_sign_is_not_tested(serve: Serve, site: Any, plain_doctor: Any) -> None:

@@ -1,5 +1,6 @@
 """Renewal links: whoever holds one can renew one connection, and nothing else; a GET starts nothing."""
 
+import json
 import logging
 from datetime import timedelta
 from typing import Any
@@ -11,10 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 from django.utils import timezone
 
+from business_os_banking import logs
 from business_os_banking.flows import invite
 from business_os_banking.models import BankingConnection, ConnectSession
 
-from .conftest import Browser, Upstream, a_connection, actions_of, text_of
+from .conftest import CONNECT_API, Browser, Upstream, a_connection, a_session, actions_of, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -223,3 +225,30 @@ def test_our_own_log_names_no_link(
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("business_os_banking")]
     assert ours
     assert not any(link.split("/")[-2] in text for text in ours)
+
+
+def test_a_link_asks_for_no_more_than_the_account_offers(
+    stranger: Browser, renewable: BankingConnection, upstream: Upstream, settings: Any
+) -> None:
+    account = settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"]
+    settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": {**account, "SCOPES": ["accounts"]}}}
+    a_session(renewable, "succeeded", scopes=["accounts", "holder_info"], created_at=timezone.now())
+    ConnectSession.objects.update(created_at=timezone.now() - timedelta(days=1))
+    upstream.opens()
+    link = link_to(renewable)
+    assert "The account holder" not in text_of(stranger.get(link))
+    assert stranger.submit(link).status_code == 303
+    assert json.loads(upstream.calls[-1].body)["scopes"] == ["accounts"]
+
+
+def test_django_logs_no_path_with_a_link(
+    stranger: Browser, renewable: BankingConnection, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    upstream.wire.post(CONNECT_API, status=503)
+    link = link_to(renewable)
+    assert stranger.submit(link).status_code == 503
+    assert stranger.get(f"{link[:-1]}x/").status_code == 404
+    token = link.rstrip("/").rpartition("/")[2]
+    assert token not in caplog.text
+    assert token not in logs.masked(f"GET {link} HTTP/1.1")
