@@ -97,7 +97,7 @@ class _KeyHeader(requests.auth.AuthBase):
 
 
 def _read(response: requests.Response) -> bytes:
-    """Return the body, unpacked. No more than `ANSWER_MAX_BYTES` of it is ever in memory, however small it comes."""
+    """Return the body, at most `ANSWER_MAX_BYTES` of it. It is unpacked piece by piece, and no further than that."""
     packing = response.headers.get("Content-Encoding", "identity").strip().lower()
     if packing not in {"identity", "gzip"}:
         raise Unintelligible("The answer is compressed in a way that was not asked for.")
