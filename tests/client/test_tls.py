@@ -63,17 +63,6 @@ class Authority:
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "our authority")])
         own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         whose = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-        signs = x509.KeyUsage(
-            digital_signature=not ca,
-            key_cert_sign=ca,
-            crl_sign=ca,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
         return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
@@ -84,11 +73,26 @@ class Authority:
             .not_valid_after(since + dt.timedelta(days=days))
             .add_extension(x509.SubjectAlternativeName([name]), critical=False)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(signs, critical=True)  # Python 3.13 wants an authority to say so
+            .add_extension(_usage(ca), critical=True)
             .add_extension(own, critical=False)
             .add_extension(whose, critical=False)
             .sign(self.key, hashes.SHA256())
         )
+
+
+def _usage(ca: bool) -> x509.KeyUsage:
+    """Return what the key may be used for. Python 3.13 asks an authority for it."""
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 @pytest.fixture
