@@ -99,6 +99,7 @@ def a_folded_renewal(first: ConnectSession, second: ConnectSession, a: str, _b: 
 
 
 @pytest.mark.once
+@pytest.mark.no_cover  # it goes over the same lines twenty thousand times, and being watched doubles its time
 @pytest.mark.parametrize("first", range(6))
 @pytest.mark.parametrize("journey", [a_first_connect, a_renewal, a_folded_renewal])
 def test_every_order_of_a_journey_ends_alike(user: User, journey: Any, first: int) -> None:
