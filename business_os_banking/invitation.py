@@ -5,9 +5,9 @@ from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.csrf import csrf_exempt
 
 from business_os_banking import conf, throttle, wording
 from business_os_banking.adapter import get_adapter
@@ -17,7 +17,7 @@ from business_os_banking.flows.begin import HOUR
 from business_os_banking.flows.invite import LinkNotValid, Why
 from business_os_banking.forms import scopes_in_words
 from business_os_banking.models import BankingConnection
-from business_os_banking.pages import SeeOther, error_page, page, public_form, unlogged
+from business_os_banking.pages import SeeOther, error_page, page, public, unlogged
 from business_os_banking.wording import Wording
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ LINK_USED = Wording(
     "good",
 )
 
+_METHODS: Final = ("GET", "HEAD", "POST")
 _REFUSALS: Final = {
     Why.UNKNOWN: (LINK_UNKNOWN, 404),
     Why.EXPIRED: (LINK_EXPIRED, 410),
@@ -57,14 +58,23 @@ _REFUSALS: Final = {
 
 # The API is called: in a transaction of the request, a crash would undo the row that was written before.
 @transaction.non_atomic_requests
-@public_form
-@require_http_methods(["GET", "HEAD", "POST"])
+# No CSRF check: what lets somebody renew is the link, not a cookie, and a page that knows the link needs no tricks.
+# Django would log the path of what it refuses, as its decorators do, and browsers without cookies could not renew.
+@csrf_exempt
+@public
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Say what will happen (GET), or go to the bank (POST). A GET starts nothing: mail scanners open links."""
-    return unlogged(_answer(request, token))
+    try:
+        return unlogged(_answer(request, token))
+    except Exception:
+        # A fault of the site's own code, such as its adapter. Django logs the path of what failed.
+        request.path = request.path.replace(token, "***")
+        raise
 
 
 def _answer(request: HttpRequest, token: str) -> HttpResponse:
+    if request.method not in _METHODS:
+        return HttpResponseNotAllowed(_METHODS)
     try:
         connection = invite.find(token)
     except LinkNotValid as error:

@@ -60,12 +60,6 @@ def public(view: View) -> View:
     return login_not_required(guarded(view, PUBLIC_HEADERS))
 
 
-def public_form(view: View) -> View:
-    """The same for a page with a form: with no-referrer, browsers post it with "Origin: null", which fails Django's
-    CSRF check."""
-    return login_not_required(guarded(view, {**PUBLIC_HEADERS, "Referrer-Policy": "same-origin"}))
-
-
 def unlogged(response: HttpResponse) -> HttpResponse:
     """Keep Django from logging *response*, or mailing it to the admins, with the path: for paths that hold a secret."""
     response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way

@@ -53,6 +53,8 @@ def _follow(found: Evidence, upstream: Upstream) -> None:
     eva.strangers_call()
     eva.life()
     otto.life()
+    eva.calls_the_api()
+    eva.is_sent_a_link(operator)
     run_commands(eva)
     look_at(eva, operator)
     eva.opened()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from datetime import timedelta
 from itertools import count
@@ -284,6 +285,84 @@ class Journey:
         self.listens(lambda: self.told(callbacks.destroy(broken.pending_token, next(links))))
         self.is_read_back(links)
         self.ends(renewal, links)
+
+    def calls_the_api(self) -> None:
+        """Do with the API what the pages do, and ask it for what it does not give."""
+        person = self.person
+        upstream = {**person.everything(), **connect_answer(connect_url=person.new_connect_url())}
+        self.upstream.connect_answers(200, {**upstream, "pending_token": person.new_token()})
+        asked = {
+            "email": person.typed_email,
+            "api": "partner",
+            "scopes": ["accounts"],
+            "next": f"/books/?q={person.one('next address')}&by=api",
+        }
+        api, key = "/banking/api/connections/", {"Idempotency-Key": person.compact_iban}
+        for _ in range(2):
+            created = self.calls(api, asked, key)
+            assert created.status_code == 201
+        about, session = created.json()["reference"], created.json()["session"]["reference"]
+        for path in ("", f"{about}/", f"{about}/renew/"):
+            self.browser.see("API", f"{api}{path}?iban={person.compact_iban}")
+            self.browser.see("API", f"{api}{path}")
+        self.browser.see("API", f"/banking/api/sessions/{session}/")
+        assert self.calls(api, {**asked, "scopes": ["transactions"]}, key).status_code == 422
+        for wrong in (
+            {**person.everything(), **asked},
+            {**asked, "email": person.spaced_iban},
+            [person.everything()],
+        ):
+            assert self.calls(api, wrong).status_code == 400
+        assert self.calls(api, asked, {"Idempotency-Key": person.spaced_iban}).status_code == 400
+        # What is wrong is shown again to who sent it, and to nobody else.
+        choice = {**asked, "scopes": [person.one("holder name")]}
+        assert self.browser.post(api, choice, "application/json").status_code == 400
+        answer = self.browser.post(api, person.spaced_iban, "application/json")
+        assert answer.status_code == 400
+        self.evidence.saw("API", answer.content)
+        for status in (422, 500):
+            self.upstream.connect_answers(status, {"error": {"class": API_KEY, "message": str(upstream)}})
+            assert self.calls(api, {**asked, "email": person.one("e-mail")}).status_code == 503
+        Faults.hooks = True
+        assert self.calls(api, {**asked, "email": person.one("e-mail")}).status_code == 500
+        Faults.hooks = False
+        self.calls(f"{api}{about}/disconnect/", None)
+
+    def calls(self, url: str, body: Any, headers: dict[str, str] | None = None) -> Any:
+        sent = b"" if body is None else json.dumps(body)
+        answer = self.browser.post(url, sent, "application/json", headers=headers or {})
+        self.evidence.saw("API", answer.content)
+        return answer
+
+    def is_sent_a_link(self, operator: Browser) -> None:
+        """Renew with a link that an operator made, and have it fail in every way."""
+        person = self.person
+        renewed = BankingConnection.objects.filter(user=self.user, status="active").earliest("pk")
+        admin = f"/admin/business_os_banking/bankingconnection/{renewed.pk}"
+        shown = operator.post(f"{admin}/renew/", {"confirmed": "1"})
+        [token] = {*re.findall(r"/banking/invitations/([^/\s\"<&]+)/", shown.content.decode())}
+        person.own("renewal link", token)
+        self.evidence.saw("renewal link, when made", shown.content)
+        link = f"/banking/invitations/{token}/"
+        stranger = Browser(self.evidence)
+        stranger.see("renewal link", f"{link}?q={person.compact_iban}")
+        self.upstream.connect_answers(503, person.everything())
+        assert stranger.send("renewal link", link, person.everything()).status_code == 503
+        for fault in ("hooks", "keys"):
+            setattr(Faults, fault, True)
+            assert stranger.send("renewal link", link, {}).status_code >= 500
+            setattr(Faults, fault, False)
+        stranger.see("renewal link", f"{link[:-2]}/")
+        assert stranger.put(link, person.everything()).status_code == 405
+        with override_settings(BUSINESS_OS_BANKING={**BANKING, "CONNECTS_PER_HOUR": 1}):
+            assert stranger.send("renewal link", link, {}).status_code == 429
+        answer = connect_answer(connect_url=person.new_connect_url(), pending_token=person.new_token())
+        self.upstream.connect_answers(200, {**person.everything(), **answer})
+        assert stranger.send("renewal link", link, {}).status_code == 303
+        operator.see("admin", f"{admin}/change/")
+        operator.see("admin", f"{admin}/history/")
+        operator.send("admin", f"{admin}/withdraw/", {"confirmed": "1"})
+        assert stranger.see("renewal link", link).status_code == 410
 
     def listens(self, happens: Any) -> None:
         """Have a receiver raise while something happens."""

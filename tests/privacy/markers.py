@@ -18,7 +18,7 @@ SECRETS: Final = ("whsec_TUFSS0VSU0VDUkVUMDEyMzQ1Njc4OWFiY2RlZg==", "MARKERsecre
 SITE: Final = "the site"
 # What no table, page, mail or log of ours may hold, wherever it comes from.
 NOWHERE: Final = frozenset(
-    {"IBAN", "holder name", "error message", "customer id", "API key", "webhook secret"}
+    {"IBAN", "holder name", "error message", "customer id", "API key", "webhook secret", "renewal link"}
 )
 
 

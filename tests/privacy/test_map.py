@@ -70,8 +70,9 @@ def test_what_is_to_be_nowhere_is_nowhere_in_the_map() -> None:
     held = set().union(*ALLOWED.values(), *ELSEWHERE.values())
     assert not held & NOWHERE
     shown = {place for place, allowed in PLACES.items() if allowed & NOWHERE}
-    # Django's own mails, as they are without the masked reporter; and the key goes to whom it belongs.
-    assert shown == {"fault mails", "Business OS"}
+    # Django's own mails, as they are without the masked reporter; the key goes to whom it belongs; and a link is shown
+    # to who makes it, and to who has it.
+    assert shown == {"fault mails", "Business OS", "renewal link", "renewal link, when made"}
 
 
 def test_everything_went_wrong_that_can(evidence: Evidence) -> None:

@@ -57,7 +57,7 @@ def public() -> Row:
     return Row(owner=shown, others=shown, anonymous=shown, argument="session")
 
 
-PUBLIC = {"return", "session-status"}
+PUBLIC = {"return", "session-status", "invitation"}
 REFUSED: dict[str, int | str] = {"POST": 403}
 GUESSED: dict[str, int | str] = {"GET": 404, "HEAD": 404, "POST": 404}
 BANK = "https://www.saltedge.com/"
