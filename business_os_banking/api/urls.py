@@ -1,6 +1,6 @@
 """Included by the app's own URLconf: the names are ``business_os_banking:api:…``."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from business_os_banking.api import views
 
@@ -15,6 +15,6 @@ urlpatterns = [
     ),
     path("sessions/<uuid:reference>/", views.Session.as_view(), name="session-detail"),
     # An address that is none answers in the shape of every other error, and not with the site's page.
-    path("", views.Nothing.as_view()),
-    path("<path:anything>/", views.Nothing.as_view()),
+    # Whatever is in it: "path" matches no line break.
+    re_path(r"^(?:[\s\S]+/)?\Z", views.Nothing.as_view()),
 ]

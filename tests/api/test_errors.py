@@ -120,6 +120,7 @@ def test_other_methods(page: Page, user: User, method: str) -> None:
         "connections/5/",
         f"sessions/{UNKNOWN}/",
         "connections/a/b/c/",
+        "sessions/%0A%C2%B9/",
     ],
 )
 def test_what_does_not_exist(page: Page, path: str) -> None:
