@@ -38,10 +38,6 @@ except driver.Error as error:
 PYTHON
 }
 
-# Where there is no Chromium, its tests are left out here as on SQLite.
-marks="not packaging"
-[ -n "$require_all" ] || [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || marks="not packaging and not browser"
-
 leg() {
     reason="$(why_not "$2")"
     if [ -n "$reason" ]; then
@@ -50,8 +46,8 @@ leg() {
         return
     fi
     echo "$1:"
-    # What is left out asks no database, and would say the same once more.
-    DATABASE_URL="$2" "$python" -m pytest -q -p no:cacheprovider -m "$3" \
+    # What is left out asks no database, or asks of it what the other tests ask, and would say the same once more.
+    DATABASE_URL="$2" "$python" -m pytest -q -p no:cacheprovider -m "not packaging and not browser and not once" \
         --ignore=tests/example --ignore=tests/packaging --ignore=tests/client --ignore=tests/lifecycle \
         --ignore=tests/docs --ignore=tests/webhooks/test_verifiers.py --ignore=tests/webhooks/test_saltedge.py \
         tests || failed="$failed $1"
@@ -61,8 +57,8 @@ case "${1:-}" in
 run)
     python="$2"
     failed=""
-    leg PostgreSQL "$postgres" "$marks"
-    leg MariaDB "$mariadb" "not packaging and not browser" # two databases are enough for the journeys
+    leg PostgreSQL "$postgres"
+    leg MariaDB "$mariadb"
     if [ -n "$failed" ]; then
         echo "Failed on:$failed" >&2
         exit 1

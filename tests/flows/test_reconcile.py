@@ -230,6 +230,8 @@ def test_the_budget_of_a_day_is_kept(upstream: Upstream, user: User, settings: A
     start(user)
     upstream.lists()
     day = datetime.now(UTC).replace(hour=12)
+    # Whatever the time is now, the session waits for all of that day.
+    ConnectSession.objects.update(expires_at=day + timedelta(days=1))
     pages = [reconcile(day + timedelta(minutes=minute)).read_pages for minute in range(5)]
     assert pages == [1, 1, 1, 0, 0]
     result = reconcile(day + timedelta(minutes=6))
