@@ -18,7 +18,7 @@ from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.admin.conftest import list_url, make_connection, make_event, page_url, staff
-from tests.callbacks import SECRET
+from tests.deeds import deliver
 from tests.docs.pages import table
 from tests.upstream import Upstream, row
 
@@ -53,17 +53,6 @@ def connected(upstream: Upstream, user: User) -> BankingConnection:
     session = connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/")
     deliver(callbacks.success(session.pending_token, "777", time="2026-11-01T10:00:00Z"))
     return BankingConnection.objects.get()
-
-
-def deliver(body: dict[str, Any]) -> ConnectionEvent:
-    headers = {"X-Webhook-Secret": SECRET}
-    assert (
-        Client()
-        .post("/banking/webhook/", callbacks.raw(body), "application/json", headers=headers)
-        .status_code
-        == 200
-    )
-    return ConnectionEvent.objects.latest("id")
 
 
 def stray() -> ConnectionEvent:

@@ -8,11 +8,10 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
 from django.utils import timezone
 
 from business_os_banking.exceptions import NotAllowed
-from business_os_banking.flows import connect, foretell
+from business_os_banking.flows import foretell
 from business_os_banking.flows.assign import assign, find_session, ignore, stop_ignoring
 from business_os_banking.flows.read import read_account
 from business_os_banking.flows.rebuild import rebuild
@@ -22,22 +21,10 @@ from business_os_banking.flows.silence import watch
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Silence
 from tests import callbacks
-from tests.callbacks import SECRET
+from tests.deeds import deliver, start
 from tests.upstream import Upstream, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def start(user: User | None, **more: Any) -> ConnectSession:
-    return connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/", **more)
-
-
-def deliver(body: dict[str, Any]) -> ConnectionEvent:
-    response = Client().post(
-        "/banking/webhook/", callbacks.raw(body), "application/json", headers={"X-Webhook-Secret": SECRET}
-    )
-    assert response.status_code == 200
-    return ConnectionEvent.objects.latest("id")
 
 
 def stray(link: str = "777", token: object = None) -> ConnectionEvent:

@@ -5,37 +5,22 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 from io import StringIO
-from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
-from django.test import Client
 from django.utils import timezone
 
-from business_os_banking.flows import connect
 from business_os_banking.flows.prune import erase, prune
 from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from tests import callbacks
-from tests.callbacks import SECRET
+from tests.deeds import deliver, start
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def start(user: User | None, tenant: str = "", **more: Any) -> ConnectSession:
-    return connect.start(owner=(user, tenant), return_to=lambda s: "https://site.example/", **more)
-
-
-def deliver(body: dict[str, Any]) -> ConnectionEvent:
-    response = Client().post(
-        "/banking/webhook/", callbacks.raw(body), "application/json", headers={"X-Webhook-Secret": SECRET}
-    )
-    assert response.status_code == 200
-    return ConnectionEvent.objects.latest("id")
 
 
 def run(*arguments: str) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.test import Client
 from django.utils import timezone
 
 from business_os_banking import signals
@@ -23,22 +22,10 @@ from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.flows.record import returned
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
-from tests.callbacks import SECRET
+from tests.deeds import deliver, start
 from tests.upstream import Upstream, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def start(user: User, **more: Any) -> ConnectSession:
-    return connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/", **more)
-
-
-def deliver(body: dict[str, Any]) -> ConnectionEvent:
-    response = Client().post(
-        "/banking/webhook/", callbacks.raw(body), "application/json", headers={"X-Webhook-Secret": SECRET}
-    )
-    assert response.status_code == 200
-    return ConnectionEvent.objects.latest("id")
 
 
 @pytest.fixture

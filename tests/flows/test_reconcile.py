@@ -18,28 +18,16 @@ from django.utils import timezone
 from business_os_banking import reports, signals, tasks
 from business_os_banking.client import BusinessOSClient
 from business_os_banking.exceptions import NotFound, Unintelligible
-from business_os_banking.flows import connect
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.reconcile import Result, preview, reconcile
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
+from tests.deeds import deliver, start
 from tests.upstream import BASE_URL, Upstream, connect_answer, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LATER = timedelta(minutes=1)
-
-
-def start(user: User, **more: Any) -> ConnectSession:
-    return connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/", **more)
-
-
-def deliver(body: dict[str, Any]) -> ConnectionEvent:
-    response = Client().post(
-        "/banking/webhook/", callbacks.raw(body), "application/json", headers={"X-Webhook-Secret": SECRET}
-    )
-    assert response.status_code == 200
-    return ConnectionEvent.objects.latest("id")
 
 
 def connected(user: User, link: str = "777", **more: Any) -> BankingConnection:

@@ -12,32 +12,18 @@ import pytest
 import responses
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import Client
 from django.utils import timezone
 
 from business_os_banking import reports, signals
-from business_os_banking.flows import connect
 from business_os_banking.flows.announce import announce
 from business_os_banking.flows.disconnect import disconnect, remove_upstream
 from business_os_banking.flows.record import apply, record, returned
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
-from tests.callbacks import SECRET
+from tests.deeds import deliver, start
 from tests.upstream import Upstream, connect_answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def start(user: User, **more: Any) -> ConnectSession:
-    return connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/", **more)
-
-
-def deliver(body: dict[str, Any]) -> ConnectionEvent:
-    response = Client().post(
-        "/banking/webhook/", callbacks.raw(body), "application/json", headers={"X-Webhook-Secret": SECRET}
-    )
-    assert response.status_code == 200
-    return ConnectionEvent.objects.latest("id")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ PARTIALS = {
     "_connection_actions.html": "connection_list.html",
     "_icon.html": "connect.html",
     "_outcome.html": "error.html",
+    "_shared.html": "connect.html",
     "_status_badge.html": "connection_list.html",
 }
 
