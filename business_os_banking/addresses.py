@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 # Left out is whatever libraries and browsers have been seen to disagree on: a user name, a percent sign or another
@@ -56,3 +56,11 @@ def _host(name: str) -> str:
 def is_path(text: str) -> bool:
     """Return whether *text* is a plain path that, put after any host, stays on it and below what comes before it."""
     return bool(_PATH.fullmatch(text)) and not _DOTS.search(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host*, a name or an address without brackets, is this very machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Djan
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from business_os_banking import addresses, conf
+from business_os_banking import addresses, conf, kinds
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.webhooks import saltedge
 from business_os_banking.webhooks.verifiers import SaltEdgeSignature, Verifier, whsec_key
@@ -90,7 +90,7 @@ def positive_or_none(key: Key, value: Any) -> Iterator[CheckMessage]:
 
 
 def positive(key: Key, value: Any) -> Iterator[CheckMessage]:
-    if not conf.is_positive_number(value):
+    if not kinds.is_positive_number(value):
         default = conf.DEFAULTS[key.name]
         yield error("E005", f"{key} must be above 0, not {value!r}.", f'Write "{key.name}": {default!r}.')
 
@@ -115,7 +115,7 @@ def adapter(key: Key, value: str) -> Iterator[CheckMessage]:
 
 
 def api_key(key: Key, value: str) -> Iterator[CheckMessage]:
-    if not conf.is_header_text(value):
+    if not kinds.is_header_text(value):
         yield error(
             "E016",
             f"{key} holds a blank, a line break or another character that no key has.",
@@ -205,7 +205,7 @@ def header_name(key: Key, value: str) -> Iterator[CheckMessage]:
 
 def callback_urls(key: Key, value: list[str]) -> Iterator[CheckMessage]:
     for place, url in enumerate(value):
-        if not url.startswith(("https://", "http://")) or not conf.is_header_text(url):
+        if not url.startswith(("https://", "http://")) or not kinds.is_header_text(url):
             yield error(
                 "E031",
                 f"{key}[{place}] is not an absolute http(s) address.",
@@ -243,7 +243,7 @@ def path(key: Key, value: str) -> Iterator[CheckMessage]:
 
 def timeout(key: Key, value: Any) -> Iterator[CheckMessage]:
     pair = value if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2 or not all(map(conf.is_positive_number, pair)):
+    if len(pair) != 2 or not all(map(kinds.is_positive_number, pair)):
         yield error(
             "E025",
             f"{key} must be the seconds to connect and the seconds to answer, both above 0.",
@@ -255,7 +255,7 @@ def plain_http_key(key: Key, account: Mapping[str, Any]) -> Iterator[CheckMessag
     """Check that no key leaves this machine unencrypted. *key* is that of ``BASE_URL``."""
     url = account.get(key.name)
     address = addresses.parse(url) if isinstance(url, str) else None
-    is_open = address and address.scheme == "http" and not conf.is_loopback(address.host)
+    is_open = address and address.scheme == "http" and not addresses.is_loopback(address.host)
     if is_open and account.get("API_KEY"):
         yield error(
             "E019",
@@ -343,15 +343,15 @@ SITE_KEYS: Final[Mapping[str, Rule]] = {
     "DISCONNECT_SUPERSEDED": _SWITCH,
     "CONSENT_DAYS": Rule("a number or None", is_number_or_none, '"CONSENT_DAYS": 180', positive_or_none),
     "CONSENT_REMINDER_DAYS": Rule(
-        "a list of whole days above 0", conf.is_days, '"CONSENT_REMINDER_DAYS": [14, 7, 1]'
+        "a list of whole days above 0", kinds.is_days, '"CONSENT_REMINDER_DAYS": [14, 7, 1]'
     ),
     "CONSENT_MAILS": _SWITCH,
     "RENEW_LINK_DAYS": Rule(*_NUMBER, '"RENEW_LINK_DAYS": 7', positive),
     "PAYLOAD_DAYS": Rule(*_NUMBER, '"PAYLOAD_DAYS": 30', positive),
     "EVENT_DAYS": Rule(*_NUMBER, '"EVENT_DAYS": 400', positive),
-    "CONNECTS_PER_HOUR": Rule("a whole number, 0 or more", conf.is_count, '"CONNECTS_PER_HOUR": 100'),
+    "CONNECTS_PER_HOUR": Rule("a whole number, 0 or more", kinds.is_count, '"CONNECTS_PER_HOUR": 100'),
     "REJECTED_WEBHOOKS_PER_MINUTE": Rule(
-        "a whole number, 0 or more", conf.is_count, '"REJECTED_WEBHOOKS_PER_MINUTE": 60'
+        "a whole number, 0 or more", kinds.is_count, '"REJECTED_WEBHOOKS_PER_MINUTE": 60'
     ),
     "API_AUTHENTICATION_CLASSES": _CLASSES,
     "API_PERMISSION_CLASSES": _CLASSES,
@@ -373,7 +373,7 @@ ACCOUNT_KEYS: Final[Mapping[str, Rule]] = {
     "SALTEDGE_CALLBACK_URLS": Rule(*_TEXTS, '"SALTEDGE_CALLBACK_URLS": ["https://…"]', callback_urls),
     "SALTEDGE_PUBLIC_KEYS": Rule(
         "a dict of texts",
-        conf.is_text_map,
+        kinds.is_text_map,
         '"SALTEDGE_PUBLIC_KEYS": {"7.0": "-----BEGIN PUBLIC KEY-----…"}',
         pem_keys,
     ),

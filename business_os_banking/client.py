@@ -221,7 +221,7 @@ def check_connect_url(url: str, hosts: Sequence[str]) -> None:
         raise Unintelligible("The connect_url is not a plain address.")
     if not _is_allowed(address.host, [entry.lower() for entry in hosts]):
         raise Unintelligible("The host of the connect_url is not in CONNECT_URL_HOSTS.")
-    if address.scheme != "https" and not conf.is_loopback(address.host):
+    if address.scheme != "https" and not addresses.is_loopback(address.host):
         raise Unintelligible("The connect_url is not https.")
 
 

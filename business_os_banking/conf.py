@@ -4,16 +4,15 @@ A site writes one dict, ``BUSINESS_OS_BANKING``. What it leaves out has the defa
 :mod:`business_os_banking.checks` reports mistakes before they are met.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Final, TypeGuard
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
 from business_os_banking import addresses
+from business_os_banking.kinds import is_count, is_days, is_header_text, is_positive_number, is_text_map
 
 APIS: Final = ("partner", "openbanking")
 SCOPES: Final = ("accounts", "holder_info", "transactions")
@@ -322,7 +321,7 @@ def require_usable(account: Account) -> None:
         raise _malformed(
             account.alias, "BASE_URL", "must be an absolute http(s) address, with a path at most"
         )
-    if address.scheme == "http" and not is_loopback(address.host):
+    if address.scheme == "http" and not addresses.is_loopback(address.host):
         raise _malformed(account.alias, "BASE_URL", "is plain http, so the API key could be read on its way")
     paths = {
         "CONNECT_PATH": account.connect_path,
@@ -350,13 +349,6 @@ def variable_name(alias: str, key: str) -> str:
     return f"BUSINESS_OS_{infix}{key}"
 
 
-def is_text_map(value: Any) -> bool:
-    """Return whether *value* is a dict of texts by text."""
-    return isinstance(value, Mapping) and all(
-        isinstance(text, str) for pair in value.items() for text in pair
-    )
-
-
 def is_api_classes(value: Any) -> bool:
     """Return whether *value* is None, a list of texts, or a dict of such lists by operation of the REST API."""
     lists = value.values() if isinstance(value, Mapping) else [() if value is None else value]
@@ -366,44 +358,12 @@ def is_api_classes(value: Any) -> bool:
     )
 
 
-def is_count(value: Any) -> bool:
-    """Return whether *value* is a whole number, zero or more."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def is_days(value: Any) -> bool:
-    """Return whether *value* is a list of whole numbers of days above zero."""
-    return isinstance(value, list | tuple) and all(
-        isinstance(days, int) and not isinstance(days, bool) and days > 0 for days in value
-    )
-
-
-def is_positive_number(value: Any) -> bool:
-    """Return whether *value* is a finite number above zero, and a real one: no bool, no text."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 < value <= sys.float_info.max
-
-
-def is_header_text(value: str) -> bool:
-    """Return whether *value* can be sent as the value of a header, and has no blank in it."""
-    return value.isascii() and value.isprintable() and " " not in value
-
-
 def is_secret(value: Any) -> TypeGuard[str]:
     """Return whether *value* is a text that is worth masking.
 
     Shorter than eight characters it is a word, such as the sandbox's key, and masking it would garble other texts.
     """
     return isinstance(value, str) and len(value) >= 8
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether *host*, a name or an address without brackets, is this very machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _text(alias: str, values: Mapping[str, Any], key: str) -> str:

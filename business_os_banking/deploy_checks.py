@@ -129,7 +129,7 @@ def _return_to() -> Iterator[CheckMessage]:
             "in ALLOWED_HOSTS.",
         )
     address = addresses.parse(url) if isinstance(url, str) else None
-    if address and address.scheme == "http" and not conf.is_loopback(address.host):
+    if address and address.scheme == "http" and not addresses.is_loopback(address.host):
         yield warning(
             "W008",
             f"{Key('SITE_URL')} is plain http, so customers come back from their bank unprotected.",
@@ -140,13 +140,13 @@ def _return_to() -> Iterator[CheckMessage]:
 def _is_on_this_machine(url: Any) -> bool:
     """Return whether Business OS is: then it is the sandbox, which has a check of its own."""
     address = addresses.parse(url) if isinstance(url, str) else None
-    return address is not None and conf.is_loopback(address.host)
+    return address is not None and addresses.is_loopback(address.host)
 
 
 def _hosts(alias: str, values: Mapping[str, Any]) -> Iterator[CheckMessage]:
     key = Key("CONNECT_URL_HOSTS", alias)
     for host in _texts(values, key.name):
-        if conf.is_loopback(host) and not _is_on_this_machine(values.get("BASE_URL")):
+        if addresses.is_loopback(host) and not _is_on_this_machine(values.get("BASE_URL")):
             what = "is this very machine, as it is for the sandbox"
         elif host.startswith(".") and "." not in host[1:]:
             what = "allows every host of a top-level domain"

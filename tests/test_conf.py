@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from business_os_banking import conf
+from business_os_banking import addresses, conf
 
 
 def account(**values: Any) -> conf.Account:
@@ -249,4 +249,4 @@ def test_how_a_key_is_written_and_which_variable_holds_it() -> None:
     ],
 )
 def test_which_hosts_are_this_machine(host: str, is_loopback: bool) -> None:
-    assert conf.is_loopback(host) is is_loopback
+    assert addresses.is_loopback(host) is is_loopback

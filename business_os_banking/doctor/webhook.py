@@ -17,7 +17,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from urllib3.exceptions import HTTPError
 
-from business_os_banking import conf
+from business_os_banking import addresses, conf
 from business_os_banking.conf import Account
 from business_os_banking.doctor.findings import Finding, found
 from business_os_banking.models import ConnectionEvent
@@ -59,7 +59,7 @@ def examine_webhook(account: Account, origin: str) -> Iterator[Finding]:
     *origin* is the public address of the site, with no slash at its end.
     """
     parts = urlsplit(origin)
-    if parts.scheme == "http" and not conf.is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not addresses.is_loopback(parts.hostname or ""):
         yield found("webhook-plain-http", f"{origin} is plain http.", account=account.alias)
     arrived = None
     for verifier in verifiers.configured(account):
