@@ -25,6 +25,7 @@ from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import SessionStatus
 
 _SALT: Final = "business_os_banking.invitation"
+_MICROSECONDS: Final = 1_000_000  # in a second
 
 
 class Why(Enum):
@@ -44,7 +45,8 @@ class LinkNotValid(BankingError):
 
 def create(connection: BankingConnection) -> str:
     """Return the token of a link that renews *connection* for the next ``RENEW_LINK_DAYS``."""
-    made = round(timezone.now().timestamp() * 1000)
+    # As fine as the database's times, so that it is clear which of the sessions are later.
+    made = round(timezone.now().timestamp() * _MICROSECONDS)
     return Signer(salt=_SALT).sign_object([connection.reference.hex, connection.invitation, made])
 
 
@@ -65,7 +67,7 @@ def find(token: str) -> BankingConnection:
         raise LinkNotValid(Why.UNKNOWN)
     if number != connection.invitation or not connection.can_renew:
         raise LinkNotValid(Why.WITHDRAWN)
-    later = connection.sessions.filter(created_at__gte=made)
+    later = connection.sessions.filter(created_at__gt=made)
     if later.filter(status=SessionStatus.SUCCEEDED).exists():
         raise LinkNotValid(Why.USED)
     if timezone.now() > made + timedelta(days=conf.settings.renew_link_days):
@@ -111,6 +113,6 @@ def agreed_scopes(connection: BankingConnection) -> list[str]:
 def _read(token: str) -> tuple[UUID, int, datetime]:
     try:
         reference, number, made = Signer(salt=_SALT).unsign_object(token)
-        return UUID(reference), int(number), datetime.fromtimestamp(made / 1000, UTC)
+        return UUID(reference), int(number), datetime.fromtimestamp(made / _MICROSECONDS, UTC)
     except (BadSignature, ValueError, TypeError) as error:
         raise LinkNotValid(Why.UNKNOWN) from error

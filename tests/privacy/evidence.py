@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils.log import AdminEmailHandler
 
 from business_os_banking.logs import MaskedReporter, MaskSecrets
-from tests.privacy.markers import Person
+from tests.privacy.markers import ADMIN, Person
 
 Dump = dict[str, str]  # "table.column" -> all that is in it
 
@@ -38,7 +38,7 @@ class Evidence:
         self.dumps[moment] = dump()
         self.saw("cache", repr(caches["default"]._cache))  # type: ignore[attr-defined]
         for message in mail.outbox:
-            is_fault = message.to == ["admin@site.example"]
+            is_fault = message.to == [ADMIN]
             parts = [part.content for part in getattr(message, "alternatives", [])]
             self.saw("fault mails" if is_fault else "reminder mails", message.message().as_string(), *parts)
             self.saw(

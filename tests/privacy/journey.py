@@ -22,7 +22,7 @@ from business_os_banking.models import AccountState, BankingConnection, ConnectS
 from business_os_banking.webhooks import payloads
 from tests import callbacks
 from tests.privacy.evidence import Browser, Evidence
-from tests.privacy.markers import API_KEY, NOWHERE, SECRETS, Person
+from tests.privacy.markers import ADMIN, API_KEY, NOWHERE, SECRETS, Person
 from tests.privacy.site import Faults, HangsUp, no_mail_gets_through
 from tests.upstream import Upstream, connect_answer, row
 
@@ -38,7 +38,6 @@ BANKING: Final = {
     "SITE_URL": "https://site.example",
     "CONSENT_MAILS": True,
 }
-ADMIN: Final = "admin@site.example"
 SETTINGS: Final[dict[str, Any]] = {
     "BUSINESS_OS_BANKING": BANKING,
     "ADMINS": [("Admin", ADMIN)] if django.VERSION < (6, 0) else [ADMIN],

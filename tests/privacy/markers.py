@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
+ADMIN: Final = "admin@site.example"
 API_KEY: Final = "bos_live_MARKERKEY0123456789abcdef"
 SECRETS: Final = ("whsec_TUFSS0VSU0VDUkVUMDEyMzQ1Njc4OWFiY2RlZg==", "MARKERsecret+in=the&address-0123456789")
 SITE: Final = "the site"
