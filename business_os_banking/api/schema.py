@@ -205,3 +205,13 @@ class StrictExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         known = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - as advised
         return {**known, "additionalProperties": False}
+
+
+class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """No database keeps a NUL, so no text may hold one."""
+
+    target_class = "business_os_banking.api.fields.Text"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        known = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - as advised
+        return {**known, "pattern": r"^[^\u0000]+$"}
