@@ -1,7 +1,7 @@
 #!/bin/sh
 # The part of `make test` that depends on what the machine has.
 #
-#   tests/databases.sh run PYTHON   the suite on PostgreSQL and on MariaDB, on each one that answers
+#   tests/databases.sh run PYTHON   the suite on PostgreSQL and, beside it, on MariaDB: on each one that answers
 #   tests/databases.sh browser      pytest's options for leaving out the browser tests where there is no Chromium
 #
 # TEST_POSTGRES_URL and TEST_MARIADB_URL name the servers, in the form of DATABASE_URL; the user must be allowed to
@@ -38,29 +38,36 @@ except driver.Error as error:
 PYTHON
 }
 
+# What is left out asks no database, or asks of it what the other tests ask, and would say the same once more.
+suite() {
+    DATABASE_URL="$1" "$python" -m pytest -q -p no:cacheprovider -m "not packaging and not browser and not once" \
+        --ignore=tests/example --ignore=tests/packaging --ignore=tests/client --ignore=tests/lifecycle \
+        --ignore=tests/docs --ignore=tests/webhooks/test_verifiers.py --ignore=tests/webhooks/test_saltedge.py tests
+}
+
+# The suite on one of them, which succeeds if the server is not there and need not be.
 leg() {
     reason="$(why_not "$2")"
     if [ -n "$reason" ]; then
         echo "$1: not tested, $reason"
-        [ -z "$require_all" ] || failed="$failed $1"
+        [ -z "$require_all" ]
         return
     fi
-    echo "$1:"
-    # What is left out asks no database, or asks of it what the other tests ask, and would say the same once more.
-    DATABASE_URL="$2" "$python" -m pytest -q -p no:cacheprovider -m "not packaging and not browser and not once" \
-        --ignore=tests/example --ignore=tests/packaging --ignore=tests/client --ignore=tests/lifecycle \
-        --ignore=tests/docs --ignore=tests/webhooks/test_verifiers.py --ignore=tests/webhooks/test_saltedge.py \
-        tests || failed="$failed $1"
+    output="$(suite "$2" 2>&1)"
+    code=$?
+    printf '%s:\n%s\n' "$1" "$output"
+    return "$code"
 }
 
 case "${1:-}" in
 run)
     python="$2"
-    failed=""
-    leg PostgreSQL "$postgres"
-    leg MariaDB "$mariadb"
-    if [ -n "$failed" ]; then
-        echo "Failed on:$failed" >&2
+    echo "PostgreSQL and MariaDB, beside each other …"
+    leg MariaDB "$mariadb" &
+    leg PostgreSQL "$postgres" || failed="PostgreSQL"
+    wait $! || failed="${failed:-} MariaDB"
+    if [ -n "${failed:-}" ]; then
+        echo "Failed on: $failed" >&2
         exit 1
     fi
     ;;
