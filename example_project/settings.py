@@ -25,6 +25,8 @@ SANDBOX = not env.str("BUSINESS_OS_API_KEY", default="")
 # Without a key this can only be a demo, on somebody's own machine.
 DEBUG = env.bool("DEBUG", default=SANDBOX)
 PORT = env.int("PORT", default=8000)
+# Which of its two designs the site has: its own, or with LOOK=bootstrap one made with Bootstrap.
+LOOKS = [PROJECT / "bootstrap"] if env.str("LOOK", default="") == "bootstrap" else []
 
 
 def _secret_key() -> str:
@@ -77,7 +79,7 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         # Before the apps' own: this is how a site replaces templates of the banking app.
-        "DIRS": [PROJECT / "templates"],
+        "DIRS": [*(look / "templates" for look in LOOKS), PROJECT / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -110,7 +112,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR / "static"
-STATICFILES_DIRS = [PROJECT / "static"]
+STATICFILES_DIRS = [*(look / "static" for look in LOOKS), PROJECT / "static"]
 
 LOGGING = {
     "version": 1,
