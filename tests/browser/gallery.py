@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -115,6 +116,15 @@ def look(page: Page, theme: str) -> None:
     # Colours would fade into those of the other theme.
     page.evaluate("""document.getAnimations().filter((one) => one instanceof CSSTransition)
         .forEach((one) => one.finish())""")
+
+
+def speak(scene: Scene, language: str) -> None:
+    """Show the page once more, in this language; what was sent by a form is sent again."""
+    for url in (scene.site.url, scene.site.sandbox_url):
+        cookie = {"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": url}
+        scene.page.context.add_cookies([cookie])  # type: ignore[list-item]
+    scene.page.reload()
+    expect(scene.page.locator("html")).to_have_attribute("lang", language)
 
 
 # The customer's pages
