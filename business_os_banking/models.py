@@ -287,7 +287,7 @@ class ConnectionEvent(models.Model):
     stage = models.CharField(_("stage"), max_length=64, blank=True, default="")
     error_class = models.CharField(_("error"), max_length=128, blank=True, default="")
     pending_token = models.UUIDField(null=True, blank=True, editable=False)
-    session_reference = models.UUIDField(null=True, blank=True, editable=False)
+    session_reference = models.UUIDField(_("session reference"), null=True, blank=True, editable=False)
     connection_id = ExactCharField(_("upstream connection"), max_length=64, blank=True, default="")
     provider_code = ExactCharField(_("bank code"), max_length=128, blank=True, default="")
     # What else the merge learns from the fact: reason, ended_by, bank, consent end. See flows.record.

@@ -15,12 +15,15 @@ import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from babel.messages.pofile import read_po
+from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.functional import Promise
 from django.utils.translation.template import templatize
 
 import business_os_banking
@@ -228,3 +231,15 @@ def test_the_status_that_the_script_reads_is_german(german: Client, user: User) 
     session = ConnectSession.objects.create(connection=connection, status="open")
     address = reverse("business_os_banking:session-status", args=[session.reference])
     assert german.get(address).json()["title"] == "Wir fragen bei Ihrer Bank nach"
+
+
+def test_every_column_that_the_admin_shows_has_a_name_to_translate() -> None:
+    """Django makes up an English one for a column without."""
+    for model, shown_by in admin.site._registry.items():
+        if model._meta.app_label != "business_os_banking":
+            continue
+        names = {*flatten_fieldsets(shown_by.fieldsets or ()), *shown_by.list_display}
+        for field in model._meta.concrete_fields:
+            assert field.name not in names or isinstance(field.verbose_name, Promise), (
+                f"{model}: {field.name}"
+            )

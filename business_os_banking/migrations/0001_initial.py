@@ -124,7 +124,7 @@ class Migration(migrations.Migration):
                 ('stage', models.CharField(blank=True, default='', max_length=64, verbose_name='stage')),
                 ('error_class', models.CharField(blank=True, default='', max_length=128, verbose_name='error')),
                 ('pending_token', models.UUIDField(blank=True, editable=False, null=True)),
-                ('session_reference', models.UUIDField(blank=True, editable=False, null=True)),
+                ('session_reference', models.UUIDField(blank=True, editable=False, null=True, verbose_name='session reference')),
                 ('connection_id', business_os_banking.fields.ExactCharField(blank=True, default='', max_length=64, verbose_name='upstream connection')),
                 ('provider_code', business_os_banking.fields.ExactCharField(blank=True, default='', max_length=128, verbose_name='bank code')),
                 ('assertions', models.JSONField(blank=True, default=dict, verbose_name='also says')),
