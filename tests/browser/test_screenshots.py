@@ -22,7 +22,12 @@ SHOWN = {
     "connect": ("connect.png", (760, 600)),
     "list": ("connections.png", (760, 600)),
     "bank-choose": ("sandbox.png", (960, 600)),
+    "detail": ("connection.png", (760, 600)),
+    "disconnect": ("disconnect.png", (760, 600)),
+    "invitation": ("invitation.png", (760, 600)),
     "admin-connections": ("admin.png", (1440, 720)),
+    "admin-connection": ("admin-connection.png", (1280, 720)),
+    "admin-overview": ("admin-overview.png", (1280, 720)),
 }
 MOST_BYTES = 200_000
 # As narrow as WCAG asks (1.4.10), a desktop's window zoomed to 200 %, and the same window as it is.
