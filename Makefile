@@ -1,6 +1,7 @@
 # make demo    the example project with the sandbox bank, on http://127.0.0.1:8000/ (PORT=8001 for another port)
 # make test    everything: lint, types, and the tests on every database that answers
 # make fuzz    the webhook, fed by atheris with what it makes up: SECONDS=120 for each of three targets
+# make bench   webhooks and growth, measured beside a floor and dj-stripe: needs PostgreSQL, takes half an hour
 # make lint    ruff, mypy, import-linter, forgotten migrations
 # make clean   the environment, the demo's data and what tools have left behind
 #
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint clean
+.PHONY: help demo test fuzz bench lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -79,6 +80,14 @@ fuzz: $(VENV)/.installed-fuzz
 	@for target in payload verifiers webhook; do \
 	  $(BIN)/python -m tests.fuzz.harness $$target -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; \
 	done
+
+# The peer has an environment of its own: its dependencies are no business of ours.
+bench: $(VENV)/.installed-dev
+	@$(PIP) install --editable '.[bench]'
+	@test -x $(VENV)/bench-peer/bin/python || $(PYTHON) -m venv $(VENV)/bench-peer
+	@$(VENV)/bench-peer/bin/python -m pip --disable-pip-version-check -qq install 'dj-stripe~=2.11' gunicorn \
+	  'psycopg[binary]' django-environ
+	@BENCHMARK_PEER=$(VENV)/bench-peer/bin/python $(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
