@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class BankingAdapter:
     """The site's answers to the app's questions. Override what differs; each hook says what it must keep to.
 
-    Hooks are called once per request at most, have no state of their own, and may query the database.
+    Hooks have no state of their own, may be called several times in a request, and may query the database.
     """
 
     # --- Who and what: security rests on these ---------------------------------------------------------

@@ -40,6 +40,13 @@ class ConnectForm(forms.Form):
         assert isinstance(scopes, forms.MultipleChoiceField)  # noqa: S101 - for the type checker
         scopes.choices = [(value, label) for value, label, _text in scopes_in_words(account.scopes)]
 
+    @property
+    def offered_scopes(self) -> list[str]:
+        """Return those of the given scopes that the account offers. The others are not written back into the page:
+        they are in no field that the customer could correct."""
+        offered = {value for value, _label in self.fields["scopes"].choices}  # type: ignore[attr-defined]
+        return [scope for scope in self["scopes"].value() or [] if scope in offered]
+
 
 def scopes_in_words(scopes: Sequence[str]) -> list[tuple[str, wording.Text, wording.Text]]:
     """Return (value, label, description) for each scope; one that we do not know stands for itself."""

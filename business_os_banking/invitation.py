@@ -1,7 +1,7 @@
 """The page behind a renewal link. Public: the link is the right to renew one connection, and nothing else."""
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -10,14 +10,15 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 
 from business_os_banking import conf, throttle, wording
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import credentials_of, get_adapter
 from business_os_banking.exceptions import BusinessOSError, NotAllowed
 from business_os_banking.flows import invite
 from business_os_banking.flows.begin import HOUR
+from business_os_banking.flows.connect import agreed_scopes
 from business_os_banking.flows.invite import LinkNotValid, Why
 from business_os_banking.forms import scopes_in_words
 from business_os_banking.models import BankingConnection
-from business_os_banking.pages import SeeOther, error_page, page, public, unlogged
+from business_os_banking.pages import SeeOther, error_page, page, public, retry_after, unlogged
 from business_os_banking.wording import Wording
 
 logger = logging.getLogger(__name__)
@@ -79,14 +80,14 @@ def _answer(request: HttpRequest, token: str) -> HttpResponse:
         connection = invite.find(token)
     except LinkNotValid as error:
         found, status = _REFUSALS[error.why]
-        return error_page(request, found, status=status, public=True)
+        return _error_page(request, found, status)
     if request.method != "POST":
         return page(
             request, "invitation.html", connection=connection, scopes=_scopes(connection), public=True
         )
     limit = conf.settings.connects_per_hour
     if not throttle.within("invitation", str(connection.reference), limit, HOUR):
-        response = error_page(request, wording.TOO_MANY, status=429, public=True)
+        response = _error_page(request, wording.TOO_MANY, 429)
         response["Retry-After"] = str(throttle.seconds_left(HOUR))
         return response
     return _start(request, connection)
@@ -101,19 +102,25 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
             custom_fields=adapter.get_custom_fields(request, connection),
         )
     except NotAllowed:
-        return error_page(request, LINK_WITHDRAWN, status=410, public=True)
+        return _error_page(request, LINK_WITHDRAWN, 410)
     except BusinessOSError as error:
         reference = error.session.reference if error.session else None
         found = wording.for_exception(error)
-        return error_page(
-            request, found, status=503, retry_url=request.path, reference=reference, public=True
+        return retry_after(
+            _error_page(request, found, 503, retry_url=request.path, reference=reference), error
         )
     return SeeOther(session.connect_url)
 
 
+def _error_page(request: HttpRequest, found: Wording, status: int, **more: Any) -> HttpResponse:
+    # Without the way to the list: whoever was sent a link may have no login.
+    return error_page(request, found, status=status, public=True, list_url="", **more)
+
+
 def _scopes(connection: BankingConnection) -> list[tuple[str, wording.Text, wording.Text]]:
     try:
-        return scopes_in_words(invite.agreed_scopes(connection))
+        credentials = credentials_of(connection.account, connection)
+        return scopes_in_words(agreed_scopes(connection, credentials))
     except ImproperlyConfigured as error:
         logger.error("Bank connections are not set up: %s", error)
         return []

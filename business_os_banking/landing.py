@@ -36,15 +36,15 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         return error_page(request, wording.UNKNOWN_ATTEMPT, status=404, public=True)
     if session.returned_at is None and request.method == "GET":
         _note_return(request, session)
-    found, hint, group = wording.for_session(session), "", session.error_group
+    stored = found = wording.for_session(session)
+    hint = ""
     visit = number(request, "n")
     slow = visit >= len(REFRESH_SECONDS)
     waiting = found.tone == "waiting"
     if waiting:
         hint = _hint(request)
         found = wording.SLOW if slow else wording.for_hint(hint)
-    final = session.is_final
-    phase = ("slow" if slow else "hinted" if hint else "waiting") if waiting else _phase(found, group, final)
+    phase = "slow" if waiting and slow else "hinted" if hint else _phase(session, stored)
     next_page = {"n": visit + 1, **({"error_class": hint} if hint else {})}
     list_url = reverse("business_os_banking:connection-list")
     retry_url = reverse("business_os_banking:session-retry", args=[session.reference])
@@ -54,14 +54,14 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         session=session,
         connection=session.connection,
         wording=found,
+        stored=stored,
         phase=phase,
-        final=final,
+        final=session.is_final,
         slow=wording.SLOW,
         next_url=get_adapter().get_next_url(request, session) or list_url,
         leave_url=session.next_url or list_url,
         retry_url=retry_url,
         list_url=list_url,
-        renew_url=retry_url if known_connection(session) else "",
         status_url=reverse("business_os_banking:session-status", args=[session.reference]),
         check_url=request.path,
         refresh_url=f"{request.path}?{urlencode(next_page)}",
@@ -97,6 +97,7 @@ def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse
         "title": str(found.title),
         "next_step": str(found.next_step),
         "tone": found.tone,
+        "phase": _phase(session, found),
     }
     return JsonResponse(answer)
 
@@ -108,10 +109,15 @@ def _session(reference: UUID | str) -> ConnectSession | None:
     return found.defer("connection__state", "connection__metadata").first()
 
 
-def _phase(found: wording.Wording, group: str, final: bool) -> str:
-    if found.tone == "good":
+def _phase(session: ConnectSession, stored: wording.Wording) -> str:
+    """Return which actions the page offers: those with this word in their ``data-when``."""
+    if stored.tone == "waiting":
+        return "waiting"
+    if stored.tone == "good":
         return "done"
-    return "attention" if final or group == Group.ALREADY_CONNECTED else "problem"
+    if session.error_group == Group.ALREADY_CONNECTED and known_connection(session):
+        return "known"
+    return "attention" if session.is_final or session.error_group == Group.ALREADY_CONNECTED else "problem"
 
 
 def _hint(request: HttpRequest) -> str:

@@ -9,6 +9,7 @@ from django.conf import settings as django_settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import conf
@@ -149,6 +150,17 @@ class BankingConnection(models.Model):
             return False
         return self.last_success_at < timezone.now() - timedelta(days=conf.settings.stale_days)
 
+    @cached_property
+    def is_checking(self) -> bool:
+        """Whether somebody came back from the bank, and the bank's answer to a first attempt is not here yet.
+
+        A query for each pending connection, unless it was selected with `with_checking`.
+        """
+        if self.status != ConnectionStatus.PENDING:
+            return False
+        found: bool | None = getattr(self, "has_returned", None)
+        return self.sessions.returned().exists() if found is None else found
+
     @property
     def needs_attention(self) -> bool:
         """Whether the owner should do something."""
@@ -207,6 +219,8 @@ class ConnectSession(models.Model):
     # Who sent which Idempotency-Key, as one digest, and what was asked with it. Emptied by prune.
     idempotency_key = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
     idempotency_request = models.CharField(max_length=64, blank=True, default="", editable=False)
+    # Whoever came with a renewal link may have no login to go on with; see the landing page.
+    by_link = models.BooleanField(_("with a renewal link"), default=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     connection_pk: int

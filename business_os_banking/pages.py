@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.encoding import iri_to_uri
 
 from business_os_banking import wording
+from business_os_banking.exceptions import BusinessOSError, RateLimited
 from business_os_banking.models import BankingConnection
 
 View = Callable[..., HttpResponse]
@@ -102,6 +103,7 @@ def error_page(
     *,
     status: int,
     retry_url: str = "",
+    list_url: str | None = None,
     reference: UUID | None = None,
     public: bool = False,
 ) -> HttpResponse:
@@ -111,11 +113,18 @@ def error_page(
         "error.html",
         status=status,
         wording=found,
-        list_url=reverse("business_os_banking:connection-list"),
+        list_url=reverse("business_os_banking:connection-list") if list_url is None else list_url,
         retry_url=retry_url,
         reference=reference,
         public=public,
     )
+
+
+def retry_after(response: HttpResponse, error: BusinessOSError) -> HttpResponse:
+    """Say on *response* when to try again, if the upstream did."""
+    if isinstance(error, RateLimited) and error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def retry_url(connection: BankingConnection | None, next_url: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from business_os_banking import conf
@@ -40,11 +40,22 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         expiring = Q(status=ConnectionStatus.ACTIVE, consent_expires_at__lte=soon)
         return self.filter(waiting | expiring) if needs else self.exclude(waiting | expiring)
 
+    def with_checking(self) -> BankingConnectionQuerySet:
+        """Select along what `BankingConnection.is_checking` asks for: for lists."""
+        from business_os_banking.models import ConnectSession  # the models are made with these classes
+
+        returned = ConnectSession.objects.returned().filter(connection=OuterRef("pk"))
+        return self.annotate(has_returned=Exists(returned))
+
 
 class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):
     def waiting(self) -> ConnectSessionQuerySet:
         """Return the sessions of which nothing final is known and no setback either."""
         return self.filter(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
+
+    def returned(self) -> ConnectSessionQuerySet:
+        """Return the waiting sessions whose browser is back."""
+        return self.waiting().filter(returned_at__isnull=False)
 
     def overdue(self, now: datetime) -> ConnectSessionQuerySet:
         """Return the waiting sessions that ended before *now*."""

@@ -18,16 +18,16 @@ from business_os_banking.adapter import get_adapter
 from business_os_banking.exceptions import (
     BusinessOSError,
     NotAllowed,
-    RateLimited,
     Refused,
     TooManyAttempts,
 )
 from business_os_banking.flows import disconnect as disconnect_flow
 from business_os_banking.flows.begin import HOUR, account_for, begin, safe_next
+from business_os_banking.flows.connect import agreed_scopes
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.forms import ConnectForm, scopes_in_words
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.pages import SeeOther, error_page, number, page, private, retry_url
+from business_os_banking.pages import SeeOther, error_page, number, page, private, retry_after, retry_url
 from business_os_banking.vocabulary import Group
 
 logger = logging.getLogger(__name__)
@@ -46,9 +46,13 @@ def connection_list(request: HttpRequest) -> HttpResponse:
     ended = Case(When(status="disconnected", then=Value(1)), default=Value(0), output_field=IntegerField())
     # An attempt that was given up before it ever worked is nothing to keep looking at.
     found = adapter.visible_connections(request).exclude(status="disconnected", connected_at__isnull=True)
-    found = found.defer("state", "metadata").order_by(ended, "-pk")
+    found = found.with_checking().defer("state", "metadata").order_by(ended, "-pk")
     # One row more than is shown tells whether there is a next page, with no count.
     rows = list(found[start : start + PAGE_SIZE + 1])
+    if not rows and current > 1:
+        return SeeOther(request.path)  # past the end: what stood there has gone since
+    for row in rows:
+        row.may_renew = adapter.can_connect(request, row)  # type: ignore[attr-defined]
     return page(
         request,
         "connection_list.html",
@@ -66,13 +70,15 @@ def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
     connection = _visible(request, reference)
     if connection is None:
         return _unknown_connection(request)
+    adapter = get_adapter()
+    connection.may_renew = adapter.can_connect(request, connection)  # type: ignore[attr-defined]
     return page(
         request,
         "connection_detail.html",
         connection=connection,
         wording=wording.for_connection(connection),
         sessions=list(connection.sessions.order_by("-pk")[:SESSIONS_SHOWN]),
-        can_connect=get_adapter().can_connect(request),
+        can_connect=adapter.can_connect(request),
     )
 
 
@@ -175,7 +181,6 @@ def _connect_page(
     *,
     status: int = 200,
 ) -> HttpResponse:
-    chosen = [scope for scope in form["scopes"].value() or [] if scope in account.scopes]
     cancel_url = safe_next(request, form["next"].value() or "")
     return page(
         request,
@@ -183,7 +188,7 @@ def _connect_page(
         status=status,
         form=form,
         connection=connection,
-        scopes=scopes_in_words(chosen or account.scopes),
+        scopes=scopes_in_words(form.offered_scopes or agreed_scopes(connection, account)),
         # Once it has worked, the kind of bank is known, and only the consent is new.
         renewing=connection is not None and connection.connected_at is not None,
         cancel_url=cancel_url or reverse("business_os_banking:connection-list"),
@@ -202,9 +207,7 @@ def _unavailable(
         retry_url=retry_url(known or (session.connection if session else connection), next_url),
         reference=session.reference if session else None,
     )
-    if isinstance(error, RateLimited) and error.retry_after is not None:
-        response["Retry-After"] = str(error.retry_after)
-    return response
+    return retry_after(response, error)
 
 
 def _visible(request: HttpRequest, reference: UUID) -> BankingConnection | None:

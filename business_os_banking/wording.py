@@ -71,6 +71,12 @@ TOO_MANY = Wording(
     _("Please try again in an hour, or contact us if something keeps going wrong."),
     "warning",
 )
+TOO_FAST = Wording(
+    _("That was a little too fast"),
+    _("Too many requests came in a short time. Nothing is lost."),
+    _("Please wait a moment, and try again."),
+    "warning",
+)
 NOT_ALLOWED = Wording(
     _("Connecting a bank is not switched on for you"),
     _("Your user account on this site may not connect a bank at the moment."),
@@ -227,6 +233,12 @@ PENDING = Wording(
     _("Finish it now, or remove it from your list."),
     "waiting",
 )
+RETURNED = Wording(
+    _("We are checking with your bank"),
+    _("You came back from your bank, and its confirmation is still on its way."),
+    _("Look again in a few minutes. If nothing changes, you can try again."),
+    "waiting",
+)
 ACTIVE = Wording(
     _("This bank is connected"),
     _("We receive the information that you agreed to share."),
@@ -381,7 +393,7 @@ def for_session(session: "ConnectSession") -> Wording:
 def for_connection(connection: "BankingConnection") -> Wording:
     """The wording for a connection as it stands now."""
     if connection.status == ConnectionStatus.PENDING:
-        return PENDING
+        return RETURNED if connection.is_checking else PENDING
     if connection.status == ConnectionStatus.DISCONNECTED:
         return ENDED[EndedBy(connection.ended_by or EndedBy.PROVIDER)]
     if connection.status == ConnectionStatus.INACTIVE:
@@ -395,6 +407,8 @@ def label_for_connection(connection: "BankingConnection") -> Text:
     """One or two words for a badge."""
     if connection.status == ConnectionStatus.ACTIVE and connection.is_expiring_soon:
         return pgettext_lazy("state of a bank connection", "Ends soon")
+    if connection.is_checking:
+        return pgettext_lazy("state of a bank connection", "Being checked")
     if connection.status_reason == StatusReason.BANK_DISABLED:
         return pgettext_lazy("state of a bank connection", "Out of service")
     return CONNECTION_LABELS[ConnectionStatus(connection.status)]

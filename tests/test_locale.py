@@ -36,7 +36,11 @@ FOLDER: Final = PACKAGE / "locale" / "de" / "LC_MESSAGES"
 PO, MO = FOLDER / "django.po", FOLDER / "django.mo"
 LANGUAGES: Final = ("en", "de")
 _LAZY: Final = ("gettext", "ngettext", "pgettext", "npgettext")
-_KEYWORDS: Final = {**DEFAULT_KEYWORDS, **{f"{name}_lazy": DEFAULT_KEYWORDS[name] for name in _LAZY}}
+_KEYWORDS: Final = {
+    **DEFAULT_KEYWORDS,
+    **{f"{name}_lazy": DEFAULT_KEYWORDS[name] for name in _LAZY},
+    "gettext_noop": None,
+}
 # What stays as it is in German.
 _SAME: Final = {"%(share)d %%", "Link", "API", "Bank", "Browser", "Status", "Webhook", "bank", "status"}
 _PLACEHOLDER: Final = re.compile(r"%\(\w+\)[sd]|<[^>]+>")

@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import formats, timezone
 from django.utils.translation import gettext, ngettext
@@ -117,14 +118,16 @@ class Match(EventAction):
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Events, form: forms.Form | None) -> None:
         assert isinstance(form, MatchForm)  # noqa: S101 - for the type checker
         (row,) = rows
+        reference = str(form.session.reference)
+        text = gettext("Matched by an operator to session %(reference)s.") % {"reference": reference}
         try:
-            row = assign(row, form.session)
+            # Both or neither: what cannot be applied is not decided either.
+            with transaction.atomic():
+                admin.log_change(request, row, text)
+                row = assign(row, form.session)
         except NotAllowed as error:  # something has changed since the form was looked at
             admin.message_user(request, str(error), messages.ERROR)
             return
-        reference = str(form.session.reference)
-        text = gettext("Matched by an operator to session %(reference)s.") % {"reference": reference}
-        admin.log_change(request, row, text)
         text = gettext("The event was matched: %(effect)s.") % {"effect": row.get_outcome_display()}
         admin.message_user(request, text, messages.SUCCESS)
 

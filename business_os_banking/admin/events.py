@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from business_os_banking import notes
 from business_os_banking.admin import display
 from business_os_banking.admin.actions import confirm
 from business_os_banking.admin.base import ActingAdmin, uuid_of
@@ -57,7 +58,7 @@ class ConnectionEventAdmin(ActingAdmin):
                     "kind",
                     "source",
                     "outcome_word",
-                    "note",
+                    "noted",
                     "by_hand",
                     "ignored_at",
                     "bank",
@@ -130,6 +131,10 @@ class ConnectionEventAdmin(ActingAdmin):
         return display.lines(
             word, gettext("Contradicting") if event.outcome == Outcome.UNMATCHED and event.note else ""
         )
+
+    @admin.display(description=_("note"))
+    def noted(self, event: ConnectionEvent) -> str:
+        return notes.in_words(event.note) or display.EMPTY
 
     @admin.display(description=_("what happened"))
     def happening(self, event: ConnectionEvent) -> SafeString:

@@ -80,7 +80,7 @@ WORDS: Final[dict[type[Exception], tuple[int, Wording]]] = {
     drf.NotAuthenticated: (401, SIGN_IN),
     drf.AuthenticationFailed: (401, SIGN_IN),
     drf.PermissionDenied: (403, REFUSED),
-    drf.Throttled: (429, wording.TOO_MANY),
+    drf.Throttled: (429, wording.TOO_FAST),
     drf.APIException: (400, NOT_UNDERSTOOD),
 }
 # Of these a site's own classes, or the check for CSRF, may have more to say than our text.

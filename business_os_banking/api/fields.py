@@ -68,7 +68,10 @@ class Moment(serializers.DateTimeField):
 
 
 class Text(serializers.CharField):
-    """A text and nothing that only looks like one: no number is taken for it."""
+    """A text and nothing that only looks like one: no number is taken for it, and blanks count."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         return super().to_internal_value(data) if isinstance(data, str) else self.fail("invalid")

@@ -27,7 +27,10 @@ def page_of(visible: BankingConnectionQuerySet, asked: Mapping[str, Any]) -> Pag
     direction, _, reference = asked.get("cursor", "").partition(".")
     forward = direction != "before"
     rows = (
-        _filtered(visible, asked).defer("state", "baseline", "metadata").order_by("-pk" if forward else "pk")
+        _filtered(visible, asked)
+        .with_checking()
+        .defer("state", "baseline", "metadata")
+        .order_by("-pk" if forward else "pk")
     )
     if reference:
         place = visible.filter(reference=reference).values_list("pk", flat=True).first()

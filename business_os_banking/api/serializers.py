@@ -199,8 +199,8 @@ class QuerySerializer(Strict):
 
     status = Vocabulary(ConnectionStatus, required=False)
     status_reason = Vocabulary(StatusReason, required=False)
-    account = Text(required=False, max_length=64, trim_whitespace=False)
-    provider_code = Text(required=False, max_length=128, trim_whitespace=False)
+    account = Text(required=False, max_length=64)
+    provider_code = Text(required=False, max_length=128)
     needs_attention = Switch(required=False, help_text="Whether the customer should do something.")
     expires_before = Moment(required=False, help_text="Only connections whose consent ends before this time.")
     cursor = serializers.RegexField(

@@ -58,11 +58,13 @@ def start(
     custom_fields: Mapping[str, Any] | None = None,
     next_url: str = "",
     idempotency: Idempotency | None = None,
+    by_link: bool = False,
 ) -> ConnectSession:
     """Open a connect session and return it, with the ``connect_url`` to send the browser to.
 
     With *connection* it is a retry or a renewal of that one, else a new connection of *owner* is made.
-    *return_to* is asked for the address that the bank sends the browser back to.
+    *return_to* is asked for the address that the bank sends the browser back to. Without *scopes* it is what was
+    agreed on last for the connection, else all that the account offers. *by_link* tells that a renewal link was used.
 
     The row is committed before the API is called, so a crash in between loses nothing; for that reason the
     call must not be made inside a transaction (`RuntimeError`). Asked twice for the same thing, at once or
@@ -79,11 +81,12 @@ def start(
     wanted = ConnectSession(
         api=api or credentials.api,
         email=email,
-        scopes=list(scopes or credentials.scopes),
+        scopes=list(scopes) or agreed_scopes(connection, credentials),
         custom_fields=dict(custom_fields or {}),
         next_url=next_url,
         idempotency_key=idempotency.key if idempotency else None,
         idempotency_request=idempotency.request if idempotency else "",
+        by_link=by_link,
     )
     _check_custom_fields(wanted.custom_fields)
     session, is_new = _claim(wanted, owner, connection, credentials)
@@ -101,6 +104,14 @@ def replay(idempotency: Idempotency) -> ConnectSession | None:
     if session is None:
         return None
     return _follow(session, _credentials(session.connection.account, session.connection))
+
+
+def agreed_scopes(connection: BankingConnection | None, credentials: Account) -> list[str]:
+    """Return what was agreed on last, as far as the account still offers it; all that it offers if nothing was."""
+    last = (
+        connection.sessions.order_by("-pk").values_list("scopes", flat=True).first() if connection else None
+    )
+    return [scope for scope in last or [] if scope in credentials.scopes] or list(credentials.scopes)
 
 
 def _credentials(alias: str, connection: BankingConnection | None) -> Account:
@@ -174,6 +185,7 @@ def _single_flight(
         " ".join(sorted(wanted.scopes)),
         repr(sorted(wanted.custom_fields.items())),
         wanted.next_url,
+        "by link" if wanted.by_link else "",
     )
 
 

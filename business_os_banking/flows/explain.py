@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from business_os_banking import notes
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome
 
@@ -81,7 +82,7 @@ def _effect(event: ConnectionEvent) -> str:
     due = [name for name in signals if name not in {"event_recorded", "event_unmatched"}]
     parts = [str(event.get_outcome_display())]
     if event.note:
-        parts.append(event.note)
+        parts.append(notes.in_words(event.note))
     if event.by_hand:
         parts.append(_("matched by hand"))
     if due:

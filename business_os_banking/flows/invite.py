@@ -12,13 +12,11 @@ from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, Signer
 from django.db.models import F
 from django.utils import timezone
 
 from business_os_banking import conf
-from business_os_banking.adapter import credentials_of
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows import connect
 from business_os_banking.models import BankingConnection, ConnectSession
@@ -87,10 +85,6 @@ def start(
     """
     last = connection.sessions.order_by("-pk").first()
     user = connection.user
-    try:
-        scopes = agreed_scopes(connection)
-    except ImproperlyConfigured:
-        scopes = []  # `connect.start` says what is wrong
     return connect.start(
         owner=(user, connection.tenant),
         return_to=return_to,
@@ -98,16 +92,9 @@ def start(
         api=last.api if last else "",
         # The session's is emptied after a while.
         email=(last.email if last else "") or str(getattr(user, "email", "") or ""),
-        scopes=scopes,
         custom_fields=custom_fields,
+        by_link=True,
     )
-
-
-def agreed_scopes(connection: BankingConnection) -> list[str]:
-    """Return what was agreed on last, as far as the account still offers it; all that it offers if nothing was."""
-    offered = credentials_of(connection.account, connection).scopes
-    last = connection.sessions.order_by("-pk").values_list("scopes", flat=True).first() or []
-    return [scope for scope in last if scope in offered] or list(offered)
 
 
 def _read(token: str) -> tuple[UUID, int, datetime]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
+from business_os_banking import notes
 from business_os_banking.models import BankingConnection, ConnectSession, SessionLink
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import Kind
@@ -51,7 +52,7 @@ def match(report: Report) -> Match:
     named = {row.pk: row for row in rows if row.token and row.token == token}
     named |= {row.pk: row for row in rows if row.reference == reference}
     if len(named) > 1:
-        return Match(conflict="The token and our own key name different sessions.")
+        return Match(conflict=notes.OTHER_SESSION)
     linked = [row for row in rows if report.connection_id and row.link == report.connection_id]
     if not named and (token or reference):
         # Not by the link instead: a session of this token may turn up (its answer is still on the way), and
@@ -61,9 +62,9 @@ def match(report: Report) -> Match:
         return _by_link(report, linked)
     session = next(iter(named.values()))
     if (token and session.token and session.token != token) or (reference and session.reference != reference):
-        return Match(conflict="The token and our own key do not belong together.")
+        return Match(conflict=notes.NO_PAIR)
     if any(_foreign(row, session) for row in linked):
-        return Match(conflict="The upstream connection belongs to another owner.")
+        return Match(conflict=notes.OTHER_OWNER)
     connections = frozenset({session.connection, *(row.connection for row in linked)})
     return Match(connections, session.pk, session.reference, session.connection)
 

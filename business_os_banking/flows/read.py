@@ -15,6 +15,9 @@ from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from business_os_banking import conf, listing, reports
 from business_os_banking.adapter import credentials_of
@@ -62,13 +65,14 @@ def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
     state, _new = AccountState.objects.get_or_create(alias=alias)
     reading = Reading()
     if state.list_missing_at is not None and now < state.list_missing_at + timedelta(days=1):
-        reading.problem = "the upstream has no such list"
+        reading.problem = _("the upstream has no such list")
         return reading
     if state.paused_until is not None and now < state.paused_until:
-        reading.problem = f"paused until {state.paused_until:%Y-%m-%d %H:%M} UTC after trouble"
+        until = date_format(timezone.localtime(state.paused_until), "SHORT_DATETIME_FORMAT")
+        reading.problem = _("paused until %(time)s after trouble") % {"time": until}
         return reading
     if asked and not _may_ask(state, now):
-        reading.problem = "it was asked for less than a minute ago"
+        reading.problem = _("it was asked for less than a minute ago")
         return reading
     if not (asked or _is_due(alias, state, now)):
         return reading
@@ -76,7 +80,7 @@ def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
         _read_pages(alias, state, reading, now, most=_PAGES_WHEN_ASKED if asked else None)
     except NotFound:
         _list_is_missing(alias, state, now)
-        reading.problem = "the upstream has no such list"
+        reading.problem = _("the upstream has no such list")
     except ImproperlyConfigured as error:
         reading.problem = str(error)
         reading.needs_a_person = True
@@ -119,7 +123,7 @@ def _read_pages(
     followed: set[str] = set()
     while True:
         if not _take_from_budget(state, now):
-            reading.problem = "today's budget for reads (READS_PER_DAY) is used up"
+            reading.problem = _("today's budget for reads (READS_PER_DAY) is used up")
             return
         page = client.list_connections_page(from_id)
         reading.pages += 1
@@ -132,7 +136,8 @@ def _read_pages(
             reading.complete = not page.next_id  # pages that lead in a circle are no whole list
             return
         if reading.pages == most:
-            reading.problem = f"only the first {most} pages were read; banking_reconcile reads them all"
+            text = _("only the first %(count)d pages were read; banking_reconcile reads them all")
+            reading.problem = text % {"count": most}
             return
         from_id = page.next_id
         followed.add(from_id)
@@ -195,9 +200,14 @@ def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
     lacking = [row for row in alive if row.connection_id not in reading.seen]
     is_suspicious = len(lacking) > _FEW and len(lacking) > _SHARE * len(alive)
     if is_suspicious or (lacking and not reading.seen):
-        reading.problem = f"the list lacks {len(lacking)} known connections: is it the right key?"
+        text = _("the list lacks connections that are known (%(count)d of them); is it the right key?")
+        reading.problem = text % {"count": len(lacking)}
         reading.needs_a_person = True
-        logger.error("Account %s: %s Nothing is concluded from it.", alias, reading.problem)
+        logger.error(
+            "Account %s: the list lacks %d known connections: is it the right key? Nothing is concluded from it.",
+            alias,
+            len(lacking),
+        )
         return
     BankingConnection.objects.filter(
         pk__in=[row.pk for row in rows if row.connection_id in reading.seen]

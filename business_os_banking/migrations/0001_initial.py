@@ -105,6 +105,7 @@ class Migration(migrations.Migration):
                 ('single_flight', models.CharField(blank=True, editable=False, max_length=64, null=True, unique=True)),
                 ('idempotency_key', models.CharField(blank=True, editable=False, max_length=64, null=True, unique=True)),
                 ('idempotency_request', models.CharField(blank=True, default='', editable=False, max_length=64)),
+                ('by_link', models.BooleanField(default=False, verbose_name='with a renewal link')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
                 ('connection', business_os_banking.fields.ConnectionForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to='business_os_banking.bankingconnection', verbose_name='connection')),
             ],

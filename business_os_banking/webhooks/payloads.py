@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from business_os_banking import answers, conf, reports
+from business_os_banking import answers, conf, notes, reports
 from business_os_banking.lifecycle import DETAILS
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import CANCELLED_CLASSES, CONSENT_CLASSES, Kind, Source, StatusReason
@@ -127,11 +127,9 @@ def _only_uuid(values: set[str]) -> UUID | None:
 
 def _conflict(tokens: set[str], sessions: set[str], links: set[str], contradicted: frozenset[str]) -> str:
     if contradicted:
-        return f'The body says different things of "{min(contradicted)}".'
-    for name, values in (("tokens", tokens), ("keys of ours", sessions), ("connections", links)):
-        if len(values) > 1:
-            return f"The body names {len(values)} different {name}."
-    return ""
+        return f"{notes.TWO_VALUES}: {min(contradicted)}"
+    named = ((notes.TWO_TOKENS, tokens), (notes.TWO_SESSIONS, sessions), (notes.TWO_LINKS, links))
+    return next((note for note, values in named if len(values) > 1), "")
 
 
 def _event_name(objects: list[Object]) -> str:

@@ -8,6 +8,8 @@ import pytest
 from bs4 import BeautifulSoup
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db import OperationalError
+from django.db import connection as database
 from django.test import Client
 from django.urls import resolve
 from django.utils import timezone
@@ -352,3 +354,40 @@ def test_nobody_does_it_to_the_whole_table_by_accident(
     answer = operator.post(list_url(model), data, follow=True)
     assert said(answer) == ["Please select at most 20 at once."]
     assert logged() == []
+
+
+def no_updates(execute: Any, sql: str, *more: Any) -> Any:
+    """A database that takes no change of a connection."""
+    if sql.startswith("UPDATE") and "_bankingconnection" in sql:
+        raise OperationalError("the disk is full")
+    return execute(sql, *more)
+
+
+def test_what_cannot_be_applied_is_not_decided_either(
+    operator: Client, upstream: Upstream, user: User
+) -> None:
+    session = connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/")
+    event = stray()
+    operator.raise_request_exception = False
+    with database.execute_wrapper(no_updates):
+        answer = do(operator, event, "match", reference=str(session.reference))
+    event.refresh_from_db()
+    assert (answer.status_code, event.by_hand, event.outcome, logged()) == (500, False, "unmatched", [])
+    do(operator, event, "match", reference=str(session.reference))
+    event.refresh_from_db()
+    assert (event.by_hand, len(logged())) == (True, 1)
+
+
+def test_an_operator_is_told_in_german(
+    operator: Client, upstream: Upstream, connected: BankingConnection
+) -> None:
+    upstream.lists()
+    do(operator, connected, "check")
+    german = {"Accept-Language": "de"}
+    answer = operator.post(page_url(connected, "check"), {"confirmed": "yes"}, follow=True, headers=german)
+    assert "weniger als eine Minute" in said(answer)[0]
+    event = make_event(
+        None, outcome="unmatched", note="The body says different things of the same field: stage"
+    )
+    page = operator.get(page_url(event), headers=german).content.decode()
+    assert "Die Meldung nennt für ein Feld verschiedene Werte: stage" in page

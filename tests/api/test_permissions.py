@@ -178,6 +178,7 @@ def test_the_sites_own_classes_hold_where_nothing_is_set(page: Page, user: User)
         assert page.get(CONNECTIONS).status_code == 200
         answer = page.get(CONNECTIONS)
         assert error_of(answer, 429)["class"] == "Throttled"
+        assert answer.json()["error"]["next_step"] == "Please wait a moment, and try again."
         assert int(answer["Retry-After"]) > 0
 
 

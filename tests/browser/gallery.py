@@ -205,6 +205,14 @@ def ended_meanwhile(scene: Scene) -> None:
     journey.sees(scene.page, "You disconnected this bank")
 
 
+def connected_by_link(scene: Scene) -> None:
+    connection = scene.connection()
+    session = invite.start(connection, return_to=journey.landing_of, custom_fields={})
+    scene.callback(session, "success", connection_id=connection.connection_id)
+    scene.page.goto(journey.landing_of(session))
+    expect(scene.page.get_by_text("You can close this page now.")).to_be_visible()
+
+
 def no_connections(scene: Scene) -> None:
     scene.go("/banking/", journey.LIST)
 
@@ -227,6 +235,12 @@ def detail(scene: Scene) -> None:
     session = scene.attempt(connection)
     scene.callback(session, "fail", error_class="ProviderAccessNotGranted", error_message="No.")
     scene.go(f"/banking/connections/{connection.reference}/", "Demobank")
+
+
+def detail_checking(scene: Scene) -> None:
+    checking(scene)
+    connection = BankingConnection.objects.get()
+    scene.go(f"/banking/connections/{connection.reference}/", "Bank")
 
 
 def detail_needs_you(scene: Scene) -> None:
@@ -474,10 +488,12 @@ SCENES: Final[dict[str, Callable[[Scene], None]]] = {
     "landing-ran-out": ran_out,
     "landing-renewal-failed": renewal_failed,
     "landing-ended-meanwhile": ended_meanwhile,
+    "landing-connected-by-link": connected_by_link,
     "list-empty": no_connections,
     "list": connections,
     "list-after-disconnecting": after_disconnecting,
     "detail": detail,
+    "detail-checking": detail_checking,
     "detail-needs-you": detail_needs_you,
     "detail-long-name": detail_long_name,
     "disconnect": disconnecting,

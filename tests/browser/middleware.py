@@ -68,8 +68,12 @@ def strict_policies(get_response: View) -> View:
         response = get_response(request)
         response["Content-Security-Policy"] = "; ".join([POLICY, *getattr(settings, "MORE_POLICY", [])])
         # Read here and not by Django's SecurityMiddleware, which asks once, when the server starts.
-        if not settings.SECURE_CROSS_ORIGIN_OPENER_POLICY:
+        chosen = settings.SECURE_CROSS_ORIGIN_OPENER_POLICY
+        is_by_django = response.get("Cross-Origin-Opener-Policy") == "same-origin"
+        if not chosen or request.path.startswith("/sandbox/"):  # the bank is a site of its own
             del response["Cross-Origin-Opener-Policy"]
+        elif is_by_django:
+            response["Cross-Origin-Opener-Policy"] = chosen
         return response
 
     return view

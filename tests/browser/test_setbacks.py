@@ -1,16 +1,18 @@
 """What can go wrong on the way, and the way on from there."""
 
 import socket
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from business_os_banking import reports
 from business_os_banking.flows.record import record
 from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.vocabulary import Kind, Source
 
 from . import journey
 from .conftest import NewContext, Site
@@ -142,3 +144,66 @@ def test_the_upstream_is_down(new_context: NewContext, ada: User, site: Site, no
     try_again(page)
     journey.button(page, "Continue")
     expect(page).to_have_url(f"{site.url}/books/")
+
+
+def failed(session: ConnectSession, error_class: str) -> None:
+    """Record a failure as the webhook would."""
+    now = timezone.now()
+    report = replace(
+        reports.returned(session, {}, now), kind=Kind.FAILED, source=Source.WEBHOOK, error_class=error_class
+    )
+    record(replace(report, digest=reports.digest_of(error_class), pending_token=session.pending_token))
+
+
+def test_one_failure_after_another_while_the_person_looks_on(page: Page) -> None:
+    journey.start(page)
+    session = journey.latest_session()
+    page.goto(journey.landing_of(session))
+    journey.sees(page, journey.CHECKING)
+    journey.mark(page)
+    reference = page.get_by_text("please quote this reference")
+    for error_class, title in (
+        ("InvalidCredentials", "Your bank did not recognise the login"),
+        ("ProviderUnavailable", "Your bank is not available at the moment"),
+    ):
+        failed(session, error_class)
+        journey.sees(page, title)
+        journey.has_action(page, "Try again", "Not now")
+        expect(reference).not_to_be_visible()
+    failed(session, "ClientDisabled")
+    journey.sees(page, "We cannot connect banks at the moment")
+    expect(reference).to_be_visible()
+    assert journey.stayed(page)
+
+
+def test_the_bank_that_is_connected_already_is_offered_while_the_person_looks_on(page: Page) -> None:
+    journey.connect(page)
+    journey.start(page)
+    session = journey.latest_session()
+    page.goto(journey.landing_of(session))
+    journey.sees(page, journey.CHECKING)
+    journey.mark(page)
+    failed(session, "ConnectionDuplicated")
+    journey.sees(page, "This bank is already connected")
+    journey.has_action(page, "Renew that connection", "See your connections")
+    assert journey.stayed(page)
+    journey.button(page, "Renew that connection")
+    journey.sees(page, "Renew Bank")
+
+
+@pytest.mark.once
+def test_a_question_that_nobody_answers_is_asked_again(page: Page) -> None:
+    journey.start(page)
+    session = journey.latest_session()
+    asked: list[str] = []
+
+    def hang(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            route.continue_()
+
+    page.route("**/status/", hang)
+    page.goto(journey.landing_of(session))
+    failed(session, "InvalidCredentials")
+    journey.sees(page, "Your bank did not recognise the login")
+    assert len(asked) > 1

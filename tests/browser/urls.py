@@ -1,6 +1,7 @@
 """The site of the suite, and a page of the host's own that opens the journey in a pop-up."""
 
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.urls import include, path
 from django.utils.html import escape
 
@@ -12,6 +13,8 @@ SCRIPT = """
 document.querySelector("button").addEventListener("click", () => {
   window.open("/banking/connect/", "bank", "popup,width=480,height=800");
 });
+"""
+LISTEN = """
 window.addEventListener("message", (event) => {
   if (event.origin !== window.location.origin || event.data.source !== "business_os_banking") return;
   document.querySelector("[role=status]").textContent =
@@ -20,12 +23,24 @@ window.addEventListener("message", (event) => {
 """
 
 
+POSTING = """<!doctype html><html lang="en"><head><title>Posting</title>
+<script src="/posting/poster.js" defer></script></head><body><h1>Posting</h1>
+<form class="bank-connect" method="post" action="/banking/connect/">
+<input type="hidden" name="csrfmiddlewaretoken" value="{token}"><button>Connect your bank</button></form>
+<p role="status"></p></body></html>"""
+POSTER = """
+const form = document.querySelector(".bank-connect");
+form.target = "bank";
+form.addEventListener("submit", () => window.open("", "bank", "popup,width=520,height=760"));
+"""
+
+
 def books(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(PAGE)
 
 
 def opener(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(SCRIPT, content_type="text/javascript")
+    return HttpResponse(SCRIPT + LISTEN, content_type="text/javascript")
 
 
 def icon(_request: HttpRequest) -> HttpResponse:
@@ -43,7 +58,20 @@ def inline(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("<!doctype html><title>Inline</title><script>document.title = 'Run'</script>")
 
 
+def posting(_request: HttpRequest) -> HttpResponse:
+    """The page of docs/templates.md whose button posts into a pop-up."""
+    answer = HttpResponse(POSTING.format(token=get_token(_request)))
+    answer["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
+    return answer
+
+
+def poster(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(POSTER + LISTEN, content_type="text/javascript")
+
+
 urlpatterns = [
+    path("posting/", posting),
+    path("posting/poster.js", poster),
     path("framed/", framed),
     path("inline/", inline),
     path("favicon.ico", icon),

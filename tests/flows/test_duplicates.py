@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -61,8 +63,8 @@ def test_where_it_is_not_clear_the_list_is_the_way(upstream: Upstream, user: Use
     session = refused(user)
     assert known_connection(session) is None
     page = Client().get(f"/banking/return/{session.reference}/").content.decode()
-    assert "Renew that connection" not in page
-    assert "See your connections" in page
+    assert re.search(r" hidden>Renew that connection<", page)
+    assert re.search(r'data-when="attention" href="/banking/">See your connections<', page)
 
 
 def test_other_failures_offer_no_such_thing(upstream: Upstream, user: User) -> None:

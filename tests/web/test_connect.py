@@ -252,3 +252,26 @@ def test_the_bank_is_never_called_inside_a_transaction(
         database.settings_dict["ATOMIC_REQUESTS"] = False
         settings.DATABASES["default"]["ATOMIC_REQUESTS"] = False
     assert seen == [False]
+
+
+def test_what_is_not_offered_does_not_stand_in_the_way_for_good(browser: Browser, upstream: Upstream) -> None:
+    """It is in no field that could be corrected: an old tab, or a button of the site that names too much."""
+    upstream.opens()
+    page = browser.submit(CONNECT, {"scopes": ["bogus", "accounts"]})
+    assert page.status_code == 400
+    given = [str(field["value"]) for field in soup(page).select("input[name=scopes]")]
+    assert given == ["accounts"]
+    assert browser.submit(CONNECT, {"scopes": given}).status_code == 303
+
+
+def test_a_renewal_asks_for_what_was_agreed_on(browser: Browser, upstream: Upstream, eva: Any) -> None:
+    connection = a_connection(eva)
+    a_session(connection, "succeeded", scopes=["accounts", "of-long-ago"])
+    upstream.opens()
+    renew = f"/banking/connections/{connection.reference}/renew/"
+    assert "Transactions" not in text_of(browser.get(renew))
+    browser.submit(renew)
+    assert json.loads(upstream.calls[-1].body)["scopes"] == ["accounts"]
+    upstream.opens()
+    browser.submit(renew, {"scopes": ["transactions"]})
+    assert json.loads(upstream.calls[-1].body)["scopes"] == ["transactions"]

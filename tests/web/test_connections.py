@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from business_os_banking.adapter import BankingAdapter
 from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import EndedBy, StatusReason
 
@@ -167,3 +168,40 @@ def test_the_pages_speak_the_language_of_the_visitor(browser: Browser, settings:
     html = soup(page).select_one("html")
     assert html is not None
     assert (html["lang"], html["dir"]) == ("ar", "rtl")
+
+
+def test_whose_answer_is_on_its_way_is_not_sent_to_the_bank_again(
+    browser: Browser, eva: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(2):
+        connection = a_connection(eva, "pending")
+        a_session(connection)
+    with django_assert_num_queries(3):
+        page = browser.get("/banking/")
+    for shown in (page, browser.get(page_of(connection))):
+        assert "We are checking with your bank" in text_of(shown)
+        assert "Being checked" in text_of(shown)
+        assert {"Try again", "Remove"} <= set(actions_of(shown))
+    a_session(connection, "cancelled")
+    connection.sessions.update(status="cancelled")
+    assert "This bank is not connected yet" in text_of(browser.get(page_of(connection)))
+
+
+class OnlyNewOnes(BankingAdapter):
+    def can_connect(self, request: Any, connection: BankingConnection | None = None) -> bool:
+        return connection is None
+
+
+def test_what_the_adapter_forbids_is_not_offered(browser: Browser, eva: Any, settings: Any) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": f"{__name__}.OnlyNewOnes"}
+    connection = a_connection(eva)
+    for page in (browser.get("/banking/"), browser.get(page_of(connection))):
+        assert "Renew" not in actions_of(page)
+        assert "Disconnect" in actions_of(page)
+    assert "Connect another bank" in actions_of(browser.get("/banking/"))
+
+
+def test_a_page_past_the_end_leads_to_the_first(browser: Browser, eva: Any) -> None:
+    a_connection(eva)
+    answer = browser.get("/banking/", {"page": 7})
+    assert (answer.status_code, answer["Location"]) == (303, "/banking/")

@@ -271,3 +271,39 @@ def test_django_logs_no_path_with_a_link(
     token = link.rstrip("/").rpartition("/")[2]
     assert token not in caplog.text
     assert token not in logs.masked(f"GET {link} HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"stage": "finish"}, "You can close this page now."),
+        ({"error_class": "InvalidCredentials", "error_message": "no"}, "open the link that you were sent"),
+        (
+            {"error_class": "ConnectionDuplicated", "error_message": "no"},
+            "ask the person who sent you the link",
+        ),
+    ],
+)
+def test_on_the_way_back_nothing_needs_a_login(
+    stranger: Browser, renewable: BankingConnection, upstream: Upstream, body: dict[str, str], says: str
+) -> None:
+    token = upstream.opens()
+    stranger.post(link_to(renewable))
+    landing = f"/banking/return/{ConnectSession.objects.latest('pk').reference}/"
+    assert actions_of(stranger.get(landing)) == {}
+    stranger.callback(token, **body)
+    page = stranger.get(landing)
+    assert says in text_of(page)
+    assert actions_of(page) == {}
+
+
+def test_a_refusal_leads_to_no_page_with_a_login_and_says_when_to_come_back(
+    stranger: Browser, renewable: BankingConnection, upstream: Upstream
+) -> None:
+    upstream.wire.post(CONNECT_API, status=429, headers={"Retry-After": "17"})
+    link = link_to(renewable)
+    answer = stranger.post(link)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "17")
+    assert actions_of(answer) == {"Try again": link}
+    invite.withdraw(renewable)
+    assert actions_of(stranger.get(link)) == {}

@@ -164,7 +164,7 @@ def test_of_somebody_who_is_gone_the_page_still_says_how_it_stands(stranger: Bro
     page, status = (stranger.get(url) for url in addresses(session.reference))
     assert_clean(page, session)
     assert "This bank is already connected" in page.content.decode()
-    assert "Renew that connection" not in page.content.decode()
+    assert " hidden>Renew that connection<" in page.content.decode()
     assert (status.json()["status"], status.json()["connection_status"]) == ("failed", "pending")
     other = Client()
     other.force_login(get_user_model().objects.create_user("other"))

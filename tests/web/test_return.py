@@ -262,3 +262,24 @@ def test_nothing_on_the_page_needs_a_looser_content_security_policy(stranger: Br
         "/static/business_os_banking/banking.js"
     ]
     assert html.select("[style], [onclick], style") == []
+
+
+def test_the_script_is_told_which_actions_to_show(stranger: Browser, eva: Any) -> None:
+    def phases(session: ConnectSession) -> tuple[str, str]:
+        page = soup(stranger.get(address(session))).select_one("[data-phase]")
+        assert page is not None
+        return str(page["data-phase"]), status_of(stranger, session)["phase"]
+
+    session = a_session(a_connection(eva, "pending"))
+    assert phases(session) == ("waiting", "waiting")
+    ConnectSession.objects.update(status="failed", error_class="X", error_group="try_again")
+    assert phases(session) == ("problem", "problem")
+    ConnectSession.objects.update(error_group="already_connected")
+    assert phases(session) == ("attention", "attention")
+    a_connection(eva)
+    assert phases(session) == ("known", "known")
+    assert list(actions_of(stranger.get(address(session)))) == [
+        "Renew that connection",
+        "See your connections",
+    ]
+    assert phases(a_session(a_connection(eva), "succeeded")) == ("done", "done")

@@ -4,6 +4,7 @@
   "use strict";
 
   const WATCH_FOR = 120000; // milliseconds; after that the person decides
+  const PATIENCE = 10000; // milliseconds for one answer
   const delays = {
     waiting: [1000, 1000, 1500], // the person is looking: an answer shows within two seconds
     settled: [3000, 5000, 8000], // a late success may still replace what is shown
@@ -14,6 +15,7 @@
     const data = page.dataset;
     const find = (name) => page.querySelector(`[data-bank-${name}]`);
     const check = document.querySelector("[data-bank-check]");
+    const reference = document.querySelector("[data-bank-reference]");
     let timer = 0;
     let tries = 0;
     let troubles = 0;
@@ -28,6 +30,7 @@
       find("text").textContent = text;
       find("next").textContent = next;
       document.title = title;
+      if (reference) reference.hidden = tone !== "bad";
     }
 
     function enter(phase) {
@@ -37,43 +40,42 @@
       });
     }
 
-    function phaseOf(answer) {
-      if (answer.tone === "waiting") return "waiting";
-      if (answer.tone === "good") return "done";
-      return answer.final ? "attention" : "problem";
-    }
-
     function show(answer) {
-      const same = data.status === answer.status && data.connectionStatus === answer.connection_status;
+      const stored = `${answer.title} ${answer.message}`;
+      const same = data.stored === stored;
       data.final = String(answer.final);
+      data.status = answer.status;
+      data.connectionStatus = answer.connection_status;
       stopped = answer.final;
       // While nothing has changed, what stands there may say more than the stored state does.
       if (same && data.phase !== "slow") return;
-      data.status = answer.status;
-      data.connectionStatus = answer.connection_status;
+      data.stored = stored;
       write(answer.tone, answer.title, answer.message, answer.next_step);
-      enter(phaseOf(answer));
+      enter(answer.phase);
     }
 
+    // Whether the page that opened this one could be told how it stands.
     function tellOpener() {
-      if (!window.opener || data.final !== "true") return;
       const message = {
         source: "business_os_banking",
         reference: data.reference,
         status: data.status,
         connection_status: data.connectionStatus,
+        final: data.final === "true",
       };
       try {
+        // Reading the origin of a page of another site throws; a message to one would be dropped without a word.
+        if (window.opener.location.origin !== window.location.origin) return false;
         window.opener.postMessage(message, window.location.origin);
+        return true;
       } catch {
-        return; // another browsing context took over: stay here as an ordinary page
+        return false; // no opener, or none of ours: this is an ordinary page
       }
-      window.setTimeout(() => window.close(), 1500);
     }
 
     function plan() {
       window.clearTimeout(timer);
-      if (stopped) tellOpener();
+      if (stopped && data.final === "true" && tellOpener()) window.setTimeout(() => window.close(), 1500);
       if (stopped || document.hidden) return;
       if (Date.now() >= until) {
         if (data.tone === "waiting") {
@@ -99,6 +101,7 @@
           credentials: "same-origin",
           cache: "no-store",
           headers: { Accept: "application/json" },
+          signal: AbortSignal.timeout(PATIENCE),
         });
         if (response.status === 404) {
           stopped = true; // the attempt was erased: nothing more to learn
@@ -126,6 +129,13 @@
         ask();
       });
     }
+    document.querySelectorAll("[data-bank-leave]").forEach((link) => {
+      link.addEventListener("click", (event) => {
+        if (!tellOpener()) return;
+        event.preventDefault(); // what the link leads to is open in the page that opened this one
+        window.close();
+      });
+    });
     document.addEventListener("visibilitychange", () => {
       window.clearTimeout(timer);
       if (!document.hidden && !stopped) ask();

@@ -1,0 +1,19 @@
+"""Why a fact changes nothing: what is noted on its event. Stored in English, and translated where it is shown."""
+
+from typing import Final
+
+from django.utils.translation import gettext, gettext_noop
+
+TWO_VALUES: Final = gettext_noop("The body says different things of the same field")
+TWO_TOKENS: Final = gettext_noop("The body names different tokens")
+TWO_SESSIONS: Final = gettext_noop("The body names different keys of ours")
+TWO_LINKS: Final = gettext_noop("The body names different upstream connections")
+OTHER_SESSION: Final = gettext_noop("The token and our own key name different sessions")
+NO_PAIR: Final = gettext_noop("The token and our own key do not belong together")
+OTHER_OWNER: Final = gettext_noop("The upstream connection belongs to another owner")
+
+
+def in_words(note: str) -> str:
+    """Return *note* in the active language. What follows a colon, the name of a field, stays as it is."""
+    text, colon, name = note.partition(": ")
+    return f"{gettext(text)}{colon}{name}" if text else ""
