@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -42,9 +43,10 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
 
     def with_checking(self) -> BankingConnectionQuerySet:
         """Select along what `BankingConnection.is_checking` asks for: for lists."""
-        from business_os_banking.models import ConnectSession  # the models are made with these classes
-
-        returned = ConnectSession.objects.returned().filter(connection=OuterRef("pk"))
+        sessions: Any = apps.get_model(
+            "business_os_banking", "ConnectSession"
+        )  # which is made with a class of here
+        returned = sessions.objects.returned().filter(connection=OuterRef("pk"))
         return self.annotate(has_returned=Exists(returned))
 
 
