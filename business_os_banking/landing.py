@@ -44,7 +44,8 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
     if waiting:
         hint = _hint(request)
         found = wording.SLOW if slow else wording.for_hint(hint)
-    phase = "slow" if waiting and slow else "hinted" if hint else _phase(session, stored)
+    stored_phase = _phase(session, stored)
+    phase = "slow" if waiting and slow else "hinted" if hint else stored_phase
     next_page = {"n": visit + 1, **({"error_class": hint} if hint else {})}
     list_url = reverse("business_os_banking:connection-list")
     retry_url = reverse("business_os_banking:session-retry", args=[session.reference])
@@ -54,7 +55,7 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         session=session,
         connection=session.connection,
         wording=found,
-        stored=stored,
+        stored=f"{stored_phase} {stored.title} {stored.text}",
         phase=phase,
         final=session.is_final,
         slow=wording.SLOW,
@@ -76,7 +77,10 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
 @public
 @require_safe
 def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse:
-    """How an attempt stands, for the script on the landing page. Public, one query, nothing personal."""
+    """How an attempt stands, for the script on the landing page. Public, nothing personal.
+
+    One query, but where the bank says that it is connected already.
+    """
     session = _session(reference)
     if session is None:
         gone = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import models
@@ -131,6 +132,11 @@ class BankingConnection(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("business_os_banking:connection-detail", args=[self.reference])
 
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        for name in ("is_checking", "has_returned"):
+            self.__dict__.pop(name, None)
+        super().refresh_from_db(*args, **kwargs)
+
     @property
     def display_name(self) -> str:
         """The bank's name, as far as it is known."""
@@ -152,14 +158,15 @@ class BankingConnection(models.Model):
 
     @cached_property
     def is_checking(self) -> bool:
-        """Whether somebody came back from the bank, and the bank's answer to a first attempt is not here yet.
+        """Whether the last one to try came back from the bank, and the bank's answer is not here yet.
 
         A query for each pending connection, unless it was selected with `with_checking`.
         """
         if self.status != ConnectionStatus.PENDING:
             return False
-        found: bool | None = getattr(self, "has_returned", None)
-        return self.sessions.returned().exists() if found is None else found
+        if "has_returned" in self.__dict__:
+            return bool(self.__dict__["has_returned"])
+        return bool(self.sessions.all().latest_is_back().first())
 
     @property
     def needs_attention(self) -> bool:

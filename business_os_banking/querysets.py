@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from business_os_banking import conf
@@ -15,6 +15,8 @@ from business_os_banking.vocabulary import ConnectionStatus, Kind, Outcome, Sess
 
 if TYPE_CHECKING:
     from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession  # noqa: F401
+
+_WAITING: Final = (SessionStatus.CREATED, SessionStatus.OPEN)
 
 
 class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
@@ -46,18 +48,19 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         sessions: Any = apps.get_model(
             "business_os_banking", "ConnectSession"
         )  # which is made with a class of here
-        returned = sessions.objects.returned().filter(connection=OuterRef("pk"))
-        return self.annotate(has_returned=Exists(returned))
+        latest = sessions.objects.filter(connection=OuterRef("pk")).latest_is_back()
+        return self.annotate(has_returned=Subquery(latest[:1]))
 
 
 class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):
     def waiting(self) -> ConnectSessionQuerySet:
         """Return the sessions of which nothing final is known and no setback either."""
-        return self.filter(status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
+        return self.filter(status__in=_WAITING)
 
-    def returned(self) -> ConnectSessionQuerySet:
-        """Return the waiting sessions whose browser is back."""
-        return self.waiting().filter(returned_at__isnull=False)
+    def latest_is_back(self) -> QuerySet[ConnectSession, bool]:
+        """Return of each session, the latest first, whether its browser is back and its answer is not."""
+        is_back = Q(status__in=_WAITING, returned_at__isnull=False)
+        return self.order_by("-pk").annotate(is_back=is_back).values_list("is_back", flat=True)
 
     def overdue(self, now: datetime) -> ConnectSessionQuerySet:
         """Return the waiting sessions that ended before *now*."""

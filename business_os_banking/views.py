@@ -51,8 +51,8 @@ def connection_list(request: HttpRequest) -> HttpResponse:
     rows = list(found[start : start + PAGE_SIZE + 1])
     if not rows and current > 1:
         return SeeOther(request.path)  # past the end: what stood there has gone since
-    for row in rows:
-        row.may_renew = adapter.can_connect(request, row)  # type: ignore[attr-defined]
+    for row in rows[:PAGE_SIZE]:
+        row.may_renew = row.can_renew and adapter.can_connect(request, row)  # type: ignore[attr-defined]
     return page(
         request,
         "connection_list.html",

@@ -343,6 +343,10 @@ SCOPES: dict[str, tuple[Text, Text]] = {
 }
 
 
+# Trying again with the same link would come to the same.
+_NOT_FOR_LINKS = {Group.ALREADY_CONNECTED, Group.SETUP}
+
+
 def for_error(error_class: str) -> Wording:
     """The wording for an error class, whether the upstream's or one of our own exceptions'."""
     return ERRORS.get(error_class) or GROUPS[group_of(error_class)]
@@ -369,6 +373,18 @@ def for_hint(error_class: str) -> Wording:
 
 def for_session(session: "ConnectSession") -> Wording:
     """The wording for one attempt. Reads `session.connection`: select it along."""
+    found = _for_session(session)
+    if not session.by_link or found.tone == "waiting":
+        return found
+    # Whoever came with a renewal link may have no login, so that no page of ours is the next step.
+    if found.tone == "good":
+        return replace(found, next_step=_("You can close this page now."))
+    if session.connection.can_renew and session.error_group not in _NOT_FOR_LINKS:
+        return replace(found, next_step=_("To try again, open the link that you were sent once more."))
+    return replace(found, next_step=_("If you have a question, ask the person who sent you the link."))
+
+
+def _for_session(session: "ConnectSession") -> Wording:
     connection = session.connection
     if _was_ended(connection):
         return ENDED[EndedBy(connection.ended_by)]
@@ -407,7 +423,7 @@ def label_for_connection(connection: "BankingConnection") -> Text:
     """One or two words for a badge."""
     if connection.status == ConnectionStatus.ACTIVE and connection.is_expiring_soon:
         return pgettext_lazy("state of a bank connection", "Ends soon")
-    if connection.is_checking:
+    if connection.status == ConnectionStatus.PENDING and connection.is_checking:
         return pgettext_lazy("state of a bank connection", "Being checked")
     if connection.status_reason == StatusReason.BANK_DISABLED:
         return pgettext_lazy("state of a bank connection", "Out of service")

@@ -63,22 +63,22 @@ def success(site: Site, **more: Any) -> dict[str, Any]:
     return callbacks.success(site.waiting.pending_token, "888", **more)
 
 
-# Before BEGIN: whose it is (two looks). Inside: lock, session, connection, event. After COMMIT: whether another
-# connection has come to share the link (two looks), and whether something waited for it.
+# Before BEGIN: whose it is. Inside: lock, session, connection, event; and how the bank stands, if it is a new one.
+# After COMMIT: whether another connection has come to share the link, and whether something waited for link or bank.
 COSTS: dict[str, tuple[int, int, Callable[[Site], int]]] = {
-    "a webhook that changes state": (2 + 4 + 3, 200, lambda site: webhook(success(site))),
+    "a webhook that changes state": (1 + 4 + 2, 200, lambda site: webhook(success(site))),
     "one that names a bank": (
-        2 + 5 + 4,
+        1 + 5 + 3,
         200,
         lambda site: webhook(success(site, provider_code="demobank_de")),
     ),
     "one that changes nothing": (
-        2 + 2 + 2,
+        1 + 2 + 1,
         200,
         lambda site: webhook(callbacks.notify(None, connection_id="777", time="2026-01-25T10:40:47.965Z")),
     ),
     "one that matches nothing": (
-        2 + 1 + 2,
+        1 + 1 + 1,
         200,
         lambda _site: webhook(callbacks.success(uuid.uuid4(), "999")),
     ),

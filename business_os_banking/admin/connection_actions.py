@@ -87,7 +87,7 @@ class Check(ConnectionAction):
             admin.message_user(request, text % told, messages.SUCCESS)
         if reading.problem:
             text = gettext("Account %(account)s: %(problem)s.")
-            told = {"account": alias, "problem": reading.problem.rstrip(".")}
+            told = {"account": alias, "problem": reading.problem_in_words().rstrip(".")}
             admin.message_user(request, text % told, messages.WARNING)
 
 

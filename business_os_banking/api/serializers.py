@@ -184,7 +184,7 @@ class ConnectSerializer(Strict):
     scopes = serializers.ListField(
         child=Word(conf.SCOPES, "Scope"),
         required=False,
-        help_text="Some of what the site asks for; else all of it.",
+        help_text="Some of what the site asks for; else all of it, or in a renewal what was agreed on last.",
     )
     next = Text(
         required=False,

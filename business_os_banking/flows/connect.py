@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
+from django.db.models import Case, When
 from django.utils import timezone
 
 from business_os_banking import conf, exceptions, reports
@@ -107,11 +108,17 @@ def replay(idempotency: Idempotency) -> ConnectSession | None:
 
 
 def agreed_scopes(connection: BankingConnection | None, credentials: Account) -> list[str]:
-    """Return what was agreed on last, as far as the account still offers it; all that it offers if nothing was."""
-    last = (
-        connection.sessions.order_by("-pk").values_list("scopes", flat=True).first() if connection else None
-    )
-    return [scope for scope in last or [] if scope in credentials.scopes] or list(credentials.scopes)
+    """Return what was agreed on last, as far as the account still offers it; all that it offers if nothing was.
+
+    Until something is agreed on, it is what the last attempt asked for.
+    """
+    asked: list[str] = []
+    if connection:
+        agreed = Case(When(status=SessionStatus.SUCCEEDED, then=1), default=0)
+        asked = (
+            connection.sessions.order_by(agreed.desc(), "-pk").values_list("scopes", flat=True).first() or []
+        )
+    return [scope for scope in asked if scope in credentials.scopes] or list(credentials.scopes)
 
 
 def _credentials(alias: str, connection: BankingConnection | None) -> Account:

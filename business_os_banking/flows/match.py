@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from django.db.models import Q
 
 from business_os_banking import notes
-from business_os_banking.models import BankingConnection, ConnectSession, SessionLink
+from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import Kind
+
+# Of a session; after them comes the link that it is found by.
+_COLUMNS: Final = (
+    "pk",
+    "reference",
+    "pending_token",
+    "connection_pk",
+    "connection__user_id",
+    "connection__tenant",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class _Row:
 def match(report: Report) -> Match:
     """Return what *report* is about: by its token, else our own key, else the upstream connection.
 
-    One query, a second for the upstream connection, or none if the report names nothing.
+    One query, or none if the report names nothing.
     """
     if report.conflict:
         return Match(conflict=report.conflict)
@@ -75,35 +86,23 @@ def _candidates(report: Report) -> list[_Row]:
         condition |= Q(pending_token=report.pending_token)
     if report.session_reference:
         condition |= Q(reference=report.session_reference)
-    named: set[int] = set()
     if report.connection_id:
         condition |= Q(connection_id=report.connection_id)
-        links = SessionLink.objects.filter(connection_id=report.connection_id)
-        # Two queries, not a join: OR over two tables would use no index.
-        if named := set(links.values_list("session_id", flat=True)):
-            condition |= Q(pk__in=named)
     if not condition:
         return []
-    values = ConnectSession.objects.filter(condition, connection__account=report.account).values_list(
-        "pk",
-        "reference",
-        "pending_token",
-        "connection_id",
-        "connection_pk",
-        "connection__user_id",
-        "connection__tenant",
+    sessions = ConnectSession.objects.filter(connection__account=report.account).order_by()
+    found = sessions.filter(condition).values_list(*_COLUMNS, "connection_id")
+    if report.connection_id:
+        # A union, and not OR over two tables, which would use no index.
+        further = sessions.filter(links__connection_id=report.connection_id)
+        found = found.union(further.values_list(*_COLUMNS, "links__connection_id"), all=True)
+    return sorted(
+        (
+            _Row(pk, str(reference), str(token or ""), link, connection, (user, tenant))
+            for pk, reference, token, connection, user, tenant, link in found
+        ),
+        key=lambda row: row.pk,
     )
-    return [
-        _Row(
-            pk,
-            str(reference),
-            str(token or ""),
-            report.connection_id if pk in named else link,
-            connection,
-            (user, tenant),
-        )
-        for pk, reference, token, link, connection, user, tenant in values.order_by("pk")
-    ]
 
 
 def _by_link(report: Report, linked: list[_Row]) -> Match:

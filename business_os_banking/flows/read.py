@@ -11,13 +11,12 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F, Q
-from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from business_os_banking import conf, listing, reports
 from business_os_banking.adapter import credentials_of
@@ -49,9 +48,21 @@ class Reading:
     facts: int = 0
     pages: int = 0
     complete: bool = False
-    problem: str = ""
+    # In English, with its parameters: for people it is translated where it is shown.
+    reason: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
     needs_a_person: bool = False
     seen: set[str] = field(default_factory=set)
+
+    @property
+    def problem(self) -> str:
+        """Why not all was read, or why nothing is concluded from it; for logs and programs."""
+        return self.reason % self.about if self.about else self.reason
+
+    def problem_in_words(self) -> str:
+        """Return the same in the active language."""
+        text = gettext(self.reason) if self.reason else ""
+        return text % self.about if self.about else text
 
 
 def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
@@ -65,14 +76,14 @@ def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
     state, _new = AccountState.objects.get_or_create(alias=alias)
     reading = Reading()
     if state.list_missing_at is not None and now < state.list_missing_at + timedelta(days=1):
-        reading.problem = _("the upstream has no such list")
+        reading.reason = _("the upstream has no such list")
         return reading
     if state.paused_until is not None and now < state.paused_until:
-        until = date_format(timezone.localtime(state.paused_until), "SHORT_DATETIME_FORMAT")
-        reading.problem = _("paused until %(time)s after trouble") % {"time": until}
+        reading.reason = _("paused until %(time)s UTC after trouble")
+        reading.about = {"time": f"{state.paused_until:%Y-%m-%d %H:%M}"}
         return reading
     if asked and not _may_ask(state, now):
-        reading.problem = _("it was asked for less than a minute ago")
+        reading.reason = _("it was asked for less than a minute ago")
         return reading
     if not (asked or _is_due(alias, state, now)):
         return reading
@@ -80,13 +91,13 @@ def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
         _read_pages(alias, state, reading, now, most=_PAGES_WHEN_ASKED if asked else None)
     except NotFound:
         _list_is_missing(alias, state, now)
-        reading.problem = _("the upstream has no such list")
+        reading.reason = _("the upstream has no such list")
     except ImproperlyConfigured as error:
-        reading.problem = str(error)
+        reading.reason = str(error)
         reading.needs_a_person = True
     except BusinessOSError as error:
         _pause(state, error, now)
-        reading.problem = str(error)
+        reading.reason = str(error)
         reading.needs_a_person = not isinstance(error, RateLimited) and error.status in {401, 402, 403}
     else:
         AccountState.objects.filter(pk=state.pk).update(
@@ -123,7 +134,7 @@ def _read_pages(
     followed: set[str] = set()
     while True:
         if not _take_from_budget(state, now):
-            reading.problem = _("today's budget for reads (READS_PER_DAY) is used up")
+            reading.reason = _("today's budget for reads (READS_PER_DAY) is used up")
             return
         page = client.list_connections_page(from_id)
         reading.pages += 1
@@ -136,8 +147,8 @@ def _read_pages(
             reading.complete = not page.next_id  # pages that lead in a circle are no whole list
             return
         if reading.pages == most:
-            text = _("only the first %(count)d pages were read; banking_reconcile reads them all")
-            reading.problem = text % {"count": most}
+            reading.reason = _("only the first %(count)d pages were read; banking_reconcile reads them all")
+            reading.about = {"count": most}
             return
         from_id = page.next_id
         followed.add(from_id)
@@ -200,14 +211,12 @@ def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
     lacking = [row for row in alive if row.connection_id not in reading.seen]
     is_suspicious = len(lacking) > _FEW and len(lacking) > _SHARE * len(alive)
     if is_suspicious or (lacking and not reading.seen):
-        text = _("the list lacks connections that are known (%(count)d of them); is it the right key?")
-        reading.problem = text % {"count": len(lacking)}
-        reading.needs_a_person = True
-        logger.error(
-            "Account %s: the list lacks %d known connections: is it the right key? Nothing is concluded from it.",
-            alias,
-            len(lacking),
+        reading.reason = _(
+            "the list lacks connections that are known (%(count)d of them); is it the right key?"
         )
+        reading.about = {"count": len(lacking)}
+        reading.needs_a_person = True
+        logger.error("Account %s: %s Nothing is concluded from it.", alias, reading.problem)
         return
     BankingConnection.objects.filter(
         pk__in=[row.pk for row in rows if row.connection_id in reading.seen]

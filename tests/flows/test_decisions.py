@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from business_os_banking.exceptions import NotAllowed
 from business_os_banking.flows import foretell
@@ -194,7 +194,11 @@ def test_a_reading_that_is_asked_for_keeps_to_the_budget_and_to_the_pause(
     upstream.lists(status=500)
     assert read_account("default", now, asked=True).pages == 0
     later = now + timedelta(minutes=1)
-    assert "paused until" in read_account("default", later, asked=True).problem
+    paused = read_account("default", later, asked=True)
+    assert (paused.problem[:12], paused.problem[-18:]) == ("paused until", " UTC after trouble")
+    with translation.override("de"):
+        assert paused.problem.startswith("paused until")
+        assert paused.problem_in_words().startswith("nach Schwierigkeiten bis")
     AccountState.objects.update(paused_until=None)
     assert "used up" in read_account("default", later, asked=True).problem
 

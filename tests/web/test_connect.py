@@ -267,11 +267,26 @@ def test_what_is_not_offered_does_not_stand_in_the_way_for_good(browser: Browser
 def test_a_renewal_asks_for_what_was_agreed_on(browser: Browser, upstream: Upstream, eva: Any) -> None:
     connection = a_connection(eva)
     a_session(connection, "succeeded", scopes=["accounts", "of-long-ago"])
-    upstream.opens()
     renew = f"/banking/connections/{connection.reference}/renew/"
+
+    def asked(scopes: list[str]) -> list[str]:
+        upstream.opens()
+        browser.submit(renew, {"scopes": scopes})
+        ConnectSession.objects.filter(status="open").update(status="cancelled", single_flight=None)
+        return list(json.loads(upstream.calls[-1].body)["scopes"])
+
     assert "Transactions" not in text_of(browser.get(renew))
-    browser.submit(renew)
-    assert json.loads(upstream.calls[-1].body)["scopes"] == ["accounts"]
+    assert asked([]) == ["accounts"]
+    # What was asked for and not agreed on changes nothing.
+    assert asked(["transactions"]) == ["transactions"]
+    assert asked([]) == ["accounts"]
+
+
+def test_until_something_is_agreed_on_it_is_what_was_asked_for(
+    browser: Browser, upstream: Upstream, eva: Any
+) -> None:
+    connection = a_connection(eva, "pending")
+    a_session(connection, "failed", scopes=["accounts"])
     upstream.opens()
-    browser.submit(renew, {"scopes": ["transactions"]})
-    assert json.loads(upstream.calls[-1].body)["scopes"] == ["transactions"]
+    browser.submit(f"/banking/connections/{connection.reference}/renew/")
+    assert json.loads(upstream.calls[-1].body)["scopes"] == ["accounts"]

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from business_os_banking import wording
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import EndedBy, StatusReason
@@ -182,9 +183,20 @@ def test_whose_answer_is_on_its_way_is_not_sent_to_the_bank_again(
         assert "We are checking with your bank" in text_of(shown)
         assert "Being checked" in text_of(shown)
         assert {"Try again", "Remove"} <= set(actions_of(shown))
-    a_session(connection, "cancelled")
-    connection.sessions.update(status="cancelled")
+    a_session(connection, "failed")  # what came of the next attempt counts
     assert "This bank is not connected yet" in text_of(browser.get(page_of(connection)))
+    assert text_of(browser.get("/banking/")).count("We are checking with your bank") == 1
+
+
+def test_what_was_known_of_a_connection_goes_when_it_is_read_anew(eva: Any) -> None:
+    connection = a_connection(eva, "pending")
+    a_session(connection)
+    for row in (connection, BankingConnection.objects.with_checking().get()):
+        assert wording.label_for_connection(row) == "Being checked"
+        BankingConnection.objects.update(status="active")
+        row.refresh_from_db()
+        assert (wording.label_for_connection(row), row.is_checking) == ("Connected", False)
+        BankingConnection.objects.update(status="pending")
 
 
 class OnlyNewOnes(BankingAdapter):

@@ -294,6 +294,8 @@ def test_on_the_way_back_nothing_needs_a_login(
     stranger.callback(token, **body)
     page = stranger.get(landing)
     assert says in text_of(page)
+    assert says in stranger.get(landing.replace("return", "sessions") + "status/").json()["next_step"]
+    assert "Look at your connections" not in text_of(page)
     assert actions_of(page) == {}
 
 

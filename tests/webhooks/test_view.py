@@ -57,8 +57,8 @@ def test_a_success_brings_the_connection_to_life(session: ConnectSession) -> Non
 def test_it_takes_four_statements_in_one_transaction(
     session: ConnectSession, django_assert_num_queries: Any
 ) -> None:
-    # Two looks before it; the test's own transaction makes ours a savepoint.
-    with django_assert_num_queries(8) as captured:
+    # A look before it; the test's own transaction makes ours a savepoint.
+    with django_assert_num_queries(7) as captured:
         assert post(callbacks.success(session.pending_token)) == 200
     statements = [query["sql"].split()[0] for query in captured.captured_queries]
     inside = statements[statements.index("SAVEPOINT") + 1 : statements.index("RELEASE")]

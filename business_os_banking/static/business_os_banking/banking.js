@@ -41,7 +41,7 @@
     }
 
     function show(answer) {
-      const stored = `${answer.title} ${answer.message}`;
+      const stored = `${answer.phase} ${answer.title} ${answer.message}`;
       const same = data.stored === stored;
       data.final = String(answer.final);
       data.status = answer.status;
@@ -101,7 +101,7 @@
           credentials: "same-origin",
           cache: "no-store",
           headers: { Accept: "application/json" },
-          signal: AbortSignal.timeout(PATIENCE),
+          signal: AbortSignal.timeout?.(PATIENCE), // older browsers go without
         });
         if (response.status === 404) {
           stopped = true; // the attempt was erased: nothing more to learn
