@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from business_os_banking import wording
+from business_os_banking.actions import Action, actions_for
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus
 
@@ -51,6 +52,12 @@ def banking_status(connection: BankingConnection) -> dict[str, Any]:
 def banking_wording(connection: BankingConnection) -> wording.Wording:
     """``{% banking_wording connection as wording %}``: title, text, next step and tone."""
     return wording.for_connection(connection)
+
+
+@register.simple_tag
+def banking_actions(connection: BankingConnection) -> list[Action]:
+    """``{% banking_actions connection as actions %}``: what can be done, each with name, label, url and is_main."""
+    return actions_for(connection)
 
 
 @register.simple_tag

@@ -41,7 +41,14 @@ def test_commands_that_are_named_exist() -> None:
     commands = ROOT / "business_os_banking" / "management" / "commands"
     known = {path.stem for path in commands.glob("banking_*.py")}
     named = {name for page in PAGES for name in re.findall(r"`(banking_[a-z]+)\b", text(page.name))}
-    tags = {"banking_settings", "banking_connect", "banking_status", "banking_wording", "banking_session"}
+    tags = {
+        "banking_settings",
+        "banking_connect",
+        "banking_status",
+        "banking_wording",
+        "banking_session",
+        "banking_actions",
+    }
     assert named - tags <= known
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from business_os_banking import wording
+from business_os_banking.actions import actions_for
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import EndedBy, StatusReason
@@ -41,6 +42,9 @@ def test_every_state_is_explained_and_has_a_way_forward(
         assert badge is not None
         assert badge.get_text().strip()
         targets = set(actions_of(page).values())
+        assert {action.url for action in actions_for(connection)} == {
+            url for url in targets if url.startswith(page_of(connection))
+        }
         assert (page_of(connection, "renew/") in targets) == connection.can_renew
         assert (page_of(connection, "disconnect/") in targets) == connection.can_disconnect
         assert targets

@@ -1,0 +1,49 @@
+"""What a customer can do about a connection: the one place that decides it for the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from business_os_banking.models import BankingConnection
+from business_os_banking.vocabulary import ConnectionStatus
+from business_os_banking.wording import Text
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button: ``name`` (``renew`` or ``disconnect``), its text, where it leads, and whether it is the thing to do."""
+
+    name: str
+    label: Text
+    url: str
+    is_main: bool = False
+
+
+def actions_for(connection: BankingConnection) -> list[Action]:
+    """Return the actions that the state of *connection* allows, the way forward first.
+
+    Where `may_renew` of it is set to False, as the pages do where the adapter says no, it cannot be renewed.
+    """
+    found = []
+    if connection.can_renew and getattr(connection, "may_renew", True):
+        is_unfinished = connection.status == ConnectionStatus.PENDING and not connection.is_checking
+        is_main = is_unfinished or connection.needs_attention
+        found.append(Action("renew", _renew_label(connection), _url("renew", connection), is_main))
+    if connection.can_disconnect:
+        is_pending = connection.status == ConnectionStatus.PENDING
+        label = _("Remove") if is_pending else _("Disconnect")
+        found.append(Action("disconnect", label, _url("disconnect", connection)))
+    return found
+
+
+def _renew_label(connection: BankingConnection) -> Text:
+    if connection.status == ConnectionStatus.PENDING:
+        return _("Try again") if connection.is_checking else _("Finish")
+    return _("Connect again") if connection.status == ConnectionStatus.DISCONNECTED else _("Renew")
+
+
+def _url(name: str, connection: BankingConnection) -> str:
+    return reverse(f"business_os_banking:connection-{name}", args=[connection.reference])
