@@ -69,6 +69,7 @@ class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
             {
                 "fields": (
                     "created_at",
+                    "by_link",
                     "widget",
                     "expires_at",
                     "returned_at",
