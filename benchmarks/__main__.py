@@ -97,7 +97,7 @@ def _webhooks(events: int, rounds: int) -> None:
                 ("dj-stripe: kept as an Event, too", storing),
             ):
                 _serve_and_load(
-                    note, name, PEER, "benchmarks.peer.wsgi", variables, path, webhooks.of_peer, events
+                    note, name, PEER, "benchmarks.wsgi", variables, path, webhooks.of_peer, events
                 )
     ours = median(result.rate for result in found["the app: accepted, changing state"])
     print("\n| | webhooks/s | of ours | p50 ms | p99 ms |\n| --- | --- | --- | --- | --- |")

@@ -45,9 +45,8 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
 
     def with_checking(self) -> BankingConnectionQuerySet:
         """Select along what `BankingConnection.is_checking` asks for: for lists."""
-        sessions: Any = apps.get_model(
-            "business_os_banking", "ConnectSession"
-        )  # which is made with a class of here
+        # By its name: the model is made with a class of this module.
+        sessions: Any = apps.get_model("business_os_banking", "ConnectSession")
         latest = sessions.objects.filter(connection=OuterRef("pk")).latest_is_back()
         return self.annotate(has_returned=Subquery(latest[:1]))
 
