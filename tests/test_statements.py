@@ -63,12 +63,12 @@ def success(site: Site, **more: Any) -> dict[str, Any]:
     return callbacks.success(site.waiting.pending_token, "888", **more)
 
 
-# Before BEGIN: whose it is. Inside: lock, session, connection, event; and how the bank stands, if it is a new one.
-# After COMMIT: whether another connection has come to share the link, and whether something waited for link or bank.
+# Before BEGIN: a look at whose it is. Inside: lock, session, connection, event. After COMMIT: another look, since a
+# connection may have come to share the link, and something may have waited for the link or told of the bank.
 COSTS: dict[str, tuple[int, int, Callable[[Site], int]]] = {
-    "a webhook that changes state": (1 + 4 + 2, 200, lambda site: webhook(success(site))),
+    "a webhook that changes state": (1 + 4 + 1, 200, lambda site: webhook(success(site))),
     "one that names a bank": (
-        1 + 5 + 3,
+        1 + 4 + 1,
         200,
         lambda site: webhook(success(site, provider_code="demobank_de")),
     ),

@@ -10,7 +10,7 @@ from typing import Final
 from django.db import transaction
 
 from business_os_banking import lifecycle, reports
-from business_os_banking.flows import announce, batches, columns, log, merging
+from business_os_banking.flows import announce, batches, columns, log, merging, statements
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import Outcome
@@ -57,7 +57,7 @@ def _merge(event: ConnectionEvent, pks: Collection[int]) -> int:
     due: list[announce.Announcement] = []
     changed = 0
     with transaction.atomic():
-        for root in merging.lock(pks):
+        for root in statements.lock(pks):
             old = columns.state_of(root)
             new = old | said
             due += merging.save(root, old, new)

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from business_os_banking import lifecycle, reports
-from business_os_banking.flows import announce, columns, log, merging
+from business_os_banking.flows import announce, columns, log, merging, statements
 from business_os_banking.lifecycle import State
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.reports import Report
@@ -37,7 +37,7 @@ def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
     expired at the same time.
     """
     with transaction.atomic():
-        roots = {root.pk: root for root in merging.lock({session.connection_pk for session in sessions})}
+        roots = {root.pk: root for root in statements.lock({session.connection_pk for session in sessions})}
         states = {pk: columns.state_of(root) for pk, root in roots.items()}
         expiries = []
         for session in sessions:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final
-
-from django.db.models import Q
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from business_os_banking import notes
-from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.flows import statements
+from business_os_banking.flows.statements import SessionRow
+from business_os_banking.models import BankingConnection
 from business_os_banking.reports import Report
 from business_os_banking.vocabulary import Kind
-
-# Of a session; after them comes the link that it is found by.
-_COLUMNS: Final = (
-    "pk",
-    "reference",
-    "pending_token",
-    "connection_pk",
-    "connection__user_id",
-    "connection__tenant",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +25,7 @@ class Match:
     reference: str = ""
     home: int | None = None  # the connection of that session
     conflict: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A session that the report may mean, with what is needed to tell whether it does."""
-
-    pk: int
-    reference: str
-    token: str = field(repr=False)
-    link: str
-    connection: int
-    owner: tuple[int | None, str]
+    new_bank: str = ""  # the bank that the report names, if nobody has told yet whether it is switched on
 
 
 def match(report: Report) -> Match:
@@ -58,7 +37,18 @@ def match(report: Report) -> Match:
         return Match(conflict=report.conflict)
     if report.kind is Kind.PROVIDER_CHANGED:
         return Match()  # concerns all connections at a bank; see flows.banks
-    rows = _candidates(report)
+    bank = report.details.get("provider_code", "")
+    seen = statements.look(
+        report.account,
+        token=report.pending_token,
+        reference=report.session_reference,
+        link=report.connection_id,
+        banks=[bank] if bank else [],
+    )
+    return replace(_decide(report, seen.sessions), new_bank="" if seen.bank_has_changed else bank)
+
+
+def _decide(report: Report, rows: Sequence[SessionRow]) -> Match:
     token, reference = str(report.pending_token or ""), str(report.session_reference or "")
     named = {row.pk: row for row in rows if row.token and row.token == token}
     named |= {row.pk: row for row in rows if row.reference == reference}
@@ -80,32 +70,7 @@ def match(report: Report) -> Match:
     return Match(connections, session.pk, session.reference, session.connection)
 
 
-def _candidates(report: Report) -> list[_Row]:
-    condition = Q()
-    if report.pending_token:
-        condition |= Q(pending_token=report.pending_token)
-    if report.session_reference:
-        condition |= Q(reference=report.session_reference)
-    if report.connection_id:
-        condition |= Q(connection_id=report.connection_id)
-    if not condition:
-        return []
-    sessions = ConnectSession.objects.filter(connection__account=report.account).order_by()
-    found = sessions.filter(condition).values_list(*_COLUMNS, "connection_id")
-    if report.connection_id:
-        # A union, and not OR over two tables, which would use no index.
-        further = sessions.filter(links__connection_id=report.connection_id)
-        found = found.union(further.values_list(*_COLUMNS, "links__connection_id"), all=True)
-    return sorted(
-        (
-            _Row(pk, str(reference), str(token or ""), link, connection, (user, tenant))
-            for pk, reference, token, connection, user, tenant, link in found
-        ),
-        key=lambda row: row.pk,
-    )
-
-
-def _by_link(report: Report, linked: list[_Row]) -> Match:
+def _by_link(report: Report, linked: list[SessionRow]) -> Match:
     if report.connection_pk is not None:
         return Match(frozenset({report.connection_pk, *(row.connection for row in linked)}))
     if linked:
@@ -119,7 +84,7 @@ def _by_link(report: Report, linked: list[_Row]) -> Match:
     return Match(frozenset(imported))
 
 
-def _foreign(row: _Row, session: _Row) -> bool:
+def _foreign(row: SessionRow, session: SessionRow) -> bool:
     if row.connection == session.connection:
         return False
     # Nobody is not one person; but within a tenant rows without a user belong to the tenant.

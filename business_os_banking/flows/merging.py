@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from business_os_banking import lifecycle
-from business_os_banking.flows import announce, columns, log
+from business_os_banking.flows import announce, columns, log, statements
 from business_os_banking.flows.match import Match
 from business_os_banking.lifecycle import State
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
@@ -47,23 +47,12 @@ def _banks(states: list[State]) -> set[str]:
     return {noted.value for noted in details if noted is not None}
 
 
-def lock(pks: Collection[int]) -> list[BankingConnection]:
-    """Lock and return the connections, always in the order of their keys, so that two workers cannot block each other.
-
-    The connection is the only row that is locked: it holds the state of all its sessions.
-    """
-    if not pks:
-        return []
-    rows = BankingConnection.objects.select_for_update().filter(pk__in=pks)
-    return list(rows.order_by("pk"))
-
-
 def merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapping[str, Any]) -> Merged:
     """Merge *report* into the state of what it is about, and return what came of it.
 
     Sets on *event* what it did; the caller saves it, in the same transaction.
     """
-    roots = lock(found.connections)
+    roots = statements.lock(found.connections)
     event.note = found.conflict
     here = {root.pk for root in roots}  # one that was found may have been erased since
     event.connection_pk = found.home if found.home in here else min(here, default=None)
@@ -84,7 +73,7 @@ def join(report: Report, found: Match, roots: list[BankingConnection]) -> tuple[
     before = [columns.state_of(root) for root in roots]
     if found.session:
         before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
-    return before, _with_banks(report.account, before, _merged(report, found, roots, before))
+    return before, _with_banks(report.account, found.new_bank, before, _merged(report, found, roots, before))
 
 
 def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) -> None:
@@ -109,9 +98,9 @@ def _merged(report: Report, found: Match, roots: list[BankingConnection], before
     return _with_shared_link(report, after)
 
 
-def _with_banks(account: str, before: list[State], after: list[State]) -> list[State]:
-    """Add what is known of a bank to the connections that turn out to be there just now."""
-    for code in _banks(after) - _banks(before):
+def _with_banks(account: str, new_bank: str, before: list[State], after: list[State]) -> list[State]:
+    """Add what is known of a bank to the connections that turn out to be there just now; of *new_bank*, nothing is."""
+    for code in _banks(after) - _banks(before) - {new_bank}:
         change = latest_change(account, code)
         if change is not None:
             said = lifecycle.evidence(log.from_event(change).fact(""))
@@ -156,8 +145,9 @@ def save(
         was, now = columns.of_session(old, reference), columns.of_session(new, reference)
         extra = store if store and reference == named else {}
         if was != now or extra or _named(old, reference) != _named(new, reference):
-            rows = ConnectSession.objects.filter(connection=root, reference=reference)
-            rows.update(**{**extra, **now})
+            where = {"connection": root.pk, "reference": reference}
+            statements.update(ConnectSession, where, {**extra, **now})
+            rows = ConnectSession.objects.filter(**where)
             _keep_links(rows, new, reference, now["connection_id"])
             if was["status"] != now["status"]:
                 pk = session if reference == named else rows.values_list("pk", flat=True).first()
@@ -167,7 +157,8 @@ def save(
         if changed["connection_id"] != root.connection_id:
             changed["missing_since"] = None  # that was said of the link before
         changed["baseline"] = baseline(root, old)
-        BankingConnection.objects.filter(pk=root.pk).update(**changed, updated_at=timezone.now())
+        changed["updated_at"] = timezone.now()
+        statements.update(BankingConnection, {"id": root.pk}, changed)
         due += announce.of_connection(root.status, changed["status"], root.pk, session)
     return due
 

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from business_os_banking import reports
-from business_os_banking.flows import announce, banks, log, merging
+from business_os_banking.flows import announce, banks, log, merging, statements
 from business_os_banking.flows.match import match
 from business_os_banking.flows.merging import Merged
 from business_os_banking.models import ConnectionEvent, ConnectSession
@@ -99,20 +98,30 @@ def _record_bank(report: Report) -> ConnectionEvent:
 
 
 def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> None:
+    """Tell the site, and look again: between our first look and our commit others may have committed theirs."""
     if event.announced_at is None:
         announce.announce(event)
     if event.outcome == Outcome.UNMATCHED:
-        # What it waits for may have been committed between our look and our own commit.
         apply(event)
-    elif report.connection_id and not match(report).connections <= set(merged.connections):
-        # Another connection has come to share the link since we looked; it must know the same.
+        return
+    new_banks = merged.learnt_banks()
+    seen = statements.look(
+        report.account,
+        link=report.connection_id,
+        banks=new_banks,
+        waiting_token=report.pending_token if report.kind is Kind.OPENED else None,
+        waiting_links=merged.learnt_links(),
+    )
+    if not {row.connection for row in seen.sessions} <= set(merged.connections):
+        # Another connection has come to share the link; it must know the same.
         _spread(event, report)
-    token = report.pending_token if report.kind is Kind.OPENED else None
-    links = merged.learnt_links()
-    if links or token:
-        adopt(account=report.account, pending_token=token, links=links)
-    for code in merged.learnt_banks():
-        banks.adopt(report.account, code, merged.connections)
+    if seen.waiting:
+        # An event that is being recorded at this very moment looks again after its own commit.
+        for waiting in ConnectionEvent.objects.filter(pk__in=seen.waiting).order_by("pk"):
+            apply(waiting)
+    if seen.bank_has_changed:
+        for code in new_banks:
+            banks.adopt(report.account, code, merged.connections)
 
 
 def _spread(event: ConnectionEvent, report: Report) -> None:
@@ -126,21 +135,6 @@ def _spread(event: ConnectionEvent, report: Report) -> None:
         row.save(update_fields=["announcements", "announced_at"])
     if row.announced_at is None:
         announce.announce(row)
-
-
-def adopt(*, account: str, pending_token: UUID | None, links: set[str]) -> int:
-    """Apply the unmatched events that wait for this token or these links; return how many were applied.
-
-    Called after the commit that made the token or the link known. An event that is being recorded at this
-    very moment is not lost between the two: it looks again after its own commit.
-    """
-    condition = Q(connection_id__in=links)
-    if pending_token:
-        condition |= Q(pending_token=pending_token)
-    # What was ignored as well: it turns out to be ours, and state must not depend on who looked at what.
-    waiting = ConnectionEvent.objects.filter(condition, account=account, outcome=Outcome.UNMATCHED)
-    waiting = waiting.order_by("pk")
-    return sum(apply(event).outcome != Outcome.UNMATCHED for event in waiting)
 
 
 def _again(event: ConnectionEvent) -> ConnectionEvent:

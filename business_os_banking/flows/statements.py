@@ -1,0 +1,159 @@
+"""The statements that every webhook runs, written as text.
+
+Everywhere else the ORM builds them. It takes longer to build one of these than a database takes to answer it, and
+together that was half of what a webhook cost (docs/performance.md). They run on the default database, where the
+tables must be (E034).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection as database
+from django.db import models
+
+from business_os_banking.models import BankingConnection
+
+# What a look asks: a SELECT for each way to a table, put together with UNION ALL, since no index serves an OR over two
+# tables. All have the columns of the first.
+_SESSIONS: Final = """
+SELECT 'session', s.id, s.reference, s.pending_token, s.connection_pk, c.user_id, c.tenant, s.connection_id
+FROM business_os_banking_connectsession s
+JOIN business_os_banking_bankingconnection c ON c.id = s.connection_pk
+WHERE c.account = %s AND ({})"""
+_SESSIONS_BY_FURTHER_LINK: Final = """
+SELECT 'session', s.id, s.reference, s.pending_token, s.connection_pk, c.user_id, c.tenant, l.connection_id
+FROM business_os_banking_sessionlink l
+JOIN business_os_banking_connectsession s ON s.id = l.session_id
+JOIN business_os_banking_bankingconnection c ON c.id = s.connection_pk
+WHERE c.account = %s AND l.connection_id = %s"""
+_WAITING_EVENTS: Final = """
+SELECT 'event', id, NULL, NULL, NULL, NULL, '', '' FROM business_os_banking_connectionevent
+WHERE account = %s AND outcome = 'unmatched' AND ({})"""
+_CHANGES_OF_BANKS: Final = """
+SELECT 'bank', max(id), NULL, NULL, NULL, NULL, '', '' FROM business_os_banking_connectionevent
+WHERE account = %s AND kind = 'provider_changed' AND provider_code IN ({})"""
+
+_UUID: Final = models.UUIDField()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session that a report may mean, with what is needed to tell whether it does.
+
+    ``link`` is the upstream connection that it was found by, or that its row shows.
+    """
+
+    pk: int
+    reference: str
+    token: str = field(repr=False)
+    connection: int
+    owner: tuple[int | None, str]
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look found, in the order of the keys."""
+
+    sessions: list[SessionRow] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)  # events that match nothing yet
+    bank_has_changed: bool = (
+        False  # somebody has told at some time that one of the banks was switched on or off
+    )
+
+
+def look(
+    account: str,
+    *,
+    token: UUID | None = None,
+    reference: UUID | None = None,
+    link: str = "",
+    banks: Collection[str] = (),
+    waiting_token: UUID | None = None,
+    waiting_links: Collection[str] = (),
+) -> Seen:
+    """Return the sessions that the first three name, the events that wait for the last two, and whether *banks*, by
+    their codes, have changed. One statement, or none if nothing is named.
+    """
+    asked: list[str] = []
+    values: list[Any] = []
+    named = {"s.pending_token = %s": _uuid(token), "s.reference = %s": _uuid(reference)}
+    named |= {"s.connection_id = %s": link or None}
+    if ways := [way for way, value in named.items() if value]:
+        asked.append(_SESSIONS.format(" OR ".join(ways)))
+        values += [account, *filter(None, named.values())]
+    if link:
+        asked.append(_SESSIONS_BY_FURTHER_LINK)
+        values += [account, link]
+    waited_for = {f"connection_id IN ({_places(waiting_links)})": waiting_links}
+    waited_for |= {"pending_token = %s": [_uuid(waiting_token)] if waiting_token else []}
+    if ways := [way for way, some in waited_for.items() if some]:
+        asked.append(_WAITING_EVENTS.format(" OR ".join(ways)))
+        values += [account, *(value for some in waited_for.values() for value in some)]
+    if banks:
+        asked.append(_CHANGES_OF_BANKS.format(_places(banks)))
+        values += [account, *banks]
+    if not asked:
+        return Seen()
+    with database.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(asked), values)
+        return _seen(cursor.fetchall())
+
+
+def _seen(rows: Iterable[tuple[Any, ...]]) -> Seen:
+    sessions, waiting, bank_has_changed = [], [], False
+    for what, pk, reference, token, connection, user, tenant, link in rows:
+        if what == "session":
+            sessions.append(SessionRow(pk, _text(reference), _text(token), connection, (user, tenant), link))
+        elif what == "event":
+            waiting.append(pk)
+        elif pk is not None:
+            bank_has_changed = True
+    return Seen(sorted(sessions, key=lambda row: row.pk), sorted(waiting), bank_has_changed)
+
+
+def lock(pks: Collection[int]) -> list[BankingConnection]:
+    """Lock and return the connections, always in the order of their keys, so that two workers cannot block each other.
+
+    The connection is the only row that is locked: it holds the state of all its sessions.
+    """
+    if not pks:
+        return []
+    sql = f"SELECT * FROM business_os_banking_bankingconnection WHERE id IN ({_places(pks)}) ORDER BY id"  # noqa: S608
+    if database.features.has_select_for_update:  # SQLite has none: there, one writes at a time
+        sql += " FOR UPDATE"
+    return list(BankingConnection.objects.raw(sql, list(pks)))
+
+
+def update(model: type[models.Model], where: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Write *values* into the rows that hold what *where* says; both are by the names of fields."""
+    meta = model._meta  # noqa: SLF001 - as Django's documentation allows
+    columns, setting = _adapted(meta, values)
+    known, condition = _adapted(meta, where)
+    sql = f"UPDATE {meta.db_table} SET {', '.join(columns)} WHERE {' AND '.join(known)}"  # noqa: S608 - names of fields
+    with database.cursor() as cursor:
+        cursor.execute(sql, [*setting, *condition])
+
+
+def _adapted(meta: Any, values: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+    fields = [(meta.get_field(name), value) for name, value in values.items()]
+    columns = [f"{one.column} = %s" for one, _value in fields]
+    return columns, [one.get_db_prep_save(value, database) for one, value in fields]
+
+
+def _places(values: Collection[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+def _uuid(value: UUID | None) -> Any:
+    """Return *value* as the database holds it: some have a type for it, others 32 hex digits."""
+    return _UUID.get_db_prep_value(value, database)
+
+
+def _text(value: UUID | str | None) -> str:
+    """Return what the database holds as the 36 characters that a report has, ``""`` for nothing."""
+    return str(value if isinstance(value, UUID) else UUID(value)) if value else ""
