@@ -69,10 +69,8 @@ def _webhooks(events: int, rounds: int) -> None:
     def note(name: str, result: Any) -> None:
         found.setdefault(name, []).append(result)
 
-    with tempfile.TemporaryDirectory() as folder:
-        recorded = Path(folder) / "statements.json"
-        webhooks.record_statements(recorded)
-        floor = {"DJANGO_SETTINGS_MODULE": "benchmarks.floor_settings", "BENCHMARK_STATEMENTS": str(recorded)}
+    floor = {"DJANGO_SETTINGS_MODULE": "benchmarks.floor_settings"}
+    if True:
         for _ in range(rounds):
             with webhooks.serving(sys.executable, "benchmarks.wsgi") as origin:
                 url = origin + WEBHOOK

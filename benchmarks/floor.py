@@ -1,7 +1,7 @@
 """The floor: a view written by hand that verifies the same signature and runs the same statements on a raw cursor.
 
 It knows what each webhook of the benchmark means, and so decides nothing: what it costs is Django, and the database.
-The statements are those that the app itself ran for one webhook, recorded before the run, with other values.
+The statements are those that the app itself runs for one webhook, recorded at the start, with other values.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import time
-from pathlib import Path
+from typing import Any
 
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
+from benchmarks import statements
 from benchmarks.deliveries import SECRET
 
 KEY = base64.b64decode(SECRET.removeprefix("whsec_"))
 TOLERANCE = 300  # seconds
-# One list for before BEGIN, one for the transaction, one for after COMMIT; {name} stands for a value.
-BEFORE, INSIDE, AFTER = json.loads(Path(os.environ["BENCHMARK_STATEMENTS"]).read_text())
+with override_settings(ROOT_URLCONF="benchmarks.urls"):
+    BEFORE, INSIDE, AFTER = statements.record()
 
 
 @csrf_exempt
@@ -34,27 +35,30 @@ def webhook(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=403)
     about = json.loads(body)["data"]
     values = {
-        "token": about["custom_fields"]["pending_token"],
-        "link": about["connection_id"],
-        "digest": hashlib.sha256(body).hexdigest(),
+        "{token}": about["custom_fields"]["pending_token"],
+        "{link}": about["connection_id"],
+        "{digest}": hashlib.sha256(body).hexdigest(),
     }
     with connection.cursor() as cursor:
-        for sql in BEFORE:
-            cursor.execute(_with(values, sql))
-        row = cursor.fetchone()
-        values |= {"key": str(row[0]), "reference": str(row[1])}
+        _run(cursor, BEFORE, values)
+        _what, session, reference, _token, root, *_rest = cursor.fetchone()
+        values |= {"{session}": str(session), "{connection}": str(root), "{reference}": str(reference)}
         with transaction.atomic():
-            for sql in INSIDE:
-                cursor.execute(_with(values, sql))
-        for sql in AFTER:
-            cursor.execute(_with(values, sql))
+            _run(cursor, INSIDE, values)
+        _run(cursor, AFTER, values)
     return HttpResponse(status=200)
 
 
-def _with(values: dict[str, str], sql: str) -> str:
-    for name, value in values.items():
-        sql = sql.replace("{" + name + "}", value)
-    return sql
+def _run(cursor: Any, some: list[statements.Statement], values: dict[str, str]) -> None:
+    for sql, params in some:
+        cursor.execute(sql, [_filled(value, values) if isinstance(value, str) else value for value in params])
+
+
+def _filled(value: str, values: dict[str, str]) -> str:
+    for name, real in values.items():
+        if name in value:
+            value = value.replace(name, real)
+    return value
 
 
 def _is_signed(request: HttpRequest, body: bytes) -> bool:

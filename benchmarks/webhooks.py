@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from benchmarks import deliveries, fill, statements
+from benchmarks import deliveries, fill
 
 ROOT = Path(__file__).resolve().parents[1]
 PEER_SECRET = "whsec_benchmarks"
@@ -120,10 +120,6 @@ def of_peer(count: int) -> list[Request]:
         headers = {"Content-Type": "application/json", "Stripe-Signature": f"t={now},v1={digest}"}
         made.append((headers, body))
     return made
-
-
-def record_statements(path: Path) -> None:
-    path.write_text(json.dumps(statements.record()), encoding="utf-8")
 
 
 def _wait_for(port: int) -> None:

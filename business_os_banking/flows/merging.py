@@ -8,7 +8,6 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from business_os_banking import lifecycle
@@ -147,10 +146,9 @@ def save(
         if was != now or extra or _named(old, reference) != _named(new, reference):
             where = {"connection": root.pk, "reference": reference}
             statements.update(ConnectSession, where, {**extra, **now})
-            rows = ConnectSession.objects.filter(**where)
-            _keep_links(rows, new, reference, now["connection_id"])
+            _keep_links(root, reference, set(new.attempts[reference].named) - {now["connection_id"]})
             if was["status"] != now["status"]:
-                pk = session if reference == named else rows.values_list("pk", flat=True).first()
+                pk = session if reference == named else _session_key(root, reference)
                 due += announce.of_session(was["status"], now["status"], root.pk, pk)
     if old != new:
         changed = columns.of_connection(new)
@@ -179,12 +177,16 @@ def _named(state: State, reference: str) -> set[str]:
     return set(attempt.named) if attempt else set()
 
 
-def _keep_links(rows: QuerySet[ConnectSession], state: State, reference: str, shown: str) -> None:
-    """Keep the links that the session named besides the one that its row shows, so that facts about them find it."""
-    others = set(state.attempts[reference].named) - {shown}
-    if others and (pk := rows.values_list("pk", flat=True).first()):
-        links = [SessionLink(session_id=pk, connection_id=link) for link in sorted(others)]
-        SessionLink.objects.bulk_create(links, ignore_conflicts=True)
+def _keep_links(root: BankingConnection, reference: str, links: set[str]) -> None:
+    """Keep the links that a session named besides the one that its row shows, so that facts about them find it."""
+    if links and (pk := _session_key(root, reference)):
+        further = [SessionLink(session_id=pk, connection_id=link) for link in sorted(links)]
+        SessionLink.objects.bulk_create(further, ignore_conflicts=True)
+
+
+def _session_key(root: BankingConnection, reference: str) -> int | None:
+    sessions = ConnectSession.objects.filter(connection=root, reference=reference)
+    return sessions.values_list("pk", flat=True).first()
 
 
 def touched(old: State, new: State) -> list[str]:
