@@ -12,9 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 

@@ -21,6 +21,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;",
         "timeout": 20,
     }
+if env.bool("BENCHMARK_PREPARED", default=False):
+    DATABASES["default"]["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 3}
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

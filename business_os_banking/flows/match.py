@@ -26,26 +26,18 @@ class Match:
     home: int | None = None  # the connection of that session
     conflict: str = ""
     new_bank: str = ""  # the bank that the report names, if nobody has told yet whether it is switched on
+    repeated: int | None = None  # the event that says the same
 
 
 def match(report: Report) -> Match:
-    """Return what *report* is about: by its token, else our own key, else the upstream connection.
-
-    One query, or none if the report names nothing.
-    """
+    """Return what *report* is about: by its token, else our own key, else the upstream connection. One query."""
     if report.conflict:
         return Match(conflict=report.conflict)
     if report.kind is Kind.PROVIDER_CHANGED:
         return Match()  # concerns all connections at a bank; see flows.banks
-    bank = report.details.get("provider_code", "")
-    seen = statements.look(
-        report.account,
-        token=report.pending_token,
-        reference=report.session_reference,
-        link=report.connection_id,
-        banks=[bank] if bank else [],
-    )
-    return replace(_decide(report, seen.sessions), new_bank="" if seen.bank_has_changed else bank)
+    meant = statements.what_is_meant(report)
+    new_bank = "" if meant.bank_has_changed else report.details.get("provider_code", "")
+    return replace(_decide(report, meant.sessions), new_bank=new_bank, repeated=meant.repeated)
 
 
 def _decide(report: Report, rows: Sequence[SessionRow]) -> Match:

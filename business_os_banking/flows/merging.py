@@ -155,8 +155,8 @@ def save(
         if changed["connection_id"] != root.connection_id:
             changed["missing_since"] = None  # that was said of the link before
         changed["baseline"] = baseline(root, old)
-        changed["updated_at"] = timezone.now()
-        statements.update(BankingConnection, {"id": root.pk}, changed)
+        written = {name: value for name, value in changed.items() if value != getattr(root, name)}
+        statements.update(BankingConnection, {"id": root.pk}, {**written, "updated_at": timezone.now()})
         due += announce.of_connection(root.status, changed["status"], root.pk, session)
     return due
 

@@ -39,13 +39,15 @@ def record(report: Report, *, store: Mapping[str, Any] | None = None) -> Connect
         return _record_bank(report)
     try:
         found = match(report)
+        if found.repeated and (repeated := ConnectionEvent.objects.filter(pk=found.repeated).first()):
+            return _again(repeated)
         with transaction.atomic():
             event = log.to_event(report)
             merged = merging.merge_into(event, report, found, store or {})
             event.save(force_insert=True)
             transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
         return event
-    except IntegrityError:
+    except IntegrityError:  # another worker has recorded the same since we looked
         repeated = ConnectionEvent.objects.filter(digest=report.digest).first()
         if repeated is None:
             raise
@@ -104,23 +106,23 @@ def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> Non
     if event.outcome == Outcome.UNMATCHED:
         apply(event)
         return
-    new_banks = merged.learnt_banks()
-    seen = statements.look(
+    banks_learnt = merged.learnt_banks()
+    news = statements.what_has_come(
         report.account,
         link=report.connection_id,
-        banks=new_banks,
         waiting_token=report.pending_token if report.kind is Kind.OPENED else None,
         waiting_links=merged.learnt_links(),
+        banks=banks_learnt,
     )
-    if not {row.connection for row in seen.sessions} <= set(merged.connections):
+    if not news.connections <= set(merged.connections):
         # Another connection has come to share the link; it must know the same.
         _spread(event, report)
-    if seen.waiting:
+    if news.waiting:
         # An event that is being recorded at this very moment looks again after its own commit.
-        for waiting in ConnectionEvent.objects.filter(pk__in=seen.waiting).order_by("pk"):
+        for waiting in ConnectionEvent.objects.filter(pk__in=news.waiting).order_by("pk"):
             apply(waiting)
-    if seen.bank_has_changed:
-        for code in new_banks:
+    if news.a_bank_has_changed:
+        for code in banks_learnt:
             banks.adopt(report.account, code, merged.connections)
 
 
