@@ -34,28 +34,34 @@ FRESH = {
     "digest": "md5(t.digest || n) || md5(n || t.digest)",
     "connection_id": "CASE WHEN t.connection_id = '' THEN '' ELSE t.connection_id || n END",
     "provider_code": "CASE WHEN t.provider_code = '' THEN '' ELSE t.provider_code || n % 50 END",
-    "single_flight": "t.single_flight || '-' || n",
+    "single_flight": "md5(t.single_flight || n)",
     "idempotency_key": "NULL",
-    "created_at": "t.created_at - n * interval '1 minute'",
 }
+# All other times move into the past, as the site grew.
+ABOUT_THE_FUTURE = {"consent_expires_at", "next_refresh_possible_at"}
 
 
 def fill(connections: int) -> None:
     """Make so many connections (a multiple of 100), each with a session or two and events; and users, two each."""
     _make_pattern()
-    copies = connections // PATTERN - 1
+    multiply(connections // PATTERN - 1, users=max(connections // PER_USER, 1))
+
+
+def multiply(copies: int, *, users: int) -> None:
+    """Copy everything that there is so many times, and give it to so many new users in turn."""
+    models_of_app = (BankingConnection, ConnectSession, ConnectionEvent)
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO auth_user (username, email, password, first_name, last_name, is_superuser, is_staff,"
             " is_active, date_joined) SELECT 'user' || n, 'user' || n || '@kunde.example', '', '', '', false,"
             " false, true, now() FROM generate_series(1, %s) n",
-            [max(connections // PER_USER, 1)],
+            [users],
         )
         cursor.execute("SELECT min(id) FROM auth_user WHERE username LIKE 'user%%'")
         first_user = cursor.fetchone()[0]
-        for model in (BankingConnection, ConnectSession, ConnectionEvent):
-            _multiply(cursor, model, copies, first_user, max(connections // PER_USER, 1))
-        for model in (BankingConnection, ConnectSession, ConnectionEvent):
+        for model in models_of_app:
+            _multiply(cursor, model, copies, first_user, users)
+        for model in models_of_app:
             table = model._meta.db_table
             cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
         cursor.execute("VACUUM ANALYZE")
@@ -133,6 +139,8 @@ def _multiply(cursor: object, model: type[models.Model], copies: int, first_user
             values.append(
                 f"CASE WHEN t.id %% 3 = 0 THEN NULL ELSE {first_user} + (t.id + n * {PATTERN}) %% {users} END"
             )
+        elif isinstance(field, models.DateTimeField) and column not in ABOUT_THE_FUTURE:
+            values.append(f"""t."{column}" - n * interval '5 minutes'""")
         elif isinstance(field, models.ForeignKey):
             values.append(f't."{column}" + n * {STRIDE}')
         else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from business_os_banking import conf
@@ -96,7 +98,7 @@ def preview(now: datetime | None = None) -> Result:
     """Return what `reconcile` finds due, without doing anything: nothing is written, sent or read upstream."""
     now = now or timezone.now()
     return Result(
-        applied=_appliable(now).count(),
+        applied=sum(len(batch) for batch in _appliable(now)),
         announced=_untold(now).count(),
         read_pages=len([alias for alias in aliases() if _waits(alias)]),
         expired=_overdue(now).count(),
@@ -124,31 +126,43 @@ def _waits(alias: str) -> bool:
     return ConnectSession.objects.waiting().filter(connection__account=alias).exists()
 
 
-def _appliable(now: datetime) -> QuerySet[ConnectionEvent]:
-    """Return the failed events, and those unmatched ones for which there is now something to match."""
-    sessions = ConnectSession.objects.filter(connection__account=OuterRef("account"))
-    by_token = sessions.filter(pending_token=OuterRef("pending_token"))
-    by_key = sessions.filter(reference=OuterRef("session_reference"))
-    by_link = sessions.filter(connection_id=OuterRef("connection_id")).exclude(connection_id="")
-    by_other_link = SessionLink.objects.filter(
-        session__connection__account=OuterRef("account"), connection_id=OuterRef("connection_id")
-    )
-    imported = BankingConnection.objects.filter(
-        account=OuterRef("account"), connection_id=OuterRef("connection_id")
-    ).exclude(connection_id="")
-    matchable = Q(Exists(by_token)) | Q(Exists(by_key))
-    # By its link only what names no session, as `flows.match` has it.
-    bare = Q(pending_token=None, session_reference=None) & (
-        Q(Exists(by_link)) | Q(Exists(by_other_link)) | Q(Exists(imported))
-    )
-    unmatched = Q(outcome=Outcome.UNMATCHED, note="") & (matchable | bare)
-    return ConnectionEvent.objects.filter(
-        Q(outcome=Outcome.FAILED) | unmatched, received_at__lte=now - _SETTLED
-    )
+def _appliable(now: datetime) -> Iterator[list[ConnectionEvent]]:
+    """Yield, in batches, the failed events and those unmatched ones for which there is now something to match."""
+    unmatched = Q(outcome=Outcome.UNMATCHED, note="")
+    rows = ConnectionEvent.objects.filter(Q(outcome=Outcome.FAILED) | unmatched)
+    for batch in batches.of_rows(rows.filter(received_at__lte=now - _SETTLED)):
+        known = _known([event for event in batch if event.outcome == Outcome.UNMATCHED])
+        yield [
+            event for event in batch if event.outcome == Outcome.FAILED or not known.isdisjoint(_names(event))
+        ]
+
+
+def _names(event: ConnectionEvent) -> set[tuple[str, Any]]:
+    """Return what *event* can be matched by, as `flows.match` has it: by its link only what names no session."""
+    named = {event.pending_token, event.session_reference} - {None}
+    return {(event.account, name) for name in named or {event.connection_id} - {""}}
+
+
+def _known(events: list[ConnectionEvent]) -> set[tuple[str, Any]]:
+    """Return which of the names of *events* our rows know, in five queries however many they are."""
+    names = {name for event in events for _account, name in _names(event)}
+    uuids = [name for name in names if isinstance(name, UUID)]
+    links = [name for name in names if isinstance(name, str)]
+    sessions = ConnectSession.objects.order_by()
+    found = [
+        sessions.filter(pending_token__in=uuids).values_list("connection__account", "pending_token"),
+        sessions.filter(reference__in=uuids).values_list("connection__account", "reference"),
+        sessions.filter(connection_id__in=links).values_list("connection__account", "connection_id"),
+        SessionLink.objects.filter(connection_id__in=links).values_list(
+            "session__connection__account", "connection_id"
+        ),
+        BankingConnection.objects.filter(connection_id__in=links).values_list("account", "connection_id"),
+    ]
+    return {pair for pairs in found for pair in pairs.distinct()}
 
 
 def _apply_waiting(now: datetime, result: Result) -> None:
-    for batch in batches.of_rows(_appliable(now)):
+    for batch in _appliable(now):
         for event in batch:
             try:
                 result.applied += apply(event).outcome not in {Outcome.UNMATCHED, Outcome.FAILED}

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from business_os_banking.adapter import credentials_of
-from business_os_banking.models import AccountState, ConnectionEvent, ConnectSession
-from business_os_banking.vocabulary import Outcome, Silence
+from business_os_banking.models import AccountState, ConnectionEvent
+from business_os_banking.vocabulary import Kind, Outcome, Silence
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +52,11 @@ def _listen(alias: str, *, since: datetime, now: datetime) -> Silence | None:
     outcomes = list(looked_at.values_list("outcome", flat=True)[: 10 * _ENOUGH])
     if len(outcomes) >= _ENOUGH and set(outcomes) == {Outcome.UNMATCHED}:
         return Silence.NOTHING_MATCHES
-    returned = ConnectSession.objects.filter(
-        connection__account=alias, returned_at__gte=since, returned_at__lte=now - _PATIENCE
+    # From the log: sessions have no index on it, and sites have many of them.
+    returned = ConnectionEvent.objects.filter(
+        account=alias, kind=Kind.RETURNED, received_at__gte=since, received_at__lte=now - _PATIENCE
     )
-    latest = returned.order_by("-returned_at").values_list("returned_at", flat=True)[:_ENOUGH]
-    times = [time for time in latest if time is not None]
+    times = list(returned.order_by("-received_at").values_list("received_at", flat=True)[:_ENOUGH])
     if len(times) < _ENOUGH or not wants_webhooks(alias):
         return None
     return None if heard.filter(received_at__gte=min(times) - _PATIENCE).exists() else Silence.NO_WEBHOOKS

@@ -1,0 +1,94 @@
+"""What happens often never reads a large table through: PostgreSQL's plans, on tables that are large enough to tell."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection as database
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from benchmarks import fill
+from business_os_banking.flows.prune import prune
+from business_os_banking.flows.reconcile import reconcile
+from business_os_banking.flows.record import returned
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from tests import callbacks
+from tests.deeds import deliver, start
+from tests.upstream import Upstream
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+_COPIES = 2_000
+_LARGE = re.compile(r"Seq Scan on business_os_banking_(?:bankingconnection|connectsession|connectionevent)")
+_ASKS = re.compile(r"\s*\(?\s*(SELECT|UPDATE|DELETE)")
+
+
+@pytest.fixture
+def waiting(user: User, upstream: Upstream) -> ConnectSession:
+    """A session that waits, among two thousand times what a site has of everything."""
+    upstream.lists(status=404)
+    for number in range(4):
+        session = start(user)
+        deliver(callbacks.notify(session.pending_token, connection_id=f"77{number}"))
+        returned(session, {})
+        deliver(callbacks.success(session.pending_token, f"77{number}", provider_code="demobank_de"))
+    failed = start(user)
+    deliver(callbacks.fail(failed.pending_token))
+    deliver(callbacks.success(uuid.uuid4(), "99"))
+    waiting = start(user)
+    fill.multiply(_COPIES, users=_COPIES)
+    # Most sessions are over, whatever the copies say.
+    others = ConnectSession.objects.waiting().exclude(pk=waiting.pk)
+    others.exclude(pk__in=others.order_by("pk")[:50]).update(status="succeeded", single_flight=None)
+    with database.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    return waiting
+
+
+THINGS: dict[str, Callable[[ConnectSession, Client], object]] = {
+    "a webhook that finishes": lambda session, _: deliver(
+        callbacks.success(session.pending_token, "888", provider_code="demobank_de")
+    ),
+    "one about a link": lambda _, __: deliver(callbacks.fail(None, "ConsentExpired", connection_id="770")),
+    "one that matches nothing": lambda _, __: deliver(callbacks.success(uuid.uuid4(), "999")),
+    "one that failed": lambda session, _: deliver(callbacks.fail(session.pending_token)),
+    "coming back": lambda session, _: Client().get(f"/banking/return/{session.reference}/"),
+    "waiting": lambda session, _: Client().get(f"/banking/sessions/{session.reference}/status/"),
+    "starting": lambda session, _: start(User.objects.get(username="user7")),
+    "the list": lambda _, customer: customer.get("/banking/"),
+    "a connection": lambda session, customer: customer.get(session.connection.get_absolute_url()),
+    "the API's list": lambda _, customer: customer.get("/banking/api/connections/?status=active"),
+    "the API's session": lambda session, customer: customer.get(
+        f"/banking/api/sessions/{session.reference}/"
+    ),
+    "reconcile": lambda _, __: reconcile(timezone.now() + timedelta(hours=3)),
+    "prune, with nothing to do": lambda _, __: prune(),
+}
+
+
+@pytest.mark.timeout(300)
+def test_no_large_table_is_read_through(waiting: ConnectSession, user: User) -> None:
+    customer = Client()
+    customer.force_login(user)
+    bad = []
+    for name, act in THINGS.items():
+        with CaptureQueriesContext(database) as captured:
+            answer = act(waiting, customer)
+        assert getattr(answer, "status_code", 200) == 200, name
+        asked = [query["sql"] for query in captured.captured_queries if _ASKS.match(query["sql"])]
+        assert asked, name
+        for sql in asked:
+            with database.cursor() as cursor:
+                cursor.execute("SET random_page_cost = 1.1")  # as is usual for disks that do not turn
+                cursor.execute(f"EXPLAIN {sql}")
+                plan = "\n".join(row[0] for row in cursor.fetchall())
+            if _LARGE.search(plan):
+                bad.append(f"{name}:\n{sql}\n{plan}")
+    assert not bad, "\n\n".join(bad)
+    assert BankingConnection.objects.count() > _COPIES < ConnectionEvent.objects.count()
