@@ -6,8 +6,9 @@ import json
 import random
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -195,3 +196,59 @@ def test_two_reconciles_share_the_work(upstream: Upstream, user: User) -> None:
     assert sum(results) == 30
     assert ConnectionEvent.objects.filter(kind="expired").count() == 30
     assert set(ConnectSession.objects.values_list("status", flat=True)) == {"expired"}
+
+
+def test_what_is_committed_after_the_first_look_is_not_missed(upstream: Upstream, user: User) -> None:
+    def shared(session: ConnectSession, link: str) -> dict[str, Any]:
+        other = start(user, next_url="/other/")
+        return callbacks.success(other.pending_token, link, time="2026-11-01T09:00:00Z")
+
+    bank = {"provider_code": "demobank_xf", "provider_status": "inactive"}
+    intruders: list[Callable[[ConnectSession, str], dict[str, Any]]] = [
+        lambda _session, link: callbacks.destroy(None, link, time="2026-11-02T10:00:00Z"),
+        lambda _session, _link: {"data": bank, "meta": {"version": "6", "time": "2026-11-03T10:00:00Z"}},
+        shared,
+    ]
+    ends = []
+    for number, make in enumerate(intruders):
+        session = start(user, next_url=f"/{number}/")
+        link = f"88{number}"
+        intruder = make(session, link)
+        body = callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z")
+        if intruder["data"] is bank:
+            body["data"]["provider_code"] = "demobank_xf"
+        with after_the_first_look(partial(deliver, intruder)) as done:
+            assert deliver(body) == 200
+        assert done == [200]
+        session.connection.refresh_from_db()
+        ends.append((session.connection.status, session.connection.status_reason))
+    assert ends == [("disconnected", ""), ("inactive", "bank_disabled"), ("active", "")]
+    # The one that came to share the link knows as much of it.
+    sharing = BankingConnection.objects.filter(connection_id="882").values_list("last_success_at", flat=True)
+    assert [f"{time:%H:%M}" for time in sharing if time] == ["10:00", "10:00"]
+    assert not ConnectionEvent.objects.filter(outcome__in=("unmatched", "failed")).exists()
+    assert list(rebuild(check=True)) == []
+
+
+def test_a_repetition_that_comes_after_the_first_look_is_counted(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    body = callbacks.success(session.pending_token, "777")
+    with after_the_first_look(partial(deliver, body)) as done:
+        assert deliver(body) == 200
+    assert done == [200]
+    assert ConnectionEvent.objects.get(kind="succeeded").deliveries == 2
+
+
+@contextmanager
+def after_the_first_look(job: Callable[[], int]) -> Iterator[list[int]]:
+    """Do *job* in a thread of its own, once, as soon as this one has made its first query; give what it returns."""
+    done: list[int] = []
+
+    def watch(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if not done and sql.lstrip().startswith("SELECT 'event', id"):
+            done.extend(at_once(job))
+        return result
+
+    with connections["default"].execute_wrapper(watch):
+        yield done
