@@ -6,6 +6,8 @@ what a copy holds is what the app wrote, but for the names that must be unique.
 
 from __future__ import annotations
 
+import copy
+import json
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -89,7 +91,37 @@ def session(user: Any = None) -> ConnectSession:
         },
     )
     made.refresh_from_db()
+    connection.refresh_from_db()
+    made.connection = connection
     return made
+
+
+def sessions(count: int) -> list[ConnectSession]:
+    """Make so many of them, as copies of one that the app has made."""
+    pattern = session()
+    old = str(pattern.reference)
+    connections, made = [], []
+    for _ in range(count):
+        root, one = copy_of(pattern.connection), copy_of(pattern)
+        root.reference, one.reference, one.pending_token = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+        root.state = json.loads(json.dumps(root.state).replace(old, str(one.reference)))
+        one.connection = root
+        connections.append(root)
+        made.append(one)
+    BankingConnection.objects.bulk_create(connections, batch_size=500)
+    for one in made:
+        one.connection_pk = one.connection.pk
+    return ConnectSession.objects.bulk_create(made, batch_size=500)
+
+
+def copy_of(row: Any) -> Any:
+    """Return the row as one that is still to be written."""
+    copied = copy.copy(row)
+    copied._state = copy.copy(row._state)
+    copied._state.fields_cache = {}
+    copied._state.adding = True
+    copied.pk = None
+    return copied
 
 
 def deliver(content: bytes) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,11 +14,30 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from benchmarks import deliveries, fill
+from benchmarks.tables import show
 from business_os_banking.models import BankingConnection, ConnectionEvent
 
 ROUNDS = 7
 WEBHOOKS = 300
 ADMIN = "/admin/business_os_banking"
+
+
+def run(sizes: list[int]) -> None:
+    """Print what everything costs on a database of each of the sizes, each measured by a process of its own."""
+    found: list[dict[str, float]] = []
+    for size in sizes:
+        command = [sys.executable, "-m", "benchmarks", "--size", str(size)]
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True)
+        rows = (line.split("\t") for line in done.stdout.splitlines())
+        found.append({name: float(taken) for taken, name in rows})
+    heads = (f"{size:,} ms".replace(",", " ") for size in sizes)
+    show(
+        ("", *heads, "ratio"),
+        (
+            (f"`{name}`", *(one[name] for one in found), f"{found[-1][name] / first:.2f}")
+            for name, first in found[0].items()
+        ),
+    )
 
 
 def measure() -> dict[str, float]:

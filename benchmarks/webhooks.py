@@ -6,93 +6,129 @@ import hashlib
 import hmac
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import quantiles
-from typing import Any
+from collections.abc import Callable, Mapping
+from statistics import median
 
-from benchmarks import deliveries, fill
+from django.db import connection
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks import databases, deliveries, fill
+from benchmarks.serving import Request, Result, load, serving
+from benchmarks.tables import show
+
+PEER = os.environ.get("BENCHMARK_PEER", ".venv/bench-peer/bin/python")
 PEER_SECRET = "whsec_benchmarks"
-Request = tuple[dict[str, str], str]
+PREPARED = {"BENCHMARK_PREPARED": "1"}
+OURS = "the app: accepted, changing state"
+FLOOR = "the floor: the same statements"
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one load of webhooks was answered with: how many a second, and how long each took (milliseconds)."""
-
-    rate: float
-    p50: float
-    p99: float
-
-
-@contextmanager
-def serving(python: str, application: str, *, workers: int = 1, **variables: str) -> Iterator[str]:
-    """Run gunicorn with so many workers of one thread each; give its address.
-
-    Workers of the class gthread: those of the class sync close every connection.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        python,
-        "-m",
-        "gunicorn",
-        "--workers",
-        str(workers),
-        "--worker-class",
-        "gthread",
-        "--threads",
-        "1",
-    ]
-    command += ["--bind", f"127.0.0.1:{port}", "--keep-alive", "60", "--log-level", "error", application]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables})
-    try:
-        _wait_for(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-def load(
-    url: str, requests: list[Request], *, status: int = 200, connections: int = 4, per_second: float = 0
-) -> Result:
-    """Send *requests* from another process, and return how it went."""
-    given = {
-        "url": url,
-        "requests": requests,
-        "status": status,
-        "connections": connections,
-        "per_second": per_second,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load"],
-        input=json.dumps(given),
-        text=True,
-        capture_output=True,
-        cwd=ROOT,
-        check=False,
+def run(events: int, rounds: int) -> None:
+    """Print how fast each server is, first as PostgreSQL is used by default, then with prepared statements."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        version = cursor.fetchone()[0]
+    print(
+        f"\nPostgreSQL {version}; gunicorn, one worker with one thread; {rounds} loads of {events} webhooks"
     )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
-    hundredths = quantiles((1000 * taken for taken in found["latencies"]), n=100)
-    return Result(len(requests) / found["seconds"], hundredths[49], hundredths[98])
+    for title, variables in (("as it comes", {}), ("with prepared statements", PREPARED)):
+        print(f"\n### PostgreSQL {title}")
+        found = _in_turns(events, rounds, variables)
+        ours = median(result.rate for result in found[OURS])
+        rows = []
+        for name, results in found.items():
+            rate, p50, p99 = (median(getattr(one, key) for one in results) for key in ("rate", "p50", "p99"))
+            rows.append((name, f"{rate:.0f}", f"{rate / ours:.2f}", p50, p99))
+        show(("", "webhooks/s", "of ours", "p50 ms", "p99 ms"), rows)
+
+
+def _in_turns(events: int, rounds: int, variables: Mapping[str, str]) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = {}
+    peer = {
+        **variables,
+        "DATABASE_URL": databases.make("banking_bench_peer")[0],
+        "DJANGO_SETTINGS_MODULE": "benchmarks.peer.settings",
+    }
+    prepare = [PEER, "-m", "benchmarks.peer.prepare", PEER_SECRET]
+    path = subprocess.run(
+        prepare, env={**os.environ, **peer}, text=True, stdout=subprocess.PIPE, check=True
+    ).stdout.strip()
+    storing = {**peer, "DJANGO_SETTINGS_MODULE": "benchmarks.peer.storing"}
+    floor = {**variables, "DJANGO_SETTINGS_MODULE": "benchmarks.floor_settings"}
+    for _ in range(rounds):
+        for name, result in _of_the_app(events, variables).items():
+            found.setdefault(name, []).append(result)
+        for name, result in (
+            (FLOOR, _of(sys.executable, floor, fill.WEBHOOK, finishing, events)),
+            ("dj-stripe: verified, kept as a trigger", _of(PEER, peer, path, of_peer, events)),
+            ("dj-stripe: kept as an Event, too", _of(PEER, storing, path, of_peer, events)),
+        ):
+            found.setdefault(name, []).append(result)
+    return found
+
+
+def _of_the_app(events: int, variables: Mapping[str, str]) -> dict[str, Result]:
+    with serving(variables=variables) as origin:
+        url = origin + fill.WEBHOOK
+        load(url, finishing(100))
+        requests = finishing(events)
+        return {
+            OURS: load(url, requests),
+            "the app: duplicate": load(url, requests),
+            "the app: bad signature": load(url, forged(events), status=403),
+        }
+
+
+def _of(
+    python: str, variables: Mapping[str, str], path: str, make: Callable[[int], list[Request]], events: int
+) -> Result:
+    with serving(python, variables=variables) as origin:
+        load(origin + path, make(100))
+        return load(origin + path, make(events))
+
+
+def workers(events: int, seconds: int) -> None:
+    """Print what several workers do, and how it goes at 200 webhooks a second for some time."""
+    rows = []
+    for count in (1, 2, 4):
+        with serving(workers=count, variables=PREPARED) as origin:
+            url = origin + fill.WEBHOOK
+            load(url, finishing(50 * count), connections=8)
+            full = load(url, finishing(events), connections=8)
+            rows.append((count, "as fast as it goes", f"{full.rate:.0f}", full.p50, full.p99))
+            for rate in (full.rate / 2, 200):
+                steady = load(url, finishing(int(rate * seconds)), connections=16, per_second=rate)
+                rows.append(
+                    (count, f"{rate:.0f} a second, {seconds} s", f"{steady.rate:.0f}", steady.p50, steady.p99)
+                )
+    show(("workers", "sent", "answered/s", "p50 ms", "p99 ms"), rows)
+
+
+def sqlite(events: int) -> None:
+    """Print how fast it is with SQLite."""
+    rows = []
+    for count in (1, 2):
+        with serving(workers=count) as origin:
+            url = origin + fill.WEBHOOK
+            load(url, finishing(100))
+            requests = finishing(events)
+            for name, result in (
+                ("accepted, changing state", load(url, requests)),
+                ("duplicate", load(url, requests)),
+                ("bad signature", load(url, forged(events), status=403)),
+            ):
+                rows.append((count, name, f"{result.rate:.0f}", result.p50, result.p99))
+    show(("workers", "SQLite", "webhooks/s", "p50 ms", "p99 ms"), rows)
 
 
 def finishing(count: int) -> list[Request]:
     """Make so many sessions, and return webhooks each of which finishes one."""
-    bodies = [deliveries.body(fill.session().pending_token, f"55{time.time_ns()}") for _ in range(count)]
+    bodies = [
+        deliveries.body(session.pending_token, f"55{time.time_ns()}{number}")
+        for number, session in enumerate(fill.sessions(count))
+    ]
     return [(deliveries.headers(body), body.decode()) for body in bodies]
 
 
@@ -120,12 +156,3 @@ def of_peer(count: int) -> list[Request]:
         headers = {"Content-Type": "application/json", "Stripe-Signature": f"t={now},v1={digest}"}
         made.append((headers, body))
     return made
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as probe:
-            if not probe.connect_ex(("127.0.0.1", port)):
-                return
-        time.sleep(0.1)
-    raise RuntimeError("gunicorn does not answer")

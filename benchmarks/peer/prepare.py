@@ -5,10 +5,11 @@ import sys
 import django
 from django.core.management import call_command
 
+from benchmarks.peer import settings
+
 if __name__ == "__main__":
     django.setup()
     call_command("migrate", verbosity=0)
-    from django.conf import settings
     from djstripe.models import Account, APIKey, WebhookEndpoint
 
     # An owner that is known already: nothing is asked of Stripe.

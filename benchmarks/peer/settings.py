@@ -9,4 +9,4 @@ STRIPE_LIVE_MODE = False
 STRIPE_TEST_SECRET_KEY = "sk_test_000000000000000000000000"  # nobody is asked for anything with it
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 # Verified and kept, and then nothing is done with it.
-DJSTRIPE_WEBHOOK_EVENT_CALLBACK = "benchmarks.peer.urls.nothing"
+DJSTRIPE_WEBHOOK_EVENT_CALLBACK: str | None = "benchmarks.peer.urls.nothing"
