@@ -1,7 +1,7 @@
 # make demo    the example project with the sandbox bank, on http://127.0.0.1:8000/ (PORT=8001 for another port)
 # make test    everything: lint, types, and the tests on every database that answers
 # make fuzz    the webhook, fed by atheris with what it makes up: SECONDS=120 for each of three targets
-# make bench   webhooks and growth, measured beside a floor and dj-stripe: needs PostgreSQL, takes half an hour
+# make bench   everything that docs/performance.md tells, measured again: needs PostgreSQL, takes an hour
 # make lint    ruff, mypy, import-linter, forgotten migrations
 # make clean   the environment, the demo's data and what tools have left behind
 #

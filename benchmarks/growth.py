@@ -18,26 +18,28 @@ from benchmarks.tables import show
 from business_os_banking.models import BankingConnection, ConnectionEvent
 
 ROUNDS = 7
+PASSES = 3
 WEBHOOKS = 300
 ADMIN = "/admin/business_os_banking"
 
 
 def run(sizes: list[int]) -> None:
-    """Print what everything costs on a database of each of the sizes, each measured by a process of its own."""
-    found: list[dict[str, float]] = []
-    for size in sizes:
-        command = [sys.executable, "-m", "benchmarks", "--size", str(size)]
-        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True)
-        rows = (line.split("\t") for line in done.stdout.splitlines())
-        found.append({name: float(taken) for taken, name in rows})
+    """Print what everything costs on a database of each of the sizes.
+
+    Each is measured by a process of its own, in turns, and the best of the medians counts: a machine that was slow for
+    a minute must not look like a table that grew.
+    """
+    found: dict[str, dict[int, float]] = {}
+    for _ in range(PASSES):
+        for size in sizes:
+            command = [sys.executable, "-m", "benchmarks", "--size", str(size)]
+            done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True)
+            for taken, name in (line.split("\t") for line in done.stdout.splitlines()):
+                of_sizes = found.setdefault(name, {})
+                of_sizes[size] = min(float(taken), of_sizes.get(size, float("inf")))
     heads = (f"{size:,} ms".replace(",", " ") for size in sizes)
-    show(
-        ("", *heads, "ratio"),
-        (
-            (f"`{name}`", *(one[name] for one in found), f"{found[-1][name] / first:.2f}")
-            for name, first in found[0].items()
-        ),
-    )
+    rows = ((f"`{name}`", *of.values(), f"{of[sizes[-1]] / of[sizes[0]]:.2f}") for name, of in found.items())
+    show(("", *heads, "ratio"), rows)
 
 
 def measure() -> dict[str, float]:
@@ -66,12 +68,12 @@ def measure() -> dict[str, float]:
     ]
     for model, queries in LISTS.items():
         pages += [f"{model}/{query}" for query in queries]
+    shown = {str(one.reference): "reference", str(one.connection_id): "upstream id"}
+    shown |= {str(pk): "…" for pk in (one.pk, event.pk, middle)}
     for page in pages:
-        name = (
-            page.replace(str(one.reference), "reference")
-            .replace(str(one.pk), "…")
-            .replace(str(event.pk), "…")
-        )
+        name = page
+        for value, text in shown.items():
+            name = name.replace(value, text)
         found[f"admin {name}"] = _page(operator, f"{ADMIN}/{page}")
     return found
 

@@ -31,6 +31,7 @@ class Site:
     customer: Client
     operator: Client
     active: BankingConnection
+    finished: ConnectSession
     waiting: ConnectSession
 
 
@@ -43,7 +44,7 @@ def site(user: User, upstream: Upstream) -> Site:
     operator.force_login(User.objects.create_superuser("root", "root@site.example", "secret"))
     waiting = start(user)
     ConnectSession.objects.update(returned_at=timezone.now())
-    return Site(customer, operator, BankingConnection.objects.get(status="active"), waiting)
+    return Site(customer, operator, BankingConnection.objects.get(status="active"), first, waiting)
 
 
 def webhook(body: dict[str, Any], secret: str = callbacks.SECRET) -> int:
@@ -82,6 +83,8 @@ COSTS: dict[str, tuple[int, int, Callable[[Site], int]]] = {
         200,
         lambda _site: webhook(callbacks.success(uuid.uuid4(), "999")),
     ),
+    # No transaction: the first look finds it. Then the event, and the count of its deliveries.
+    "a repetition": (1 + 2, 200, lambda site: webhook(callbacks.success(site.finished.pending_token, "777"))),
     "a bad signature": (0, 403, lambda site: webhook(success(site), secret="wrong")),
     "the landing page": (1, 200, lambda site: page(Client(), f"/banking/return/{site.waiting.reference}/")),
     "a look at how it stands": (
