@@ -34,6 +34,9 @@ from business_os_banking.querysets import (
 )
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus, Source
 
+# Texts have their indexes in Meta: with db_index or unique at the field, Django makes a second one for LIKE on PostgreSQL,
+# which nothing here asks with, and every webhook would write it.
+
 EVERYDAY_KINDS = {Kind.OPENED, Kind.RETURNED, Kind.PROGRESSED, Kind.SUCCEEDED}
 SELDOM_KINDS = [kind.value for kind in Kind if kind not in EVERYDAY_KINDS]
 SELDOM_SOURCES = [Source.SWEEP.value, Source.OPERATOR.value]
@@ -52,7 +55,7 @@ class BankingConnection(models.Model):
         blank=True,
         related_name="banking_connections",
     )
-    tenant = ExactCharField(_("tenant"), max_length=255, blank=True, default="", db_index=True)
+    tenant = ExactCharField(_("tenant"), max_length=255, blank=True, default="")
     account = ExactCharField(_("Business OS account"), max_length=64, default="default")
     status = models.CharField(
         _("status"), max_length=16, choices=CONNECTION_STATUSES, default=ConnectionStatus.PENDING.value
@@ -60,9 +63,7 @@ class BankingConnection(models.Model):
     status_reason = models.CharField(
         _("reason"), max_length=32, choices=STATUS_REASONS, blank=True, default=""
     )
-    connection_id = ExactCharField(
-        _("upstream connection"), max_length=64, blank=True, default="", db_index=True
-    )
+    connection_id = ExactCharField(_("upstream connection"), max_length=64, blank=True, default="")
     provider_code = ExactCharField(_("bank code"), max_length=128, blank=True, default="")
     provider_name = models.CharField(_("bank"), max_length=255, blank=True, default="")
     country_code = models.CharField(_("country"), max_length=8, blank=True, default="")
@@ -108,6 +109,8 @@ class BankingConnection(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["user", "tenant", "-id"], name="bob_connection_owner"),
+            models.Index(fields=["tenant"], name="bob_connection_tenant"),
+            models.Index(fields=["connection_id"], name="bob_connection_upstream"),
             models.Index(fields=["status", "consent_expires_at"], name="bob_connection_consent"),
             # For the filters of the admin; statuses and countries change seldom, so webhooks hardly pay for these.
             models.Index(fields=["status", "-id"], name="bob_connection_status"),
@@ -210,9 +213,7 @@ class ConnectSession(models.Model):
     connect_url = models.TextField(_("address of the widget"), blank=True, default="")
     expires_at = models.DateTimeField(_("ends"), null=True, blank=True)
     owner_user_id = models.UUIDField(_("owner in Business OS"), null=True, blank=True)
-    connection_id = ExactCharField(
-        _("upstream connection"), max_length=64, blank=True, default="", db_index=True
-    )
+    connection_id = ExactCharField(_("upstream connection"), max_length=64, blank=True, default="")
     next_url = models.TextField(_("goes on to"), blank=True, default="")
     stage = models.CharField(_("last stage"), max_length=64, blank=True, default="")
     returned_at = models.DateTimeField(_("browser came back"), null=True, blank=True)
@@ -222,9 +223,9 @@ class ConnectSession(models.Model):
         _("kind of error"), max_length=32, choices=ERROR_GROUPS, blank=True, default=""
     )
     # Held while a second click should land on this session, so that the database lets only one through.
-    single_flight = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    single_flight = models.CharField(max_length=64, null=True, blank=True, editable=False)
     # Who sent which Idempotency-Key, as one digest, and what was asked with it. Emptied by prune.
-    idempotency_key = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    idempotency_key = models.CharField(max_length=64, null=True, blank=True, editable=False)
     idempotency_request = models.CharField(max_length=64, blank=True, default="", editable=False)
     # Whoever came with a renewal link may have no login to go on with; see the landing page.
     by_link = models.BooleanField(_("with a renewal link"), default=False)
@@ -238,8 +239,13 @@ class ConnectSession(models.Model):
         verbose_name = _("connect session")
         verbose_name_plural = _("connect sessions")
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["single_flight"], name="bob_session_single_flight"),
+            models.UniqueConstraint(fields=["idempotency_key"], name="bob_session_idempotency"),
+        ]
         indexes = [
             models.Index(fields=["status", "expires_at"], name="bob_session_sweep"),
+            models.Index(fields=["connection_id"], name="bob_session_upstream"),
             models.Index(fields=["created_at"], name="bob_session_created"),
             # Of the few that the admin looks for; those that succeed at ordinary banks are in neither.
             models.Index(
@@ -273,10 +279,11 @@ class SessionLink(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     session = models.ForeignKey(ConnectSession, on_delete=models.CASCADE, related_name="links")
-    connection_id = ExactCharField(max_length=64, db_index=True)
+    connection_id = ExactCharField(max_length=64)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["session", "connection_id"], name="bob_session_link")]
+        indexes = [models.Index(fields=["connection_id"], name="bob_link_upstream")]
 
     def __str__(self) -> str:
         return self.connection_id
@@ -315,7 +322,7 @@ class ConnectionEvent(models.Model):
     assertions = models.JSONField(_("also says"), default=dict, blank=True)
     occurred_at = models.DateTimeField(_("happened"))
     received_at = models.DateTimeField(_("received"))
-    digest = ExactCharField(_("digest"), max_length=64, unique=True)
+    digest = ExactCharField(_("digest"), max_length=64)
     payload = models.JSONField(_("content"), default=dict, blank=True)
     outcome = models.CharField(_("effect"), max_length=16, choices=OUTCOMES)
     note = models.CharField(_("note"), max_length=255, blank=True, default="")
@@ -336,6 +343,7 @@ class ConnectionEvent(models.Model):
         verbose_name = _("event")
         verbose_name_plural = _("events")
         ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["digest"], name="bob_event_digest")]
         indexes = [
             models.Index(fields=["outcome", "id"], name="bob_event_outcome"),
             models.Index(fields=["pending_token"], name="bob_event_token"),
