@@ -34,8 +34,8 @@ from business_os_banking.querysets import (
 )
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus, Source
 
-# Texts have their indexes in Meta: with db_index or unique at the field, Django makes a second one for LIKE on
-# PostgreSQL, which nothing here asks with, and which every webhook would write.
+# Texts that webhooks write have their indexes in Meta: with db_index or unique at the field, Django makes a second one
+# for LIKE on PostgreSQL, which nothing here asks with.
 
 EVERYDAY_KINDS = {Kind.OPENED, Kind.RETURNED, Kind.PROGRESSED, Kind.SUCCEEDED}
 SELDOM_KINDS = [kind.value for kind in Kind if kind not in EVERYDAY_KINDS]

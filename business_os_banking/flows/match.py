@@ -30,7 +30,10 @@ class Match:
 
 
 def match(report: Report) -> Match:
-    """Return what *report* is about: by its token, else our own key, else the upstream connection. One query."""
+    """Return what *report* is about: by its token, else our own key, else the upstream connection.
+
+    One query; another one if only the upstream connection is named, and no session has led to it.
+    """
     if report.conflict:
         return Match(conflict=report.conflict)
     if report.kind is Kind.PROVIDER_CHANGED:

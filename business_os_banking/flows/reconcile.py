@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -37,6 +36,8 @@ _SETTLED: Final = timedelta(seconds=30)
 _REMOVALS_PER_RUN: Final = 50
 _TRIES_BEFORE_A_PERSON: Final = 5
 _LONGEST_WAIT: Final = timedelta(hours=24)
+
+_Name = tuple[str, str, Any]  # what it names (token, reference or link), of which account, and the value
 
 
 @dataclass
@@ -98,7 +99,7 @@ def preview(now: datetime | None = None) -> Result:
     """Return what `reconcile` finds due, without doing anything: nothing is written, sent or read upstream."""
     now = now or timezone.now()
     return Result(
-        applied=sum(len(batch) for batch in _appliable(now)),
+        applied=sum(len(pks) for pks in _appliable(now)),
         announced=_untold(now).count(),
         read_pages=len([alias for alias in aliases() if _waits(alias)]),
         expired=_overdue(now).count(),
@@ -126,44 +127,54 @@ def _waits(alias: str) -> bool:
     return ConnectSession.objects.waiting().filter(connection__account=alias).exists()
 
 
-def _appliable(now: datetime) -> Iterator[list[ConnectionEvent]]:
-    """Yield, in batches, the failed events and those unmatched ones for which there is now something to match."""
+def _appliable(now: datetime) -> Iterator[list[int]]:
+    """Yield, in batches, the keys of the failed events and of those unmatched ones that now match something."""
     unmatched = Q(outcome=Outcome.UNMATCHED, note="")
     rows = ConnectionEvent.objects.filter(Q(outcome=Outcome.FAILED) | unmatched)
+    # Of many that never match, no more is read than what it takes to see that.
+    rows = rows.only("outcome", "account", "pending_token", "session_reference", "connection_id")
     for batch in batches.of_rows(rows.filter(received_at__lte=now - _SETTLED)):
         known = _known([event for event in batch if event.outcome == Outcome.UNMATCHED])
-        yield [
-            event for event in batch if event.outcome == Outcome.FAILED or not known.isdisjoint(_names(event))
-        ]
+        failed = {event.pk for event in batch if event.outcome == Outcome.FAILED}
+        yield [event.pk for event in batch if event.pk in failed or not known.isdisjoint(_names(event))]
 
 
-def _names(event: ConnectionEvent) -> set[tuple[str, Any]]:
+def _names(event: ConnectionEvent) -> set[_Name]:
     """Return what *event* can be matched by, as `flows.match` has it: by its link only what names no session."""
-    named = {event.pending_token, event.session_reference} - {None}
-    return {(event.account, name) for name in named or {event.connection_id} - {""}}
-
-
-def _known(events: list[ConnectionEvent]) -> set[tuple[str, Any]]:
-    """Return which of the names of *events* our rows know, in five queries however many they are."""
-    names = {name for event in events for _account, name in _names(event)}
-    uuids = [name for name in names if isinstance(name, UUID)]
-    links = [name for name in names if isinstance(name, str)]
-    sessions = ConnectSession.objects.order_by()
-    found = [
-        sessions.filter(pending_token__in=uuids).values_list("connection__account", "pending_token"),
-        sessions.filter(reference__in=uuids).values_list("connection__account", "reference"),
-        sessions.filter(connection_id__in=links).values_list("connection__account", "connection_id"),
-        SessionLink.objects.filter(connection_id__in=links).values_list(
-            "session__connection__account", "connection_id"
-        ),
-        BankingConnection.objects.filter(connection_id__in=links).values_list("account", "connection_id"),
+    named: list[tuple[str, Any]] = [
+        ("token", event.pending_token),
+        ("reference", event.session_reference),
     ]
-    return {pair for pairs in found for pair in pairs.distinct()}
+    if not any(value for _what, value in named):
+        named = [("link", event.connection_id)]
+    return {(what, event.account, value) for what, value in named if value}
+
+
+def _known(events: list[ConnectionEvent]) -> set[_Name]:
+    """Return which of the names of *events* our rows know, in five queries however many they are."""
+    named: dict[str, list[Any]] = {"token": [], "reference": [], "link": []}
+    for what, _account, value in {name for event in events for name in _names(event)}:
+        named[what].append(value)
+    sessions, account = ConnectSession.objects.order_by(), "connection__account"
+    further, imported = SessionLink.objects.all(), BankingConnection.objects.order_by()
+    found = (
+        ("token", sessions.filter(pending_token__in=named["token"]).values_list(account, "pending_token")),
+        ("reference", sessions.filter(reference__in=named["reference"]).values_list(account, "reference")),
+        ("link", sessions.filter(connection_id__in=named["link"]).values_list(account, "connection_id")),
+        (
+            "link",
+            further.filter(connection_id__in=named["link"]).values_list(
+                "session__connection__account", "connection_id"
+            ),
+        ),
+        ("link", imported.filter(connection_id__in=named["link"]).values_list("account", "connection_id")),
+    )
+    return {(what, alias, value) for what, pairs in found for alias, value in pairs.distinct()}
 
 
 def _apply_waiting(now: datetime, result: Result) -> None:
-    for batch in _appliable(now):
-        for event in batch:
+    for pks in _appliable(now):
+        for event in ConnectionEvent.objects.filter(pk__in=pks).order_by("pk"):
             try:
                 result.applied += apply(event).outcome not in {Outcome.UNMATCHED, Outcome.FAILED}
             except Exception:

@@ -39,22 +39,22 @@ def record(report: Report, *, store: Mapping[str, Any] | None = None) -> Connect
         return _record_bank(report)
     try:
         found = match(report)
-        if found.repeated and (repeated := ConnectionEvent.objects.filter(pk=found.repeated).first()):
-            return _again(repeated)
-        with transaction.atomic():
-            event = log.to_event(report)
-            merged = merging.merge_into(event, report, found, store or {})
-            event.save(force_insert=True)
-            transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
-        return event
+        repeated = _event(found.repeated)
+        if repeated is None:
+            with transaction.atomic():
+                event = log.to_event(report)
+                merged = merging.merge_into(event, report, found, store or {})
+                event.save(force_insert=True)
+                transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
+            return event
     except IntegrityError:  # another worker has recorded the same since we looked
         repeated = ConnectionEvent.objects.filter(digest=report.digest).first()
         if repeated is None:
             raise
-        return _again(repeated)
     except Exception:
         _keep_failed(report)
         raise
+    return _again(repeated)
 
 
 def returned(session: ConnectSession, hints: Mapping[str, str]) -> ConnectionEvent:
@@ -116,18 +116,20 @@ def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> Non
     )
     if not news.connections <= set(merged.connections):
         # Another connection has come to share the link; it must know the same.
-        _spread(event, report)
-    if news.waiting:
-        # An event that is being recorded at this very moment looks again after its own commit.
-        for waiting in ConnectionEvent.objects.filter(pk__in=news.waiting).order_by("pk"):
-            apply(waiting)
+        _spread(event, report, merged)
     if news.a_bank_has_changed:
         for code in banks_learnt:
             banks.adopt(report.account, code, merged.connections)
+    for pk in news.waiting:
+        # One that is being recorded at this very moment looks again after its own commit.
+        if waiting := _event(pk):
+            apply(waiting)
 
 
-def _spread(event: ConnectionEvent, report: Report) -> None:
+def _spread(event: ConnectionEvent, report: Report, merged: Merged) -> None:
     found = match(report)
+    if found.connections <= set(merged.connections):
+        return  # it belongs to somebody else
     with transaction.atomic():
         again = log.to_event(report)
         merging.merge_into(again, report, found, {})
@@ -137,6 +139,10 @@ def _spread(event: ConnectionEvent, report: Report) -> None:
         row.save(update_fields=["announcements", "announced_at"])
     if row.announced_at is None:
         announce.announce(row)
+
+
+def _event(pk: int | None) -> ConnectionEvent | None:
+    return ConnectionEvent.objects.filter(pk=pk).first() if pk else None
 
 
 def _again(event: ConnectionEvent) -> ConnectionEvent:

@@ -32,7 +32,8 @@ def watch(alias: str, now: datetime) -> Silence | None:
     """Raise, keep or clear the alarm of the account *alias*; return it. It is logged once, at ERROR."""
     state, _new = AccountState.objects.get_or_create(alias=alias)
     # Once raised it lasts until something is heard: a night in which nobody comes proves nothing.
-    found = _listen(alias, since=(state.silent_since or now) - _WINDOW, now=now)
+    standing = state.silent_since if state.silence == Silence.NO_WEBHOOKS else None
+    found = _listen(alias, since=(state.silent_since or now) - _WINDOW, now=now, standing=standing)
     if (found or "") == state.silence:
         return found
     # Two jobs may have found the same; the one whose write comes first tells of it.
@@ -45,7 +46,7 @@ def watch(alias: str, now: datetime) -> Silence | None:
     return found
 
 
-def _listen(alias: str, *, since: datetime, now: datetime) -> Silence | None:
+def _listen(alias: str, *, since: datetime, now: datetime, standing: datetime | None) -> Silence | None:
     heard = ConnectionEvent.objects.webhooks(alias).filter(received_at__gte=since, received_at__lte=now)
     # What an operator has set aside belongs to somebody else, and says nothing of this site.
     looked_at = heard.filter(ignored_at=None).order_by("-received_at")
@@ -57,9 +58,11 @@ def _listen(alias: str, *, since: datetime, now: datetime) -> Silence | None:
         account=alias, kind=Kind.RETURNED, received_at__gte=since, received_at__lte=now - _PATIENCE
     )
     times = list(returned.order_by("-received_at").values_list("received_at", flat=True)[:_ENOUGH])
-    if len(times) < _ENOUGH or not wants_webhooks(alias):
+    # Those who came back may have been pruned since the alarm; it stands all the same.
+    begin = min(times) - _PATIENCE if len(times) >= _ENOUGH else standing
+    if begin is None or not wants_webhooks(alias):
         return None
-    return None if heard.filter(received_at__gte=min(times) - _PATIENCE).exists() else Silence.NO_WEBHOOKS
+    return None if heard.filter(received_at__gte=begin).exists() else Silence.NO_WEBHOOKS
 
 
 def wants_webhooks(alias: str) -> bool:

@@ -24,6 +24,7 @@ from business_os_banking.flows import connect
 from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.signals import event_recorded
 from tests import callbacks
 from tests.callbacks import SECRET
 from tests.upstream import BASE_URL, Upstream, connect_answer, row
@@ -252,3 +253,25 @@ def after_the_first_look(job: Callable[[], int]) -> Iterator[list[int]]:
 
     with connections["default"].execute_wrapper(watch):
         yield done
+
+
+def test_a_link_that_another_account_has_too_costs_and_tells_nothing_more(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    ours = start(user)
+    theirs = BankingConnection.objects.create(account="other", user=user)
+    ConnectSession.objects.create(connection=theirs, status="succeeded", connection_id="777")
+    told: list[str] = []
+
+    def receiver(**kwargs: Any) -> None:
+        told.append(kwargs["event"].kind)
+        raise RuntimeError("a receiver that fails")
+
+    event_recorded.connect(receiver)
+    try:
+        assert deliver(callbacks.success(ours.pending_token, "777")) == 200
+    finally:
+        event_recorded.disconnect(receiver)
+    assert told == ["succeeded"]
+    theirs.refresh_from_db()
+    assert (theirs.status, theirs.state) == ("pending", {})

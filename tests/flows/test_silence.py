@@ -15,7 +15,7 @@ from django.utils import timezone
 from business_os_banking.flows import connect
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.flows.silence import watch
-from business_os_banking.models import AccountState, ConnectSession
+from business_os_banking.models import AccountState, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
 from tests.upstream import Upstream
@@ -86,6 +86,17 @@ def test_a_site_that_lives_by_reading_is_not_alarmed(upstream: Upstream, user: U
     assert watch("default", timezone.now() + SOON) is None
     settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {}}
     assert watch("default", timezone.now() + SOON) is None
+
+
+def test_pruning_does_not_end_the_alarm(upstream: Upstream, user: User) -> None:
+    first, *_ = come_back(user, 3)
+    now = timezone.now()
+    assert watch("default", now + SOON) == "no_webhooks"
+    ConnectionEvent.objects.all().delete()
+    assert watch("default", now + timedelta(days=8)) == "no_webhooks"
+    AccountState.objects.update(silent_since=now)
+    deliver(first.pending_token)
+    assert watch("default", now + timedelta(days=8)) is None
 
 
 def test_what_was_yesterday_is_over(upstream: Upstream, user: User) -> None:

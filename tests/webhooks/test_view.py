@@ -351,7 +351,7 @@ def test_it_works_behind_middleware_that_demands_a_login(session: ConnectSession
 
 @pytest.mark.django_db(transaction=True)
 def test_our_own_fault_is_kept_answered_500_and_mended_by_a_redelivery(
-    upstream: Upstream, user: User, monkeypatch: pytest.MonkeyPatch
+    upstream: Upstream, user: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(transaction.get_connection().settings_dict, "ATOMIC_REQUESTS", True)
     session = connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/")
@@ -362,10 +362,12 @@ def test_our_own_fault_is_kept_answered_500_and_mended_by_a_redelivery(
     assert post(body, client=Client(raise_request_exception=False)) == 500
     event = ConnectionEvent.objects.get(source="webhook")
     assert (event.outcome, event.kind) == ("failed", "succeeded")
+    assert post(body, client=Client(raise_request_exception=False)) == 500
+    assert "could not be kept" not in caplog.text
     BankingConnection.objects.filter(pk=connection.pk).update(state=connection.state)
     assert post(body) == 200
     event.refresh_from_db()
-    assert (event.outcome, event.deliveries) == ("applied", 2)
+    assert (event.outcome, event.deliveries) == ("applied", 3)
     assert BankingConnection.objects.get().status == "active"
     assert not transaction.get_connection().in_atomic_block
 
