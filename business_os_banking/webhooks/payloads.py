@@ -59,28 +59,29 @@ def read(delivery: Delivery, account: str) -> Report:
     """
     body, contradicted = bodies.parse(delivery.body)
     objects = list(_objects(body))
+    said = _said(objects)
     event_name = _event_name(objects)
     ours = _custom_fields(objects)
     tokens = _words([*objects, *ours], ("pending_token", "pendingToken"))
     sessions = _words(ours, ("session",))
     links = _ids(objects, "connection_id") | _connection_object_ids(objects)
-    kind, says = _interpret(body, objects, event_name)
+    kind, says = _interpret(body, objects, said, event_name)
     if kind is Kind.UNKNOWN and (header := _header_name(delivery.headers)):
         # No signature covers the headers of a request: where the body speaks for itself, they are not listened to.
         event_name = header
-        kind, says = _interpret(body, objects, header)
+        kind, says = _interpret(body, objects, said, header)
     return Report(
         kind=kind,
         source=Source.WEBHOOK,
         account=account,
         # Of the body alone: what a sender has signed is one fact, under whatever headers it is sent again.
         digest=reports.digest_of(Source.WEBHOOK, account, delivery.body),
-        occurred_at=reports.when(answers.time_of(_first(objects, "time")), delivery.received_at),
+        occurred_at=reports.when(answers.time_of(said.get("time")), delivery.received_at),
         received_at=delivery.received_at,
         pending_token=_only_uuid(tokens),
         session_reference=_only_uuid(sessions),
         connection_id=next(iter(links)) if len(links) == 1 else "",
-        payload=_redacted(objects, event_name),
+        payload=_redacted(said, event_name),
         conflict=_conflict(tokens, sessions, links, contradicted & _READ),
         **says,
     )
@@ -101,17 +102,25 @@ def _custom_fields(objects: list[Object]) -> list[Object]:
     return [fields for item in objects if isinstance(fields := item.get("custom_fields"), dict)]
 
 
-def _first(objects: list[Object], key: str) -> str:
-    return next((text for item in objects if (text := answers.word_of(item.get(key)))), "")
+def _said(objects: list[Object]) -> dict[str, str]:
+    """Return the words that are kept: where several objects have one under the same key, that of the outermost."""
+    said: dict[str, str] = {}
+    for item in reversed(objects):
+        said |= {key: word for key in _KEPT if key in item and (word := answers.word_of(item[key]))}
+    return said
+
+
+def _values(objects: list[Object], keys: tuple[str, ...]) -> list[Any]:
+    return [item[key] for key in keys for item in objects if key in item]
 
 
 def _words(objects: list[Object], keys: tuple[str, ...]) -> set[str]:
     """Return the tokens under *keys*. UUIDs may be written in either case."""
-    return {answers.word_of(item.get(key)).lower() for item in objects for key in keys} - {""}
+    return {answers.word_of(value).lower() for value in _values(objects, keys)} - {""}
 
 
 def _ids(objects: list[Object], key: str) -> set[str]:
-    return {answers.id_of(item.get(key)) for item in objects} - {""}
+    return {answers.id_of(value) for value in _values(objects, (key,))} - {""}
 
 
 def _connection_object_ids(objects: list[Object]) -> set[str]:
@@ -134,7 +143,7 @@ def _conflict(tokens: set[str], sessions: set[str], links: set[str], contradicte
 
 def _event_name(objects: list[Object]) -> str:
     """Return what the body calls the event: the first name that tells a kind, else the first."""
-    named = [name for key in _EVENT_KEYS for item in objects if (name := answers.word_of(item.get(key)))]
+    named = [name for value in _values(objects, _EVENT_KEYS) if (name := answers.word_of(value))]
     return next((name for name in named if _named_kind(name)), named[0] if named else "")
 
 
@@ -144,23 +153,24 @@ def _header_name(headers: Mapping[str, str]) -> str:
     return next((name for name in named if _named_kind(name) not in {None, Kind.SELF_TEST}), "")
 
 
-def _interpret(body: Object, objects: list[Object], event_name: str) -> tuple[Kind, dict[str, Any]]:
+def _interpret(
+    body: Object, objects: list[Object], said: Mapping[str, str], event_name: str
+) -> tuple[Kind, dict[str, Any]]:
     """Return the kind of the event, and the further fields of the report that the body fills."""
-    error_class = _first(objects, "error_class")
-    provider_status = _first(objects, "provider_status")
+    error_class = said.get("error_class", "")
     says: dict[str, Any] = {
-        "stage": _first(objects, "stage")[:64],
+        "stage": said.get("stage", "")[:64],
         "error_class": error_class,
-        "provider_code": _first(objects, "provider_code"),
-        "details": {key: value for key in DETAILS if (value := _detail(objects, key))},
+        "provider_code": said.get("provider_code", ""),
+        "details": _details(objects),
     }
-    kind = _named_kind(event_name) or _inferred_kind(body, objects)
+    kind = _named_kind(event_name) or _inferred_kind(body, objects, said)
     if kind is Kind.PROVIDER_CHANGED and not says["provider_code"]:
         kind = Kind.UNKNOWN  # no bank, not the one that has no code
     elif kind is Kind.PROVIDER_CHANGED:
-        says["provider_active"] = {"active": True, "inactive": False}.get(provider_status)
+        says["provider_active"] = {"active": True, "inactive": False}.get(said.get("provider_status", ""))
     elif kind is Kind.CONSENT_ENDED:
-        kind, says["reason"] = _consent(objects, error_class, event_name)
+        kind, says["reason"] = _consent(said, event_name)
     elif kind is Kind.FAILED and error_class in CANCELLED_CLASSES:
         kind = Kind.CANCELLED
     elif kind is Kind.FAILED and error_class in CONSENT_CLASSES:
@@ -177,7 +187,7 @@ def _named_kind(event_name: str) -> Kind | None:
     return next((kind for word, kind in _NAMED_KINDS if word in name), None)
 
 
-def _inferred_kind(body: Object, objects: list[Object]) -> Kind:
+def _inferred_kind(body: Object, objects: list[Object], said: Mapping[str, str]) -> Kind:
     """Return the kind that the shape of a body without an event name gives away (`upstream.md` 3.6)."""
     has = {key for item in objects for key in item}
     if "provider_status" in has:
@@ -187,16 +197,13 @@ def _inferred_kind(body: Object, objects: list[Object]) -> Kind:
     if "error_class" in has:
         return Kind.FAILED
     if "last_attempt" in has:
-        return _kind_of_connection_object(objects)
+        # A whole connection object.
+        return Kind.SUCCEEDED if said.get("status") == "active" else Kind.UNKNOWN
     if has & {"consent_status", "consent_id"} or ("reason" in has and "stage" not in has):
         return Kind.CONSENT_ENDED
     if "stage" in has:
         return Kind.PROGRESSED
     return Kind.REMOVED if conf.settings.destroy_by_shape and _is_bare_destroy(body) else Kind.UNKNOWN
-
-
-def _kind_of_connection_object(objects: list[Object]) -> Kind:
-    return Kind.SUCCEEDED if _first(objects, "status") == "active" else Kind.UNKNOWN
 
 
 def _is_bare_destroy(body: Object) -> bool:
@@ -211,9 +218,9 @@ def _is_bare_destroy(body: Object) -> bool:
     return set(body) == {"data", "meta"} and "connection_id" in data and set(data) <= _DESTROY_KEYS
 
 
-def _consent(objects: list[Object], error_class: str, event_name: str) -> tuple[Kind, str]:
-    said = [_first(objects, key) for key in ("consent_status", "status", "reason")]
-    words = {word.lower() for word in (*said, error_class, event_name)}
+def _consent(said: Mapping[str, str], event_name: str) -> tuple[Kind, str]:
+    named = (said.get(key, "") for key in ("consent_status", "status", "reason", "error_class"))
+    words = {word.lower() for word in (*named, event_name)}
     if any("expire" in word for word in words):
         return Kind.CONSENT_ENDED, StatusReason.CONSENT_EXPIRED
     if any("revoke" in word for word in words) or words & {"client", "provider", "saltedge"}:
@@ -221,10 +228,10 @@ def _consent(objects: list[Object], error_class: str, event_name: str) -> tuple[
     return Kind.UNKNOWN, ""
 
 
-def _detail(objects: list[Object], key: str) -> str:
-    return answers.detail_of(key, next((item[key] for item in objects if item.get(key)), None))
+def _details(objects: list[Object]) -> dict[str, str]:
+    values = {key: item[key] for item in reversed(objects) for key in DETAILS if item.get(key)}
+    return {key: text for key, value in values.items() if (text := answers.detail_of(key, value))}
 
 
-def _redacted(objects: list[Object], event_name: str) -> dict[str, str]:
-    kept = {key: text for key in _KEPT if (text := _first(objects, key))}
-    return {"event": event_name, **kept} if event_name else kept
+def _redacted(said: Mapping[str, str], event_name: str) -> dict[str, str]:
+    return {"event": event_name, **said} if event_name else dict(said)
