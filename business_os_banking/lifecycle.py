@@ -256,6 +256,9 @@ def unnamed(session: str) -> str:
 # --- The state as JSON, for the database ---------------------------------------------------------------
 
 
+_NAMES: Final = {kind: [one.name for one in fields(kind)] for kind in (State, Attempt, Link)}
+
+
 def to_json(state: State) -> dict[str, Any]:
     """Return *state* as JSON-ready data, with everything that is empty left out."""
     encoded = _encode(state)
@@ -265,8 +268,8 @@ def to_json(state: State) -> dict[str, Any]:
 def _encode(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, State | Attempt | Link):
-        pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
+    if names := _NAMES.get(type(value)):
+        pairs = ((name, getattr(value, name)) for name in names)
         return {name: _encode(item) for name, item in pairs if item is not None and item != {}}
     if isinstance(value, Mapping):
         return {key: _encode(item) for key, item in value.items()}
