@@ -44,7 +44,7 @@ def record(report: Report, *, store: Mapping[str, Any] | None = None) -> Connect
             with transaction.atomic():
                 event = log.to_event(report)
                 merged = merging.merge_into(event, report, found, store or {})
-                event.save(force_insert=True)
+                statements.insert(event)
                 transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
             return event
     except IntegrityError:  # another worker has recorded the same since we looked
@@ -93,7 +93,7 @@ def _record_bank(report: Report) -> ConnectionEvent:
     merging.set_announcements(event, [])
     try:
         with transaction.atomic():
-            event.save(force_insert=True)
+            statements.insert(event)
     except IntegrityError:
         return _again(ConnectionEvent.objects.get(digest=report.digest))
     return banks.apply(event, at_most=1)
@@ -157,6 +157,6 @@ def _keep_failed(report: Report) -> None:
     event.outcome = Outcome.FAILED.value
     try:
         with transaction.atomic():
-            event.save(force_insert=True)
+            statements.insert(event)
     except Exception:
         logger.exception("An event could not be kept; only a redelivery can bring it back.")
