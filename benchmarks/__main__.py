@@ -26,8 +26,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("what", nargs="*", help=f"of {', '.join(WHAT)}")
     parser.add_argument("--sizes", nargs="+", type=int, default=[1_000, 100_000, 1_000_000])
-    parser.add_argument("--events", type=int, default=600, help="webhooks in each load")
-    parser.add_argument("--rounds", type=int, default=5, help="how often the servers take turns")
+    parser.add_argument("--events", type=int, default=200, help="webhooks in each load")
+    parser.add_argument("--rounds", type=int, default=21, help="how often the servers take turns")
     parser.add_argument("--seconds", type=int, default=120, help="how long the load is steady")
     # Parts that need a process of their own.
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
