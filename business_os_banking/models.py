@@ -347,7 +347,7 @@ class ConnectionEvent(models.Model):
         indexes = [
             models.Index(fields=["outcome", "id"], name="bob_event_outcome"),
             models.Index(fields=["pending_token"], name="bob_event_token"),
-            models.Index(fields=["connection_id"], name="bob_event_upstream"),
+            models.Index(fields=["connection_id", "outcome"], name="bob_event_upstream"),
             models.Index(fields=["provider_code"], name="bob_event_bank"),
             models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
             models.Index(fields=["account", "received_at"], name="bob_event_received"),

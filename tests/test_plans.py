@@ -28,6 +28,9 @@ _COPIES = 2_000
 _OURS = r"on business_os_banking_(?:bankingconnection|connectsession|connectionevent)\b"
 # Row by row, or along the primary key from one end to the other with nothing to tell where to begin.
 _LARGE = re.compile(rf"Seq Scan {_OURS}|Index Scan(?: Backward)? using \S+_pkey {_OURS}.*\n(?!\s+Index Cond)")
+# Nor do webhooks and customers read much of an index: what grows with the site must not cost them more.
+_MANY = 500
+_ROWS = re.compile(r"\(actual rows=(\d+)")
 _ASKS = re.compile(r"\s*\(?\s*(SELECT|UPDATE|DELETE)")
 
 
@@ -49,6 +52,10 @@ def waiting(user: User, upstream: Upstream) -> ConnectSession:
     others = ConnectSession.objects.waiting().exclude(pk=waiting.pk)
     others.exclude(pk__in=others.order_by("pk")[:50]).update(status="succeeded", single_flight=None)
     with database.cursor() as cursor:
+        # What PostgreSQL comes to believe of a table with millions of events.
+        cursor.execute(
+            "ALTER TABLE business_os_banking_connectionevent ALTER connection_id SET (n_distinct = 500)"
+        )
         cursor.execute("VACUUM ANALYZE")
     return waiting
 
@@ -72,6 +79,7 @@ THINGS: dict[str, Callable[[ConnectSession, Client], object]] = {
     "reconcile": lambda _, __: reconcile(timezone.now() + timedelta(hours=3)),
     "prune, with nothing to do": lambda _, __: prune(),
 }
+SWEEPS = {"reconcile", "prune, with nothing to do"}
 
 
 @pytest.mark.timeout(300)
@@ -88,10 +96,12 @@ def test_no_large_table_is_read_through(waiting: ConnectSession, user: User) -> 
         for sql in asked:
             with database.cursor() as cursor:
                 cursor.execute("SET random_page_cost = 1.1")  # as is usual for disks that do not turn
-                cursor.execute(f"EXPLAIN {sql}")
+                analyze = "(ANALYZE, TIMING OFF, SUMMARY OFF)" if sql.lstrip(" (\n").startswith("SELECT") else ""
+                cursor.execute(f"EXPLAIN {analyze} {sql}")
                 plan = "\n".join(row[0] for row in cursor.fetchall())
                 cursor.execute("RESET random_page_cost")
-            if _LARGE.search(plan):
+            reads_many = name not in SWEEPS and any(int(rows) > _MANY for rows in _ROWS.findall(plan))
+            if _LARGE.search(plan) or reads_many:
                 bad.append(f"{name}:\n{sql}\n{plan}")
     assert not bad, "\n\n".join(bad)
     assert BankingConnection.objects.count() > _COPIES < ConnectionEvent.objects.count()

@@ -232,7 +232,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='connectionevent',
-            index=models.Index(fields=['connection_id'], name='bob_event_upstream'),
+            index=models.Index(fields=['connection_id', 'outcome'], name='bob_event_upstream'),
         ),
         migrations.AddIndex(
             model_name='connectionevent',
