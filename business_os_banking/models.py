@@ -121,7 +121,7 @@ class BankingConnection(models.Model):
                 condition=models.Q(status_reason__gt=""),
             ),
             models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
-            models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
+            models.Index(fields=["removal_due", "removal_tries", "id"], name="bob_connection_removal"),
         ]
         permissions = [
             ("check_bankingconnection", "Can check a bank connection now, which may cost credits"),
@@ -351,7 +351,8 @@ class ConnectionEvent(models.Model):
             models.Index(fields=["provider_code"], name="bob_event_bank"),
             models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
             models.Index(fields=["account", "received_at"], name="bob_event_received"),
-            # Of what is seldom and looked for in the admin; the everyday webhook is in neither.
+            # Of what is seldom and looked for in the admin; the everyday webhook is in none.
+            models.Index(fields=["-id"], name="bob_event_note", condition=models.Q(note__gt="")),
             models.Index(
                 fields=["kind", "-id"], name="bob_event_kind", condition=models.Q(kind__in=SELDOM_KINDS)
             ),

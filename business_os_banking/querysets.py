@@ -16,6 +16,8 @@ from business_os_banking.vocabulary import ConnectionStatus, Kind, Outcome, Sess
 if TYPE_CHECKING:
     from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession  # noqa: F401
 
+REMOVAL_TRIES: Final = 5  # a removal at the provider that failed so often is for a person to look at
+
 _WAITING: Final = (SessionStatus.CREATED, SessionStatus.OPEN)
 
 
@@ -42,6 +44,10 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         waiting = Q(status=ConnectionStatus.INACTIVE)
         expiring = Q(status=ConnectionStatus.ACTIVE, consent_expires_at__lte=soon)
         return self.filter(waiting | expiring) if needs else self.exclude(waiting | expiring)
+
+    def unremovable(self) -> BankingConnectionQuerySet:
+        """Return the ended ones that the provider still holds after several tries."""
+        return self.filter(removal_due=True, removal_tries__gte=REMOVAL_TRIES)
 
     def with_checking(self) -> BankingConnectionQuerySet:
         """Select along what `BankingConnection.is_checking` asks for: for lists."""

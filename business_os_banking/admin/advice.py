@@ -12,11 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.admin.display import Text
 from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.querysets import REMOVAL_TRIES
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus, StatusReason
 
 _AN_ANSWER_TAKES: Final = timedelta(minutes=15)
 _OPENING_TAKES: Final = timedelta(minutes=5)
-_TRIES: Final = 5
 
 
 def stuck_sessions(now: datetime) -> QuerySet[ConnectSession]:
@@ -24,11 +24,6 @@ def stuck_sessions(now: datetime) -> QuerySet[ConnectSession]:
     came_back = Q(returned_at__lt=now - _AN_ANSWER_TAKES)
     never_opened = Q(status=SessionStatus.CREATED, created_at__lt=now - _OPENING_TAKES)
     return ConnectSession.objects.waiting().filter(came_back | never_opened | Q(expires_at__lt=now))
-
-
-def stuck_removals() -> Q:
-    """Return the condition for connections that the provider still holds after several tries."""
-    return Q(removal_due=True, removal_tries__gte=_TRIES)
 
 
 def consent_ending(now: datetime) -> Q:
@@ -40,7 +35,7 @@ def consent_ending(now: datetime) -> Q:
 def next_step(connection: BankingConnection) -> Text:
     """Return what an operator should do next about *connection*."""
     if connection.removal_due:
-        if connection.removal_tries >= _TRIES:
+        if connection.removal_tries >= REMOVAL_TRIES:
             return _(
                 "The provider still holds it. Read the log for the reason, then disconnect it once more."
             )

@@ -16,10 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.admin import advice
 from business_os_banking.admin.display import Text
+from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import ConnectionStatus, Outcome
 
 _RECENT: Final = 2_000
-_LISTED: Final = 2_000
+_LISTED: Final = 500
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -77,7 +78,7 @@ def _latest(rows: QuerySet[Any], *found: QuerySet[Any]) -> QuerySet[Any]:
 
 def _attention(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
     inactive = rows.filter(status=ConnectionStatus.INACTIVE).order_by("-pk")
-    return _latest(rows, inactive, _soonest(rows, now), rows.filter(advice.stuck_removals()))
+    return _latest(rows, inactive, _soonest(rows, now), rows & BankingConnection.objects.unremovable())
 
 
 def _ending(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
@@ -90,7 +91,7 @@ def _soonest(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
 
 def _stuck(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
     waiting = advice.stuck_sessions(now).order_by("-pk").values_list("connection_pk", flat=True)[:_LISTED]
-    return _latest(rows, rows.filter(pk__in=list(waiting)), rows.filter(advice.stuck_removals()))
+    return _latest(rows, rows.filter(pk__in=list(waiting)), rows & BankingConnection.objects.unremovable())
 
 
 def _unmatched(rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -114,7 +115,7 @@ class SessionLookFilter(LookFilter):
 class EventLookFilter(LookFilter):
     choices_of = {
         "unmatched": (_("Matches nothing"), lambda rows, _now: _unmatched(rows).filter(note="")),
-        "contradicting": (_("Contradicting"), lambda rows, _now: _unmatched(rows).exclude(note="")),
+        "contradicting": (_("Contradicting"), lambda rows, _now: _unmatched(rows).filter(note__gt="")),
         "orphaned": (_("For an ended connection"), lambda rows, _now: rows.filter(outcome=Outcome.ORPHANED)),
         "failed": (_("Failed"), lambda rows, _now: rows.filter(outcome=Outcome.FAILED)),
         "ignored": (

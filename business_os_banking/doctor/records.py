@@ -18,7 +18,6 @@ _RUNS_EVERY: Final = timedelta(minutes=30)  # five are right; a run may take som
 _A_WEBHOOK_TAKES: Final = timedelta(hours=1)
 _RECENT: Final = timedelta(days=7)
 _TOLD_WITHIN: Final = timedelta(minutes=15)
-_TRIES: Final = 5
 _MOST: Final = 1_000  # nothing is counted further
 
 
@@ -29,8 +28,7 @@ def examine_records(alias: str, now: datetime) -> Iterator[Finding]:
     yield from _hearing(state, now)
     yield from _reading(state, now)
     yield from _events(alias, now)
-    stuck = BankingConnection.objects.filter(account=alias, removal_due=True, removal_tries__gte=_TRIES)
-    if count := _count(stuck):
+    if count := _count(BankingConnection.objects.filter(account=alias).unremovable()):
         yield found(
             "removals-stuck", f"{count} connection(s) cannot be removed at the provider.", account=alias
         )

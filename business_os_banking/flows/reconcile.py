@@ -27,6 +27,7 @@ from business_os_banking.models import (
     ConnectSession,
     SessionLink,
 )
+from business_os_banking.querysets import REMOVAL_TRIES
 from business_os_banking.vocabulary import Outcome
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 # A worker that is at it this very moment should be left to finish.
 _SETTLED: Final = timedelta(seconds=30)
 _REMOVALS_PER_RUN: Final = 50
-_TRIES_BEFORE_A_PERSON: Final = 5
 _LONGEST_WAIT: Final = timedelta(hours=24)
 
 _Name = tuple[str, str, Any]  # what it names (token, reference or link), of which account, and the value
@@ -244,7 +244,8 @@ def _removable(now: datetime) -> QuerySet[BankingConnection]:
 
 
 def _remove_ended(now: datetime, result: Result) -> None:
-    for connection in _removable(now).order_by("pk")[:_REMOVALS_PER_RUN]:
+    # What has not been tried comes first: one that never works must not keep the others back.
+    for connection in _removable(now).order_by("removal_tries", "pk")[:_REMOVALS_PER_RUN]:
         if remove_upstream(connection):
             result.removed += 1
             continue
@@ -253,7 +254,7 @@ def _remove_ended(now: datetime, result: Result) -> None:
         BankingConnection.objects.filter(pk=connection.pk).update(
             removal_tries=connection.removal_tries + 1, removal_next_at=now + wait
         )
-        if connection.removal_tries >= _TRIES_BEFORE_A_PERSON:
+        if connection.removal_tries >= REMOVAL_TRIES:
             result.call_a_person(
                 f"connection {connection.reference} cannot be removed upstream; the log says why"
             )

@@ -192,7 +192,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='bankingconnection',
-            index=models.Index(fields=['removal_due', 'id'], name='bob_connection_removal'),
+            index=models.Index(fields=['removal_due', 'removal_tries', 'id'], name='bob_connection_removal'),
         ),
         migrations.AddIndex(
             model_name='connectsession',
@@ -245,6 +245,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='connectionevent',
             index=models.Index(fields=['account', 'received_at'], name='bob_event_received'),
+        ),
+        migrations.AddIndex(
+            model_name='connectionevent',
+            index=models.Index(condition=models.Q(('note__gt', '')), fields=['-id'], name='bob_event_note'),
         ),
         migrations.AddIndex(
             model_name='connectionevent',
