@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks import databases, startup
 
+LOADS = 5  # turns that a load is long where no turns are taken
 WHAT = ("webhooks", "workers", "sqlite", "growth", "sweeps", "connects", "startup")
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("what", nargs="*", help=f"of {', '.join(WHAT)}")
     parser.add_argument("--sizes", nargs="+", type=int, default=[1_000, 100_000, 1_000_000])
-    parser.add_argument("--events", type=int, default=200, help="webhooks in each load")
+    parser.add_argument("--events", type=int, default=200, help="webhooks in each turn")
     parser.add_argument("--rounds", type=int, default=21, help="how often the servers take turns")
     parser.add_argument("--seconds", type=int, default=120, help="how long the load is steady")
     # Parts that need a process of their own.
@@ -62,8 +63,8 @@ def _alone(chosen: argparse.Namespace) -> None:
 
         parts: dict[str, Callable[[], None]] = {
             "webhooks": lambda: webhooks.run(chosen.events, chosen.rounds),
-            "workers": lambda: webhooks.workers(chosen.events, chosen.seconds),
-            "sqlite": lambda: webhooks.sqlite(chosen.events),
+            "workers": lambda: webhooks.workers(LOADS * chosen.events, chosen.seconds),
+            "sqlite": lambda: webhooks.sqlite(LOADS * chosen.events),
             "growth": lambda: growth.run(chosen.sizes),
             "sweeps": sweeps.run,
             "connects": connects.run,
