@@ -154,6 +154,8 @@ def save(
         changed = columns.of_connection(new)
         if changed["connection_id"] != root.connection_id:
             changed["missing_since"] = None  # that was said of the link before
+        if changed["removal_due"] and not root.removal_due:
+            changed |= {"removal_tries": 0, "removal_next_at": None}  # those were of another link
         changed["baseline"] = baseline(root, old)
         written = {name: value for name, value in changed.items() if value != getattr(root, name)}
         statements.update(BankingConnection, {"id": root.pk}, {**written, "updated_at": timezone.now()})

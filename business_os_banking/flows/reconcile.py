@@ -244,9 +244,8 @@ def _removable(now: datetime) -> QuerySet[BankingConnection]:
 
 
 def _remove_ended(now: datetime, result: Result) -> None:
-    # What has not been tried comes first: one that never works must not keep the others back.
-    for connection in _removable(now).order_by("removal_tries", "pk")[:_REMOVALS_PER_RUN]:
-        if remove_upstream(connection):
+    for connection in _removable(now).order_by("pk")[:_REMOVALS_PER_RUN]:
+        if _is_removed(connection):
             result.removed += 1
             continue
         result.not_removed += 1
@@ -258,3 +257,12 @@ def _remove_ended(now: datetime, result: Result) -> None:
             result.call_a_person(
                 f"connection {connection.reference} cannot be removed upstream; the log says why"
             )
+
+
+def _is_removed(connection: BankingConnection) -> bool:
+    try:
+        return remove_upstream(connection)
+    except Exception:
+        # Counted as a try, so that one which always breaks is put off, and does not keep the others back.
+        logger.exception("Connection %s cannot be removed upstream", connection.reference)
+        return False

@@ -16,7 +16,9 @@ from django.test import Client
 from django.utils import timezone
 
 from business_os_banking import reports, signals, tasks
+from business_os_banking.adapter import BankingAdapter
 from business_os_banking.client import BusinessOSClient
+from business_os_banking.conf import Account
 from business_os_banking.exceptions import NotFound, Unintelligible
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.reconcile import Result, preview, reconcile
@@ -461,6 +463,50 @@ def test_a_removal_that_never_comes_through_calls_a_person(upstream: Upstream, u
     disconnect(connection)
     calls = [run(minutes).needs_a_person for minutes in (1, 10, 30, 60, 120, 240, 480)]
     assert (calls[0], calls[-1]) == (False, True)
+
+
+class OwnKeys(BankingAdapter):
+    """Knows nothing of the link 777."""
+
+    def get_credentials(self, alias: str, connection: BankingConnection | None) -> Account:
+        if connection is not None and connection.connection_id == "777":
+            raise KeyError(connection.connection_id)
+        return super().get_credentials(alias, connection)
+
+
+def test_a_removal_that_breaks_keeps_no_other_back(upstream: Upstream, user: User, settings: Any) -> None:
+    for link in ("777", "888"):
+        upstream.deletes(link, 503, {})
+        disconnect(connected(user, link, next_url=f"/{link}/"))
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": f"{__name__}.OwnKeys"}
+    upstream.mock.replace(responses.DELETE, f"{BASE_URL}/v2/banking/connections/888", status=404, json={})
+    result = run(1)
+    assert (result.removed, result.not_removed) == (1, 1)
+    assert run(1.5).not_removed == 0  # put off
+    assert AccountState.objects.get().reconciled_at is not None
+
+
+def test_the_tries_of_one_link_do_not_count_for_the_next(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "DISCONNECT_SUPERSEDED": True}
+    connection = connected(user, "777")
+    upstream.lists(row("777"), row("888"), row("999"))
+    upstream.deletes("777", 503, {})
+    for link, day in (("888", 2), ("999", 4)):
+        renewal = start(user, connection=connection)
+        deliver(callbacks.success(renewal.pending_token, link, time=f"2026-11-0{day}T10:00:00Z"))
+        connection.refresh_from_db()
+        assert (connection.removal_due, connection.removal_tries, connection.removal_next_at) == (
+            True,
+            0,
+            None,
+        )
+        if link == "888":
+            assert (run(1).not_removed, run(5).not_removed) == (1, 1)
+            deliver(callbacks.destroy(None, "777", time="2026-11-03T10:00:00Z"))
+            connection.refresh_from_db()
+            assert (connection.removal_due, connection.removal_tries) == (False, 2)
 
 
 def test_an_orphan_is_removed_upstream(upstream: Upstream, user: User) -> None:
