@@ -28,6 +28,7 @@ from business_os_banking.choices import (
 )
 from business_os_banking.fields import ConnectionForeignKey, ExactCharField
 from business_os_banking.querysets import (
+    UNREMOVABLE,
     BankingConnectionQuerySet,
     ConnectionEventQuerySet,
     ConnectSessionQuerySet,
@@ -121,7 +122,8 @@ class BankingConnection(models.Model):
                 condition=models.Q(status_reason__gt=""),
             ),
             models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
-            models.Index(fields=["removal_due", "removal_tries", "id"], name="bob_connection_removal"),
+            models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
+            models.Index(fields=["-id"], name="bob_connection_stuck", condition=UNREMOVABLE),
         ]
         permissions = [
             ("check_bankingconnection", "Can check a bank connection now, which may cost credits"),

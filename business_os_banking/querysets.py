@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession  # noqa: F401
 
 REMOVAL_TRIES: Final = 5  # a removal at the provider that failed so often is for a person to look at
+UNREMOVABLE: Final = Q(removal_due=True, removal_tries__gte=REMOVAL_TRIES)
 
 _WAITING: Final = (SessionStatus.CREATED, SessionStatus.OPEN)
 
@@ -44,10 +45,6 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         waiting = Q(status=ConnectionStatus.INACTIVE)
         expiring = Q(status=ConnectionStatus.ACTIVE, consent_expires_at__lte=soon)
         return self.filter(waiting | expiring) if needs else self.exclude(waiting | expiring)
-
-    def unremovable(self) -> BankingConnectionQuerySet:
-        """Return the ended ones that the provider still holds after several tries."""
-        return self.filter(removal_due=True, removal_tries__gte=REMOVAL_TRIES)
 
     def with_checking(self) -> BankingConnectionQuerySet:
         """Select along what `BankingConnection.is_checking` asks for: for lists."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from heapq import nlargest
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib.admin.views.main import ALL_VAR, ORDER_VAR, PAGE_VAR
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.admin import advice
 from business_os_banking.admin.display import Text
-from business_os_banking.models import BankingConnection
+from business_os_banking.querysets import UNREMOVABLE
 from business_os_banking.vocabulary import ConnectionStatus, Outcome
 
 _RECENT: Final = 2_000
@@ -52,74 +52,77 @@ class CountryFilter(admin.SimpleListFilter):
 
 
 class LookFilter(admin.SimpleListFilter):
-    """By what an operator should look at. Subclasses say which conditions there are."""
+    """By what an operator should look at. Subclasses say which choices there are, and what they find."""
 
     title = _("look at")
     parameter_name = "look"
 
-    choices_of: dict[str, tuple[Text, Callable[[QuerySet[Any], datetime], QuerySet[Any]]]]
+    labels: dict[str, Text]
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Text]]:
-        return [(name, label) for name, (label, _narrow) in self.choices_of.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        chosen = self.choices_of.get(self.value() or "")
-        return chosen[1](queryset, timezone.now()) if chosen else queryset
-
-
-def _latest(rows: QuerySet[Any], *found: QuerySet[Any]) -> QuerySet[Any]:
-    """Return the rows that any of *found* holds, as far as the latest `_LISTED`.
-
-    Each of *found* has an index of its own; an OR of them would have none, or read and sort all that they find.
-    """
-    keys = {key for some in found for key in some.values_list("pk", flat=True)[:_LISTED]}
-    return rows.filter(pk__in=nlargest(_LISTED, keys))
-
-
-def _attention(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    inactive = rows.filter(status=ConnectionStatus.INACTIVE).order_by("-pk")
-    return _latest(rows, inactive, _soonest(rows, now), rows & BankingConnection.objects.unremovable())
-
-
-def _ending(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    return _latest(rows, _soonest(rows, now))
-
-
-def _soonest(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    return rows.filter(advice.consent_ending(now)).order_by("consent_expires_at")
-
-
-def _stuck(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    waiting = advice.stuck_sessions(now).order_by("-pk").values_list("connection_pk", flat=True)[:_LISTED]
-    return _latest(rows, rows.filter(pk__in=list(waiting)), rows & BankingConnection.objects.unremovable())
-
-
-def _unmatched(rows: QuerySet[Any]) -> QuerySet[Any]:
-    return rows.filter(outcome=Outcome.UNMATCHED, ignored_at=None)
+        return list(self.labels.items())
 
 
 class ConnectionLookFilter(LookFilter):
-    choices_of = {
-        "attention": (_("Needs attention"), _attention),
-        "stuck": (_("Stuck"), _stuck),
-        "ending": (_("Consent ends soon"), _ending),
+    """Finds what meets any of some conditions.
+
+    On a list that nothing else narrows, it finds the first `_LISTED` of each: each condition has an index of its own,
+    and an OR of them would read and sort all that there are, however many.
+    """
+
+    labels = {
+        "attention": _("Needs attention"),
+        "stuck": _("Stuck"),
+        "ending": _("Consent ends soon"),
     }
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        super().__init__(request, *args)
+        given = {name for name, value in request.GET.items() if value}
+        self.is_alone = given <= {self.parameter_name, PAGE_VAR, ORDER_VAR, ALL_VAR}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in self.labels:
+            return queryset
+        now = timezone.now()
+        inactive = (Q(status=ConnectionStatus.INACTIVE), "-pk")
+        ending = (advice.consent_ending(now), "consent_expires_at")
+        waiting = (Q(pk__in=advice.stuck_sessions(now).order_by().values("connection_pk")), "-pk")
+        removal = (UNREMOVABLE, "-pk")
+        found = {
+            "attention": [inactive, ending, removal],
+            "stuck": [waiting, removal],
+            "ending": [ending],
+        }[self.value() or ""]
+        if not self.is_alone:
+            return queryset.filter(reduce(or_, (condition for condition, _order in found)))
+        first = (queryset.filter(condition).order_by(order)[:_LISTED] for condition, order in found)
+        return queryset.filter(pk__in={key for some in first for key in some.values_list("pk", flat=True)})
 
 
 class SessionLookFilter(LookFilter):
-    choices_of = {
-        "stuck": (_("Stuck"), lambda rows, now: rows & advice.stuck_sessions(now)),
-    }
+    labels = {"stuck": _("Stuck")}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset & advice.stuck_sessions(timezone.now()) if self.value() in self.labels else queryset
 
 
 class EventLookFilter(LookFilter):
-    choices_of = {
-        "unmatched": (_("Matches nothing"), lambda rows, _now: _unmatched(rows).filter(note="")),
-        "contradicting": (_("Contradicting"), lambda rows, _now: _unmatched(rows).filter(note__gt="")),
-        "orphaned": (_("For an ended connection"), lambda rows, _now: rows.filter(outcome=Outcome.ORPHANED)),
-        "failed": (_("Failed"), lambda rows, _now: rows.filter(outcome=Outcome.FAILED)),
-        "ignored": (
-            _("Ignored"),
-            lambda rows, _now: rows.filter(outcome=Outcome.UNMATCHED).exclude(ignored_at=None),
-        ),
+    labels = {
+        "unmatched": _("Matches nothing"),
+        "contradicting": _("Contradicting"),
+        "orphaned": _("For an ended connection"),
+        "failed": _("Failed"),
+        "ignored": _("Ignored"),
     }
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        unmatched, ignored = Q(outcome=Outcome.UNMATCHED), Q(ignored_at__isnull=False)
+        conditions = {
+            "unmatched": unmatched & ~ignored & Q(note=""),
+            "contradicting": unmatched & ~ignored & Q(note__gt=""),
+            "orphaned": Q(outcome=Outcome.ORPHANED),
+            "failed": Q(outcome=Outcome.FAILED),
+            "ignored": unmatched & ignored,
+        }
+        return queryset.filter(conditions.get(self.value() or "", Q()))

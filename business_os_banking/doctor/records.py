@@ -12,6 +12,7 @@ from business_os_banking import conf
 from business_os_banking.doctor.findings import Finding, found
 from business_os_banking.flows.silence import wants_webhooks
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.querysets import UNREMOVABLE
 from business_os_banking.vocabulary import Outcome
 
 _RUNS_EVERY: Final = timedelta(minutes=30)  # five are right; a run may take some
@@ -28,7 +29,7 @@ def examine_records(alias: str, now: datetime) -> Iterator[Finding]:
     yield from _hearing(state, now)
     yield from _reading(state, now)
     yield from _events(alias, now)
-    if count := _count(BankingConnection.objects.filter(account=alias).unremovable()):
+    if count := _count(BankingConnection.objects.filter(UNREMOVABLE, account=alias)):
         yield found(
             "removals-stuck", f"{count} connection(s) cannot be removed at the provider.", account=alias
         )
@@ -99,7 +100,7 @@ def _reading(state: AccountState, now: datetime) -> Iterator[Finding]:
 
 def _events(alias: str, now: datetime) -> Iterator[Finding]:
     unmatched = _unmatched(alias).filter(received_at__gte=now - _RECENT)
-    waits, contradicts = unmatched.filter(note=""), unmatched.exclude(note="")
+    waits, contradicts = unmatched.filter(note=""), unmatched.filter(note__gt="")
     for code, rows, what in (
         ("events-failed", _failed(alias), "could not be applied"),
         ("events-unmatched", waits, "of the last seven days match nothing"),

@@ -192,7 +192,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='bankingconnection',
-            index=models.Index(fields=['removal_due', 'removal_tries', 'id'], name='bob_connection_removal'),
+            index=models.Index(fields=['removal_due', 'id'], name='bob_connection_removal'),
+        ),
+        migrations.AddIndex(
+            model_name='bankingconnection',
+            index=models.Index(condition=models.Q(('removal_due', True), ('removal_tries__gte', 5)), fields=['-id'], name='bob_connection_stuck'),
         ),
         migrations.AddIndex(
             model_name='connectsession',

@@ -56,6 +56,38 @@ def test_connections_by_what_needs_a_look(operator: Client) -> None:
     assert {fine.pk, young.pk, under_way.pk} < listed(operator, "bankingconnection", "")
 
 
+def test_many_of_one_kind_hide_nothing_of_another(operator: Client) -> None:
+    now = timezone.now()
+    held = make_connection(None, "disconnected", removal_due=True, removal_tries=5)
+    ending = make_connection(None, consent_expires_at=now + timedelta(days=3))
+    elsewhere = make_connection(None, "inactive", account="second")
+    BankingConnection.objects.bulk_create(BankingConnection(status="inactive") for _ in range(600))
+    url = list_url("bankingconnection") + "?look=attention"
+    assert operator.get(url).context["cl"].result_count == 502  # the latest 500 of them
+    latest = {row.pk for row in operator.get(url + "&all=").context["cl"].queryset}
+    assert {held.pk, ending.pk} < latest
+    assert elsewhere.pk not in latest
+    # What is looked for is found, however many others came after it.
+    for narrowed, expected in (
+        ("&account=second", elsewhere),
+        (f"&q={elsewhere.reference}", elsewhere),
+        ("&status__exact=disconnected", held),
+    ):
+        assert [row.pk for row in operator.get(url + narrowed).context["cl"].result_list] == [expected.pk]
+
+
+def test_many_stuck_sessions_hide_no_stuck_removal(operator: Client) -> None:
+    held = make_connection(None, "disconnected", removal_due=True, removal_tries=5)
+    waiting = BankingConnection.objects.bulk_create(BankingConnection() for _ in range(520))
+    ConnectSession.objects.bulk_create(
+        ConnectSession(connection=row, status="open", scopes=[], custom_fields={}, expires_at=timezone.now())
+        for row in waiting
+    )
+    results = operator.get(list_url("bankingconnection") + "?look=stuck").context["cl"]
+    assert results.result_count == 501
+    assert held.pk in {row.pk for row in results.queryset}
+
+
 def test_events_by_what_needs_a_look(operator: Client) -> None:
     made = {
         "unmatched": make_event(None, outcome="unmatched"),
