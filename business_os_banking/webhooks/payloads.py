@@ -39,7 +39,7 @@ _NAMED_KINDS: Final = (
 )
 _FINISHED: Final = {"finish", "finish_fetching"}
 _DESTROY_KEYS: Final = {"connection_id", "customer_id", "customer_identifier", "custom_fields"}
-# What is kept of a body. Everything else may be personal or secret, and is dropped before it is stored.
+# The plain words that are read, and kept. All else may be personal or secret, and is dropped before it is stored.
 _KEPT: Final = (
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
     *("provider_status", "country_code", "version", "time", "duplicated_connection_id"),
@@ -59,29 +59,29 @@ def read(delivery: Delivery, account: str) -> Report:
     """
     body, contradicted = bodies.parse(delivery.body)
     objects = list(_objects(body))
-    said = _said(objects)
+    words = _plain_words(objects)
     event_name = _event_name(objects)
     ours = _custom_fields(objects)
     tokens = _words([*objects, *ours], ("pending_token", "pendingToken"))
     sessions = _words(ours, ("session",))
     links = _ids(objects, "connection_id") | _connection_object_ids(objects)
-    kind, says = _interpret(body, objects, said, event_name)
+    kind, says = _interpret(body, objects, words, event_name)
     if kind is Kind.UNKNOWN and (header := _header_name(delivery.headers)):
         # No signature covers the headers of a request: where the body speaks for itself, they are not listened to.
         event_name = header
-        kind, says = _interpret(body, objects, said, header)
+        kind, says = _interpret(body, objects, words, header)
     return Report(
         kind=kind,
         source=Source.WEBHOOK,
         account=account,
         # Of the body alone: what a sender has signed is one fact, under whatever headers it is sent again.
         digest=reports.digest_of(Source.WEBHOOK, account, delivery.body),
-        occurred_at=reports.when(answers.time_of(said.get("time")), delivery.received_at),
+        occurred_at=reports.when(answers.time_of(words.get("time")), delivery.received_at),
         received_at=delivery.received_at,
         pending_token=_only_uuid(tokens),
         session_reference=_only_uuid(sessions),
         connection_id=next(iter(links)) if len(links) == 1 else "",
-        payload=_redacted(said, event_name),
+        payload=_redacted(words, event_name),
         conflict=_conflict(tokens, sessions, links, contradicted & _READ),
         **says,
     )
@@ -102,12 +102,12 @@ def _custom_fields(objects: list[Object]) -> list[Object]:
     return [fields for item in objects if isinstance(fields := item.get("custom_fields"), dict)]
 
 
-def _said(objects: list[Object]) -> dict[str, str]:
-    """Return the words that are kept: where several objects have one under the same key, that of the outermost."""
-    said: dict[str, str] = {}
+def _plain_words(objects: list[Object]) -> dict[str, str]:
+    """Return the words that are kept: where several objects have one under the same key, that of the first."""
+    words: dict[str, str] = {}
     for item in reversed(objects):
-        said |= {key: word for key in _KEPT if key in item and (word := answers.word_of(item[key]))}
-    return said
+        words |= {key: word for key in _KEPT if key in item and (word := answers.word_of(item[key]))}
+    return words
 
 
 def _values(objects: list[Object], keys: tuple[str, ...]) -> list[Any]:
@@ -154,23 +154,23 @@ def _header_name(headers: Mapping[str, str]) -> str:
 
 
 def _interpret(
-    body: Object, objects: list[Object], said: Mapping[str, str], event_name: str
+    body: Object, objects: list[Object], words: Mapping[str, str], event_name: str
 ) -> tuple[Kind, dict[str, Any]]:
     """Return the kind of the event, and the further fields of the report that the body fills."""
-    error_class = said.get("error_class", "")
+    error_class = words.get("error_class", "")
     says: dict[str, Any] = {
-        "stage": said.get("stage", "")[:64],
+        "stage": words.get("stage", "")[:64],
         "error_class": error_class,
-        "provider_code": said.get("provider_code", ""),
+        "provider_code": words.get("provider_code", ""),
         "details": _details(objects),
     }
-    kind = _named_kind(event_name) or _inferred_kind(body, objects, said)
+    kind = _named_kind(event_name) or _inferred_kind(body, objects, words)
     if kind is Kind.PROVIDER_CHANGED and not says["provider_code"]:
         kind = Kind.UNKNOWN  # no bank, not the one that has no code
     elif kind is Kind.PROVIDER_CHANGED:
-        says["provider_active"] = {"active": True, "inactive": False}.get(said.get("provider_status", ""))
+        says["provider_active"] = {"active": True, "inactive": False}.get(words.get("provider_status", ""))
     elif kind is Kind.CONSENT_ENDED:
-        kind, says["reason"] = _consent(said, event_name)
+        kind, says["reason"] = _consent(words, event_name)
     elif kind is Kind.FAILED and error_class in CANCELLED_CLASSES:
         kind = Kind.CANCELLED
     elif kind is Kind.FAILED and error_class in CONSENT_CLASSES:
@@ -187,7 +187,7 @@ def _named_kind(event_name: str) -> Kind | None:
     return next((kind for word, kind in _NAMED_KINDS if word in name), None)
 
 
-def _inferred_kind(body: Object, objects: list[Object], said: Mapping[str, str]) -> Kind:
+def _inferred_kind(body: Object, objects: list[Object], words: Mapping[str, str]) -> Kind:
     """Return the kind that the shape of a body without an event name gives away (`upstream.md` 3.6)."""
     has = {key for item in objects for key in item}
     if "provider_status" in has:
@@ -198,7 +198,7 @@ def _inferred_kind(body: Object, objects: list[Object], said: Mapping[str, str])
         return Kind.FAILED
     if "last_attempt" in has:
         # A whole connection object.
-        return Kind.SUCCEEDED if said.get("status") == "active" else Kind.UNKNOWN
+        return Kind.SUCCEEDED if words.get("status") == "active" else Kind.UNKNOWN
     if has & {"consent_status", "consent_id"} or ("reason" in has and "stage" not in has):
         return Kind.CONSENT_ENDED
     if "stage" in has:
@@ -218,12 +218,12 @@ def _is_bare_destroy(body: Object) -> bool:
     return set(body) == {"data", "meta"} and "connection_id" in data and set(data) <= _DESTROY_KEYS
 
 
-def _consent(said: Mapping[str, str], event_name: str) -> tuple[Kind, str]:
-    named = (said.get(key, "") for key in ("consent_status", "status", "reason", "error_class"))
-    words = {word.lower() for word in (*named, event_name)}
-    if any("expire" in word for word in words):
+def _consent(words: Mapping[str, str], event_name: str) -> tuple[Kind, str]:
+    named = (words.get(key, "") for key in ("consent_status", "status", "reason", "error_class"))
+    said = {word.lower() for word in (*named, event_name)}
+    if any("expire" in word for word in said):
         return Kind.CONSENT_ENDED, StatusReason.CONSENT_EXPIRED
-    if any("revoke" in word for word in words) or words & {"client", "provider", "saltedge"}:
+    if any("revoke" in word for word in said) or said & {"client", "provider", "saltedge"}:
         return Kind.CONSENT_ENDED, StatusReason.CONSENT_REVOKED
     return Kind.UNKNOWN, ""
 
@@ -233,5 +233,5 @@ def _details(objects: list[Object]) -> dict[str, str]:
     return {key: text for key, value in values.items() if (text := answers.detail_of(key, value))}
 
 
-def _redacted(said: Mapping[str, str], event_name: str) -> dict[str, str]:
-    return {"event": event_name, **said} if event_name else dict(said)
+def _redacted(words: Mapping[str, str], event_name: str) -> dict[str, str]:
+    return {"event": event_name, **words} if event_name else dict(words)
