@@ -7,15 +7,16 @@ tables must be (E034).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.sql import Query
 
-from business_os_banking.models import BankingConnection
+from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.reports import Report
 
 # What is asked for what a report may mean: a SELECT for each way to a table, put together with UNION ALL, since no
@@ -47,6 +48,11 @@ _BANKS: Final = """
 SELECT 'bank', (SELECT id FROM business_os_banking_connectionevent
 WHERE account = %s AND kind = 'provider_changed' AND provider_code IN ({}) LIMIT 1)"""
 
+_FIELDS: Final = BankingConnection._meta.concrete_fields  # noqa: SLF001 - as Django's documentation allows
+_NAMES: Final = [one.attname for one in _FIELDS]
+_CONNECTIONS: Final = (
+    f"SELECT {', '.join(str(one.column) for one in _FIELDS)} FROM business_os_banking_bankingconnection"  # noqa: S608
+)
 _UUID: Final = models.UUIDField()
 
 
@@ -86,19 +92,27 @@ class News:
 def what_is_meant(report: Report) -> Meant:
     """Return what *report* may mean. One statement."""
     bank = report.details.get("provider_code", "")
-    named = {"pending_token = %s": _uuid(report.pending_token)}
-    named |= {"reference = %s": _uuid(report.session_reference)}
-    named |= {"connection_id = %s": report.connection_id or None}
+    database = _database()
+    named = {
+        "pending_token = %s": _uuid(report.pending_token, database),
+        "reference = %s": _uuid(report.session_reference, database),
+        "connection_id = %s": report.connection_id or None,
+    }
+    ways = {way: value for way, value in named.items() if value}
     asked, values = [_REPEATED], [report.digest]
-    if ways := [way for way, value in named.items() if value]:
-        by = [_BY_THEIR_ROWS.format(" OR ".join(ways)), *([_BY_FURTHER_LINK] if report.connection_id else [])]
+    if ways:
+        by = [_BY_THEIR_ROWS.format(" OR ".join(ways))]
+        values += ways.values()
+        if report.connection_id:
+            by.append(_BY_FURTHER_LINK)
+            values.append(report.connection_id)
         asked.append(_SESSIONS.format(" UNION ALL ".join(by)))
-        values += [*filter(None, named.values()), *filter(None, [report.connection_id]), report.account]
+        values.append(report.account)
     if bank:
         asked.append(_BANK)
         values += [report.account, bank]
     sessions, repeated, bank_has_changed = [], None, False
-    for what, pk, reference, token, connection, user, tenant, link in _rows(asked, values):
+    for what, pk, reference, token, connection, user, tenant, link in _rows(database, asked, values):
         if what == "session":
             sessions.append(SessionRow(pk, _text(reference), _text(token), connection, (user, tenant), link))
         elif what == "event":
@@ -119,13 +133,14 @@ def what_has_come(
     """Return what shares *link*, which events wait for the token or the links, and whether one of *banks*, by their
     codes, has changed. One statement, or none if nothing is named.
     """
+    database = _database()
     asked: list[str] = []
     values: list[Any] = []
     if link:
         asked.append(_SHARING)
         values += [link, link]
     waited_for = {f"connection_id IN ({_places(waiting_links)})": waiting_links}
-    waited_for |= {"pending_token = %s": [_uuid(waiting_token)] if waiting_token else []}
+    waited_for |= {"pending_token = %s": [_uuid(waiting_token, database)] if waiting_token else []}
     if ways := [way for way, some in waited_for.items() if some]:
         asked.append(_WAITING.format(" OR ".join(ways)))
         values += [account, *(value for some in waited_for.values() for value in some)]
@@ -133,7 +148,7 @@ def what_has_come(
         asked.append(_BANKS.format(_places(banks)))
         values += [account, *banks]
     found: dict[str, set[Any]] = {"connection": set(), "event": set(), "bank": set()}
-    for what, pk in _rows(asked, values) if asked else []:
+    for what, pk in _rows(database, asked, values) if asked else []:
         found[what].add(pk)
     return News(found["connection"], sorted(found["event"]), bool(found["bank"] - {None}))
 
@@ -146,59 +161,51 @@ def lock(pks: Collection[int]) -> list[BankingConnection]:
     if not pks:
         return []
     database = _database()
-    meta = BankingConnection._meta  # noqa: SLF001 - as Django's documentation allows
-    fields = meta.concrete_fields
-    columns = ", ".join(str(one.column) for one in fields)
-    sql = f"SELECT {columns} FROM {meta.db_table} WHERE id IN ({_places(pks)}) ORDER BY id"  # noqa: S608
+    sql = f"{_CONNECTIONS} WHERE id IN ({_places(pks)}) ORDER BY id"
     if database.features.has_select_for_update:  # SQLite has none: there, one writes at a time
         sql += " FOR UPDATE"
     # What raw() does in twice the time.
-    compiler = BankingConnection.objects.all().query.get_compiler(database.alias)
-    converters = compiler.get_converters([one.cached_col for one in fields])
-    rows = compiler.apply_converters(_rows([sql], list(pks)), converters)
-    names = [one.attname for one in fields]
-    return [BankingConnection.from_db(database.alias, names, row) for row in rows]
+    compiler = Query(BankingConnection).get_compiler(database.alias)
+    converters = compiler.get_converters([one.cached_col for one in _FIELDS])
+    rows = compiler.apply_converters(_rows(database, [sql], list(pks)), converters)
+    return [BankingConnection.from_db(database.alias, _NAMES, row) for row in rows]
 
 
 def update(model: type[models.Model], where: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Write *values* into the rows that hold what *where* says; both are by the names of fields."""
     database, meta = _database(), model._meta  # noqa: SLF001 - as Django's documentation allows
-    columns, setting = _adapted(meta, values, database)
-    known, condition = _adapted(meta, where, database)
-    columns_set, columns_known = " = %s, ".join(columns), " = %s AND ".join(known)
-    sql = f"UPDATE {meta.db_table} SET {columns_set} = %s WHERE {columns_known} = %s"  # noqa: S608 - names of fields
+    setting = _adapted(database, ((meta.get_field(name), value) for name, value in values.items()))
+    known = _adapted(database, ((meta.get_field(name), value) for name, value in where.items()))
+    columns = ", ".join(f"{column} = %s" for column in setting)
+    condition = " AND ".join(f"{column} = %s" for column in known)
+    sql = f"UPDATE {meta.db_table} SET {columns} WHERE {condition}"  # noqa: S608 - names of fields
     with database.cursor() as cursor:
-        cursor.execute(sql, [*setting, *condition])
+        cursor.execute(sql, [*setting.values(), *known.values()])
 
 
-def insert(row: models.Model) -> None:
-    """Write a new row, and set its key. As with ``bulk_create()``, Django's signals of saving are not sent."""
-    database, meta = _database(), row._meta  # noqa: SLF001 - as Django's documentation allows
-    fields = [one for one in meta.concrete_fields if not one.primary_key]
-    columns, values = _adapted(meta, {one.name: getattr(row, one.attname) for one in fields}, database)
-    sql = f"INSERT INTO {meta.db_table} ({', '.join(columns)}) VALUES ({_places(columns)})"  # noqa: S608 - names of fields
+def insert(event: ConnectionEvent) -> None:
+    """Write a new event, and set its key. As with ``bulk_create()``, Django's signals of saving are not sent."""
+    database, meta = _database(), event._meta  # noqa: SLF001 - as Django's documentation allows
+    fields = (one for one in meta.concrete_fields if not one.primary_key)
+    row = _adapted(database, ((one, getattr(event, one.attname)) for one in fields))
+    sql = f"INSERT INTO {meta.db_table} ({', '.join(row)}) VALUES ({_places(row)})"  # noqa: S608 - names of fields
     with database.cursor() as cursor:
         if database.features.can_return_columns_from_insert:
-            cursor.execute(f"{sql} RETURNING id", values)
-            row.pk = cursor.fetchone()[0]
+            cursor.execute(f"{sql} RETURNING id", list(row.values()))
+            event.pk = cursor.fetchone()[0]
         else:
-            cursor.execute(sql, values)
-            row.pk = database.ops.last_insert_id(cursor, meta.db_table, "id")
-    row._state.adding, row._state.db = False, database.alias  # noqa: SLF001 - as save() does
+            cursor.execute(sql, list(row.values()))
+            event.pk = database.ops.last_insert_id(cursor, meta.db_table, "id")
+    event._state.adding, event._state.db = False, database.alias  # noqa: SLF001 - as save() does
 
 
-def _adapted(
-    meta: Any, values: Mapping[str, Any], database: BaseDatabaseWrapper
-) -> tuple[list[str], list[Any]]:
-    fields = [meta.get_field(name) for name in values]
-    adapted = [
-        one.get_db_prep_save(value, database) for one, value in zip(fields, values.values(), strict=True)
-    ]
-    return [one.column for one in fields], adapted
+def _adapted(database: BaseDatabaseWrapper, values: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """Return by their columns the values of fields, as *database* takes them."""
+    return {field.column: field.get_db_prep_save(value, database) for field, value in values}
 
 
-def _rows(asked: list[str], values: list[Any]) -> list[tuple[Any, ...]]:
-    with _database().cursor() as cursor:
+def _rows(database: BaseDatabaseWrapper, asked: list[str], values: list[Any]) -> list[tuple[Any, ...]]:
+    with database.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(asked), values)
         return list(cursor.fetchall())
 
@@ -212,9 +219,9 @@ def _places(values: Collection[Any]) -> str:
     return ", ".join(["%s"] * len(values))
 
 
-def _uuid(value: UUID | None) -> Any:
+def _uuid(value: UUID | None, database: BaseDatabaseWrapper) -> Any:
     """Return *value* as the database holds it: some have a type for it, others 32 hex digits."""
-    return _UUID.get_db_prep_value(value, _database())
+    return _UUID.get_db_prep_value(value, database)
 
 
 def _text(value: UUID | str | None) -> str:
