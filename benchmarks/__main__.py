@@ -57,7 +57,7 @@ def _alone(chosen: argparse.Namespace) -> None:
         if chosen.alone == "sqlite":
             databases.use_sqlite(Path(folder))
         else:
-            databases.use("banking_bench_1000", connections=1_000)
+            databases.use("banking_bench_load", connections=1_000)
         # Only now, since they import models.
         from benchmarks import connects, growth, sweeps, webhooks
 

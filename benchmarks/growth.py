@@ -18,7 +18,7 @@ from benchmarks.tables import show
 from business_os_banking.models import BankingConnection, ConnectionEvent
 
 ROUNDS = 7
-PASSES = 2
+PASSES = 4
 WEBHOOKS = 300
 ADMIN = "/admin/business_os_banking"
 
