@@ -11,15 +11,15 @@ from typing import Final
 
 from django.dispatch import Signal
 
-connect_session_started = Signal(use_caching=True)
-connect_session_finished = Signal(use_caching=True)
-connection_activated = Signal(use_caching=True)
-connection_deactivated = Signal(use_caching=True)
-connection_disconnected = Signal(use_caching=True)
-consent_expiring = Signal(use_caching=True)
-event_recorded = Signal(use_caching=True)
-event_unmatched = Signal(use_caching=True)
-webhook_rejected = Signal(use_caching=True)
+connect_session_started = Signal()
+connect_session_finished = Signal()
+connection_activated = Signal()
+connection_deactivated = Signal()
+connection_disconnected = Signal()
+consent_expiring = Signal()
+event_recorded = Signal()
+event_unmatched = Signal()
+webhook_rejected = Signal()
 
 BY_NAME: Final[dict[str, Signal]] = {
     "connect_session_started": connect_session_started,
