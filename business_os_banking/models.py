@@ -123,7 +123,7 @@ class BankingConnection(models.Model):
             ),
             models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
             models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
-            models.Index(fields=["-id"], name="bob_connection_stuck", condition=UNREMOVABLE),
+            models.Index(fields=["removal_tries", "-id"], name="bob_connection_stuck", condition=UNREMOVABLE),
         ]
         permissions = [
             ("check_bankingconnection", "Can check a bank connection now, which may cost credits"),
@@ -354,7 +354,7 @@ class ConnectionEvent(models.Model):
             models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
             models.Index(fields=["account", "received_at"], name="bob_event_received"),
             # Of what is seldom and looked for in the admin; the everyday webhook is in none.
-            models.Index(fields=["-id"], name="bob_event_note", condition=models.Q(note__gt="")),
+            models.Index(fields=["note", "-id"], name="bob_event_note", condition=models.Q(note__gt="")),
             models.Index(
                 fields=["kind", "-id"], name="bob_event_kind", condition=models.Q(kind__in=SELDOM_KINDS)
             ),

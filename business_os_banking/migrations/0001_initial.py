@@ -196,7 +196,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='bankingconnection',
-            index=models.Index(condition=models.Q(('removal_due', True), ('removal_tries__gte', 5)), fields=['-id'], name='bob_connection_stuck'),
+            index=models.Index(condition=models.Q(('removal_due', True), ('removal_tries__gte', 5)), fields=['removal_tries', '-id'], name='bob_connection_stuck'),
         ),
         migrations.AddIndex(
             model_name='connectsession',
@@ -252,7 +252,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='connectionevent',
-            index=models.Index(condition=models.Q(('note__gt', '')), fields=['-id'], name='bob_event_note'),
+            index=models.Index(condition=models.Q(('note__gt', '')), fields=['note', '-id'], name='bob_event_note'),
         ),
         migrations.AddIndex(
             model_name='connectionevent',
