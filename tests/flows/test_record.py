@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import responses
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from business_os_banking import reports, signals
@@ -330,3 +331,16 @@ def test_a_late_success_for_an_ended_connection_is_an_orphan_to_remove(
     connection.refresh_from_db()
     assert event.outcome == "orphaned"
     assert (connection.status, connection.removal_due) == ("disconnected", True)
+
+
+@pytest.mark.once
+def test_a_database_that_returns_nothing_on_insert_is_asked_for_the_key(
+    upstream: Upstream, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start(user)
+    monkeypatch.setattr(connection.features, "can_return_columns_from_insert", False)  # as with MySQL
+    with CaptureQueriesContext(connection) as captured:
+        event = record(reports.returned(session, {}, timezone.now()))
+    assert not any("RETURNING" in query["sql"] for query in captured.captured_queries)
+    assert event == ConnectionEvent.objects.latest("pk")
+    assert event._state.adding is False
