@@ -235,8 +235,11 @@ def _patience(credentials: Account) -> float:
 
 def _follow(session: ConnectSession, credentials: Account) -> ConnectSession:
     """Wait for the worker that opens *session*, and return or raise what it comes to."""
-    deadline = session.created_at + timedelta(seconds=_patience(credentials))
-    while session.status == SessionStatus.CREATED and timezone.now() < deadline:
+    patience = _patience(credentials)
+    waited = (timezone.now() - session.created_at).total_seconds()
+    # Clocks jump, and that of another machine may be ahead: it must not make anybody wait longer than it takes.
+    deadline = time.monotonic() + min(patience, patience - waited)
+    while session.status == SessionStatus.CREATED and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
         session.refresh_from_db()
     # What a key has made is its answer, also when the session has ended since and has no address any more.

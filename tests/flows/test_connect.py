@@ -189,7 +189,11 @@ def test_who_waits_in_vain_is_told_so(upstream: Upstream, user: User, settings: 
     account = {**settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"], "TIMEOUT": 0.01}
     settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": account}}
     session = start(user)
-    ConnectSession.objects.filter(pk=session.pk).update(status="created", connect_url="")
+    # By the clock of another machine, which is ahead: nobody waits until then.
+    in_an_hour = timezone.now() + timedelta(hours=1)
+    ConnectSession.objects.filter(pk=session.pk).update(
+        status="created", connect_url="", created_at=in_an_hour
+    )
     with pytest.raises(exceptions.TimedOut):
         start(user)
 
