@@ -77,33 +77,28 @@ class ConnectionLookFilter(LookFilter):
         "ending": _("Consent ends soon"),
     }
 
-    def __init__(self, request: HttpRequest, *args: Any) -> None:
-        super().__init__(request, *args)
-        given = {name for name, value in request.GET.items() if value}
-        self.is_alone = given <= {self.parameter_name, PAGE_VAR, ORDER_VAR, ALL_VAR}
-
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() not in self.labels:
             return queryset
-        found = self._conditions(timezone.now())
-        if not self.is_alone:
+        given = {name for name, value in request.GET.items() if value}
+        is_alone = given <= {self.parameter_name, PAGE_VAR, ORDER_VAR, ALL_VAR}
+        found = self._conditions(timezone.now(), is_alone=is_alone)
+        if not is_alone:
             return queryset.filter(reduce(or_, (condition for condition, _order in found)))
         first = (queryset.filter(condition).order_by(order)[:_LISTED] for condition, order in found)
         return queryset.filter(pk__in={key for some in first for key in some.values_list("pk", flat=True)})
 
-    def _conditions(self, now: datetime) -> list[tuple[Q, str]]:
+    def _conditions(self, now: datetime, *, is_alone: bool) -> list[tuple[Q, str]]:
         """Return the conditions, each with the order in which an index finds what meets it."""
         if self.value() == "stuck":
-            return [(self._with_stuck_sessions(now), "-pk"), (UNREMOVABLE, "-pk")]
+            stuck = advice.stuck_sessions(now).values_list("connection_pk", flat=True)
+            # Ordered by a column of the index that finds them: by keys, a database may rather walk down the table.
+            keys = list(stuck.order_by("expires_at")[:_LISTED]) if is_alone else stuck.order_by()
+            return [(Q(pk__in=keys), "-pk"), (UNREMOVABLE, "-pk")]
         ending = (advice.consent_ending(now), "consent_expires_at")
         if self.value() == "ending":
             return [ending]
         return [(Q(status=ConnectionStatus.INACTIVE), "-pk"), ending, (UNREMOVABLE, "-pk")]
-
-    def _with_stuck_sessions(self, now: datetime) -> Q:
-        stuck = advice.stuck_sessions(now).values_list("connection_pk", flat=True)
-        # Ordered by a column of the index that finds them; by their keys, a database may rather walk down the table.
-        return Q(pk__in=list(stuck.order_by("expires_at")[:_LISTED]) if self.is_alone else stuck.order_by())
 
 
 class SessionLookFilter(LookFilter):
@@ -123,12 +118,12 @@ class EventLookFilter(LookFilter):
     }
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        unmatched, ignored = Q(outcome=Outcome.UNMATCHED), Q(ignored_at__isnull=False)
+        unmatched = Q(outcome=Outcome.UNMATCHED, ignored_at=None)
         conditions = {
-            "unmatched": unmatched & ~ignored & Q(note=""),
-            "contradicting": unmatched & ~ignored & Q(note__gt=""),
+            "unmatched": unmatched & Q(note=""),
+            "contradicting": unmatched & Q(note__gt=""),
             "orphaned": Q(outcome=Outcome.ORPHANED),
             "failed": Q(outcome=Outcome.FAILED),
-            "ignored": unmatched & ignored,
+            "ignored": Q(outcome=Outcome.UNMATCHED, ignored_at__isnull=False),
         }
         return queryset.filter(conditions.get(self.value() or "", Q()))

@@ -235,10 +235,9 @@ def _patience(credentials: Account) -> float:
 
 def _follow(session: ConnectSession, credentials: Account) -> ConnectSession:
     """Wait for the worker that opens *session*, and return or raise what it comes to."""
-    patience = _patience(credentials)
-    waited = (timezone.now() - session.created_at).total_seconds()
     # Clocks jump, and that of another machine may be ahead: it must not make anybody wait longer than it takes.
-    deadline = time.monotonic() + min(patience, patience - waited)
+    waited = max(0.0, (timezone.now() - session.created_at).total_seconds())
+    deadline = time.monotonic() + _patience(credentials) - waited
     while session.status == SessionStatus.CREATED and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
         session.refresh_from_db()

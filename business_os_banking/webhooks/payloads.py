@@ -62,8 +62,8 @@ def read(delivery: Delivery, account: str) -> Report:
     words = _plain_words(objects)
     event_name = _event_name(objects)
     ours = _custom_fields(objects)
-    tokens = _words([*objects, *ours], ("pending_token", "pendingToken"))
-    sessions = _words(ours, ("session",))
+    tokens = _tokens([*objects, *ours], ("pending_token", "pendingToken"))
+    sessions = _tokens(ours, ("session",))
     links = _ids(objects, "connection_id") | _connection_object_ids(objects)
     kind, says = _interpret(body, objects, words, event_name)
     if kind is Kind.UNKNOWN and (header := _header_name(delivery.headers)):
@@ -81,7 +81,7 @@ def read(delivery: Delivery, account: str) -> Report:
         pending_token=_only_uuid(tokens),
         session_reference=_only_uuid(sessions),
         connection_id=next(iter(links)) if len(links) == 1 else "",
-        payload=_redacted(words, event_name),
+        payload={"event": event_name, **words} if event_name else words,
         conflict=_conflict(tokens, sessions, links, contradicted & _READ),
         **says,
     )
@@ -114,7 +114,7 @@ def _values(objects: list[Object], keys: tuple[str, ...]) -> list[Any]:
     return [item[key] for key in keys for item in objects if key in item]
 
 
-def _words(objects: list[Object], keys: tuple[str, ...]) -> set[str]:
+def _tokens(objects: list[Object], keys: tuple[str, ...]) -> set[str]:
     """Return the tokens under *keys*. UUIDs may be written in either case."""
     return {answers.word_of(value).lower() for value in _values(objects, keys)} - {""}
 
@@ -231,7 +231,3 @@ def _consent(words: Mapping[str, str], event_name: str) -> tuple[Kind, str]:
 def _details(objects: list[Object]) -> dict[str, str]:
     values = {key: item[key] for item in reversed(objects) for key in DETAILS if item.get(key)}
     return {key: text for key, value in values.items() if (text := answers.detail_of(key, value))}
-
-
-def _redacted(words: Mapping[str, str], event_name: str) -> dict[str, str]:
-    return {"event": event_name, **words} if event_name else dict(words)
