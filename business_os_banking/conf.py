@@ -67,6 +67,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "API_AUTHENTICATION_CLASSES": None,
     "API_PERMISSION_CLASSES": None,
     "API_THROTTLE_CLASSES": None,
+    "DATABASE_PIPELINE": True,  # send PostgreSQL statements without waiting for the answer to the one before
     "DESTROY_BY_SHAPE": True,  # a bare Salt Edge destroy callback carries no event name; see docs/upstream.md
 }
 
@@ -231,6 +232,10 @@ class Settings:
     @property
     def api_throttle_classes(self) -> Mapping[str, Sequence[str]]:
         return self._api_classes("API_THROTTLE_CLASSES")
+
+    @property
+    def database_pipeline(self) -> bool:
+        return bool(self._get("DATABASE_PIPELINE"))
 
     @property
     def destroy_by_shape(self) -> bool:

@@ -168,8 +168,8 @@ def view_connection(state: State) -> ConnectionView:
 def _link_of(state: State, current: Success | None, link_id: str) -> Link:
     if current is None:
         return Link()
-    anonymous = state.links.get(unnamed(current.session), Link())
-    return state.links.get(link_id, Link()) | anonymous
+    link, anonymous = state.links.get(link_id), state.links.get(unnamed(current.session))
+    return link | anonymous if link and anonymous else link or anonymous or Link()
 
 
 def _about(state: State, current: Success | None, link: Link) -> Link:

@@ -82,6 +82,7 @@ FAULTS: list[tuple[str, Any]] = [
     ("E004", site(EXPIRING_SOON_DAYS=True)),
     ("E004", site(STALE_DAYS=[7])),
     ("E004", site(WEBHOOK_MAX_BYTES="64K")),
+    ("E004", site(DATABASE_PIPELINE="no")),
     ("E004", site(DESTROY_BY_SHAPE="no")),
     ("E004", site(API_PERMISSION_CLASSES="rest_framework.permissions.IsAuthenticated")),
     ("E004", site(API_PERMISSION_CLASSES={"lists": []})),

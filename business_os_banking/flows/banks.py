@@ -56,12 +56,13 @@ def _merge(event: ConnectionEvent, pks: Collection[int]) -> int:
     said = lifecycle.evidence(report.fact(""))
     due: list[announce.Announcement] = []
     changed = 0
-    with transaction.atomic():
-        for root in statements.lock(pks):
-            old = columns.state_of(root)
-            new = old | said
-            due += merging.save(root, old, new)
-            changed += old != new
+    with transaction.atomic(), statements.cursor() as cursor:
+        with statements.pipelined(cursor):
+            for root in statements.lock(cursor, pks):
+                old = columns.state_of(root)
+                new = old | said
+                due += merging.save(cursor, root, old, new)
+                changed += old != new
         if due:
             _announce_batch(report, due)
     return changed

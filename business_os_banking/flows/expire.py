@@ -36,8 +36,9 @@ def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
     many they are. A session that has been heard of meanwhile is left alone, and so is one that a second job has
     expired at the same time.
     """
-    with transaction.atomic():
-        roots = {root.pk: root for root in statements.lock({session.connection_pk for session in sessions})}
+    with transaction.atomic(), statements.cursor() as cursor:
+        named = {session.connection_pk for session in sessions}
+        roots = {root.pk: root for root in statements.lock(cursor, named)}
         states = {pk: columns.state_of(root) for pk, root in roots.items()}
         expiries = []
         for session in sessions:

@@ -8,6 +8,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from business_os_banking import lifecycle
@@ -46,12 +47,14 @@ def _banks(states: list[State]) -> set[str]:
     return {noted.value for noted in details if noted is not None}
 
 
-def merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapping[str, Any]) -> Merged:
+def merge_into(
+    cursor: CursorWrapper, event: ConnectionEvent, report: Report, found: Match, store: Mapping[str, Any]
+) -> Merged:
     """Merge *report* into the state of what it is about, and return what came of it.
 
     Sets on *event* what it did; the caller saves it, in the same transaction.
     """
-    roots = statements.lock(found.connections)
+    roots = statements.lock(cursor, found.connections)
     event.note = found.conflict
     here = {root.pk for root in roots}  # one that was found may have been erased since
     event.connection_pk = found.home if found.home in here else min(here, default=None)
@@ -61,7 +64,9 @@ def merge_into(event: ConnectionEvent, report: Report, found: Match, store: Mapp
     for root, old, new in zip(roots, before, after, strict=True):
         home = root.pk == found.home
         session = found.session if home else None
-        due += save(root, old, new, session=session, named=found.reference if home else "", store=store)
+        due += save(
+            cursor, root, old, new, session=session, named=found.reference if home else "", store=store
+        )
     event.outcome = _outcome(report, roots, changed=bool(store) or before != after).value
     set_announcements(event, due)
     return Merged(tuple(root.pk for root in roots), before, after)
@@ -126,6 +131,7 @@ def _with_shared_link(report: Report, states: list[State]) -> list[State]:
 
 
 def save(
+    cursor: CursorWrapper,
     root: BankingConnection,
     old: State,
     new: State,
@@ -145,7 +151,7 @@ def save(
         extra = store if store and reference == named else {}
         if was != now or extra or _named(old, reference) != _named(new, reference):
             where = {"connection": root.pk, "reference": reference}
-            statements.update(ConnectSession, where, {**extra, **now})
+            statements.update(cursor, ConnectSession, where, {**extra, **now})
             _keep_links(root, reference, set(new.attempts[reference].named) - {now["connection_id"]})
             if was["status"] != now["status"]:
                 pk = session if reference == named else _session_key(root, reference)
@@ -158,7 +164,9 @@ def save(
             changed |= {"removal_tries": 0, "removal_next_at": None}  # those were of another link
         changed["baseline"] = baseline(root, old)
         written = {name: value for name, value in changed.items() if value != getattr(root, name)}
-        statements.update(BankingConnection, {"id": root.pk}, {**written, "updated_at": timezone.now()})
+        statements.update(
+            cursor, BankingConnection, {"id": root.pk}, {**written, "updated_at": timezone.now()}
+        )
         due += announce.of_connection(root.status, changed["status"], root.pk, session)
     return due
 

@@ -41,10 +41,12 @@ def record(report: Report, *, store: Mapping[str, Any] | None = None) -> Connect
         found = match(report)
         repeated = _event(found.repeated)
         if repeated is None:
-            with transaction.atomic():
-                event = log.to_event(report)
-                merged = merging.merge_into(event, report, found, store or {})
-                statements.insert(event)
+            event = log.to_event(report)
+            with transaction.atomic(), statements.cursor() as cursor:
+                with statements.pipelined(cursor):
+                    merged = merging.merge_into(cursor, event, report, found, store or {})
+                    statements.insert(cursor, event)
+                event.pk = statements.key(cursor)
                 transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
             return event
     except IntegrityError:  # another worker has recorded the same since we looked
@@ -70,11 +72,11 @@ def apply(event: ConnectionEvent) -> ConnectionEvent:
     found = match(report)
     if event.outcome == Outcome.UNMATCHED and not found.connections:
         return event
-    with transaction.atomic():
+    with transaction.atomic(), statements.cursor() as cursor:
         # Another worker may be applying it too; whoever comes second finds it done.
         waiting = ConnectionEvent.objects.select_for_update().filter(pk=event.pk, outcome__in=_TO_BE_APPLIED)
         if waiting.exists():
-            merged = merging.merge_into(event, report, found, {})
+            merged = merging.merge_into(cursor, event, report, found, {})
             event.save(update_fields=_EFFECTS)
             transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
             return event
@@ -92,8 +94,7 @@ def _record_bank(report: Report) -> ConnectionEvent:
     event.outcome = Outcome.FAILED.value
     merging.set_announcements(event, [])
     try:
-        with transaction.atomic():
-            statements.insert(event)
+        _keep(event)
     except IntegrityError:
         return _again(ConnectionEvent.objects.get(digest=report.digest))
     return banks.apply(event, at_most=1)
@@ -130,9 +131,9 @@ def _spread(event: ConnectionEvent, report: Report, merged: Merged) -> None:
     found = match(report)
     if found.connections <= set(merged.connections):
         return  # it belongs to somebody else
-    with transaction.atomic():
+    with transaction.atomic(), statements.cursor() as cursor:
         again = log.to_event(report)
-        merging.merge_into(again, report, found, {})
+        merging.merge_into(cursor, again, report, found, {})
         row = ConnectionEvent.objects.select_for_update().get(pk=event.pk)
         row.announcements = [*row.announcements, *announce.transitions(again)]
         row.announced_at = None if announce.somebody_listens(row.announcements) else row.announced_at
@@ -156,7 +157,12 @@ def _keep_failed(report: Report) -> None:
     event = log.to_event(report)
     event.outcome = Outcome.FAILED.value
     try:
-        with transaction.atomic():
-            statements.insert(event)
+        _keep(event)
     except Exception:
         logger.exception("An event could not be kept; only a redelivery can bring it back.")
+
+
+def _keep(event: ConnectionEvent) -> None:
+    with transaction.atomic(), statements.cursor() as cursor:
+        statements.insert(cursor, event)
+        event.pk = statements.key(cursor)

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
-from business_os_banking.flows import announce, log, merging
+from business_os_banking.flows import announce, log, merging, statements
 from business_os_banking.flows.match import match
 from business_os_banking.flows.record import apply
 from business_os_banking.models import ConnectionEvent
@@ -63,10 +63,10 @@ def _replay_one(event: ConnectionEvent) -> bool:
     if event.outcome in _WAITING or event.kind == Kind.PROVIDER_CHANGED:
         return apply(event).outcome not in _WAITING
     found = match(log.from_event(event))
-    with transaction.atomic():
+    with transaction.atomic(), statements.cursor() as cursor:
         # On a copy: the event's own record of what it did, back then, stands.
         copy = log.to_event(log.from_event(event))
-        merged = merging.merge_into(copy, log.from_event(event), found, {})
+        merged = merging.merge_into(cursor, copy, log.from_event(event), found, {})
         if due := announce.transitions(copy):
             event.announcements = [*event.announcements, *due]
             event.announced_at = None if announce.somebody_listens(due) else event.announced_at

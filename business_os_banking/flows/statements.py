@@ -7,15 +7,20 @@ tables must be (E034).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models.sql import Query
 
+from business_os_banking import conf
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.reports import Report
 
@@ -89,6 +94,28 @@ class News:
     a_bank_has_changed: bool
 
 
+def cursor() -> CursorWrapper:
+    """Return a cursor for the statements of one transaction: to make one takes as long as a statement takes to make."""
+    made: CursorWrapper = _database().cursor()
+    return made
+
+
+@contextmanager
+def pipelined(cursor: CursorWrapper) -> Iterator[None]:
+    """Within a transaction, send PostgreSQL each statement without waiting for the answer to the one before.
+
+    While it works on one, the next is made. What fails, fails at the end of the block at the latest. How many rows a
+    statement changed is not known before, so nothing in the block may ask, as ``save()`` does. All other databases,
+    and drivers other than psycopg 3, are asked one after the other.
+    """
+    pipeline = getattr(cursor.db.Database, "Pipeline", None)
+    if pipeline is None or not pipeline.is_supported() or not conf.settings.database_pipeline:
+        yield
+        return
+    with cursor.db.wrap_database_errors, cursor.db.connection.pipeline():
+        yield
+
+
 def what_is_meant(report: Report) -> Meant:
     """Return what *report* may mean. One statement."""
     bank = report.details.get("provider_code", "")
@@ -153,50 +180,71 @@ def what_has_come(
     return News(found["connection"], sorted(found["event"]), bool(found["bank"] - {None}))
 
 
-def lock(pks: Collection[int]) -> list[BankingConnection]:
+def lock(cursor: CursorWrapper, pks: Collection[int]) -> list[BankingConnection]:
     """Lock and return the connections, always in the order of their keys, so that two workers cannot block each other.
 
     The connection is the only row that is locked: it holds the state of all its sessions.
     """
     if not pks:
         return []
-    database = _database()
     sql = f"{_CONNECTIONS} WHERE id IN ({_places(pks)}) ORDER BY id"
-    if database.features.has_select_for_update:  # SQLite has none: there, one writes at a time
+    if cursor.db.features.has_select_for_update:  # SQLite has none: there, one writes at a time
         sql += " FOR UPDATE"
-    # What raw() does in twice the time.
-    compiler = Query(BankingConnection).get_compiler(database.alias)
-    converters = compiler.get_converters([one.cached_col for one in _FIELDS])
-    rows = compiler.apply_converters(_rows(database, [sql], list(pks)), converters)
-    return [BankingConnection.from_db(database.alias, _NAMES, row) for row in rows]
+    cursor.execute(sql, list(pks))
+    rows = _reading(cursor.db)(cursor.fetchall())
+    return [BankingConnection.from_db(cursor.db.alias, _NAMES, row) for row in rows]
 
 
-def update(model: type[models.Model], where: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def update(
+    cursor: CursorWrapper, model: type[models.Model], where: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
     """Write *values* into the rows that hold what *where* says; both are by the names of fields."""
-    database, meta = _database(), model._meta  # noqa: SLF001 - as Django's documentation allows
-    setting = _adapted(database, ((meta.get_field(name), value) for name, value in values.items()))
-    known = _adapted(database, ((meta.get_field(name), value) for name, value in where.items()))
+    meta = model._meta  # noqa: SLF001 - as Django's documentation allows
+    setting = _adapted(cursor.db, ((meta.get_field(name), value) for name, value in values.items()))
+    known = _adapted(cursor.db, ((meta.get_field(name), value) for name, value in where.items()))
     columns = ", ".join(f"{column} = %s" for column in setting)
     condition = " AND ".join(f"{column} = %s" for column in known)
     sql = f"UPDATE {meta.db_table} SET {columns} WHERE {condition}"  # noqa: S608 - names of fields
-    with database.cursor() as cursor:
-        cursor.execute(sql, [*setting.values(), *known.values()])
+    cursor.execute(sql, [*setting.values(), *known.values()])
 
 
-def insert(event: ConnectionEvent) -> None:
-    """Write a new event, and set its key. As with ``bulk_create()``, Django's signals of saving are not sent."""
-    database, meta = _database(), event._meta  # noqa: SLF001 - as Django's documentation allows
+def insert(cursor: CursorWrapper, event: ConnectionEvent) -> None:
+    """Write a new event. As with ``bulk_create()``, Django's signals of saving are not sent."""
+    meta = event._meta  # noqa: SLF001 - as Django's documentation allows
     fields = (one for one in meta.concrete_fields if not one.primary_key)
-    row = _adapted(database, ((one, getattr(event, one.attname)) for one in fields))
+    row = _adapted(cursor.db, ((one, getattr(event, one.attname)) for one in fields))
     sql = f"INSERT INTO {meta.db_table} ({', '.join(row)}) VALUES ({_places(row)})"  # noqa: S608 - names of fields
-    with database.cursor() as cursor:
-        if database.features.can_return_columns_from_insert:
-            cursor.execute(f"{sql} RETURNING id", list(row.values()))
-            event.pk = cursor.fetchone()[0]
-        else:
-            cursor.execute(sql, list(row.values()))
-            event.pk = database.ops.last_insert_id(cursor, meta.db_table, "id")
-    event._state.adding, event._state.db = False, database.alias  # noqa: SLF001 - as save() does
+    if cursor.db.features.can_return_columns_from_insert:
+        sql += " RETURNING id"
+    cursor.execute(sql, list(row.values()))
+    event._state.adding, event._state.db = False, cursor.db.alias  # noqa: SLF001 - as save() does
+
+
+def key(cursor: CursorWrapper) -> int:
+    """Return the key of the event that *cursor* has inserted just now; to be asked after the block of `pipelined`."""
+    if cursor.db.features.can_return_columns_from_insert:
+        return int(cursor.fetchone()[0])
+    return int(cursor.db.ops.last_insert_id(cursor, ConnectionEvent._meta.db_table, "id"))  # noqa: SLF001
+
+
+class _Local(threading.local):
+    database: BaseDatabaseWrapper | None = None
+    reading: Callable[[list[tuple[Any, ...]]], Iterable[Sequence[Any]]]
+
+
+_local = _Local()
+
+
+def _reading(database: BaseDatabaseWrapper) -> Callable[[list[tuple[Any, ...]]], Iterable[Sequence[Any]]]:
+    """Return what turns rows of connections, as *database* holds them, into the values of their fields.
+
+    To ask the fields takes longer than to read a row, so this thread keeps what they say of its database.
+    """
+    if _local.database is not database:
+        compiler = Query(BankingConnection).get_compiler(database.alias)
+        converters = compiler.get_converters([one.cached_col for one in _FIELDS])
+        _local.database, _local.reading = database, partial(compiler.apply_converters, converters=converters)
+    return _local.reading
 
 
 def _adapted(database: BaseDatabaseWrapper, values: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
