@@ -32,7 +32,8 @@ class Match:
 def match(report: Report) -> Match:
     """Return what *report* is about: by its token, else our own key, else the upstream connection.
 
-    One query; another one if only the upstream connection is named, and no session has led to it.
+    One query; another one if only the upstream connection is named, and no session has led to it, or if several
+    connections share it.
     """
     if report.conflict:
         return Match(conflict=report.conflict)
@@ -59,9 +60,9 @@ def _decide(report: Report, rows: Sequence[SessionRow]) -> Match:
     session = next(iter(named.values()))
     if (token and session.token and session.token != token) or (reference and session.reference != reference):
         return Match(conflict=notes.NO_PAIR)
-    if any(_foreign(row, session) for row in linked):
-        return Match(conflict=notes.OTHER_OWNER)
     connections = frozenset({session.connection, *(row.connection for row in linked)})
+    if len(connections) > 1 and not _of_one_owner(connections):
+        return Match(conflict=notes.OTHER_OWNER)
     return Match(connections, session.pk, session.reference, session.connection)
 
 
@@ -79,8 +80,8 @@ def _by_link(report: Report, linked: list[SessionRow]) -> Match:
     return Match(frozenset(imported))
 
 
-def _foreign(row: SessionRow, session: SessionRow) -> bool:
-    if row.connection == session.connection:
-        return False
+def _of_one_owner(connections: frozenset[int]) -> bool:
+    rows = BankingConnection.objects.filter(pk__in=connections)
+    owners: set[tuple[int | None, str]] = set(rows.values_list("user_id", "tenant"))
     # Nobody is not one person; but within a tenant rows without a user belong to the tenant.
-    return row.owner != session.owner or row.owner == (None, "")
+    return len(owners) == 1 and (None, "") not in owners

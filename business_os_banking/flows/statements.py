@@ -21,37 +21,35 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models.sql import Query
 
 from business_os_banking import conf
-from business_os_banking.models import BankingConnection, ConnectionEvent
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.reports import Report
 
 # What is asked for what a report may mean: a SELECT for each way to a table, put together with UNION ALL, since no
-# index serves an OR over two tables. All have the columns of the first. One table, or one join, in each SELECT, and
-# a subquery for what is there at most once: PostgreSQL plans that in half the time, and planning is most of it.
+# index serves an OR over two tables. All have the columns of the first. One table in each SELECT, and a subquery for
+# what is there at most once: PostgreSQL plans that in half the time, and planning is most of it.
 _REPEATED: Final = """
-SELECT 'event', id, NULL, NULL, NULL, NULL, '', '' FROM business_os_banking_connectionevent WHERE digest = %s"""
+SELECT 'event', id, NULL, NULL, NULL, '', '' FROM business_os_banking_connectionevent WHERE digest = %s"""
 _SESSIONS: Final = """
-SELECT 'session', s.id, s.reference, s.pending_token, s.connection_pk, c.user_id, c.tenant, s.connection_id
-FROM ({}) s JOIN business_os_banking_bankingconnection c ON c.id = s.connection_pk WHERE c.account = %s"""
-_BY_THEIR_ROWS: Final = """
-SELECT id, reference, pending_token, connection_pk, connection_id FROM business_os_banking_connectsession WHERE {}"""
-_BY_FURTHER_LINK: Final = """
-SELECT s.id, s.reference, s.pending_token, s.connection_pk, l.connection_id FROM business_os_banking_sessionlink l
-JOIN business_os_banking_connectsession s ON s.id = l.session_id WHERE l.connection_id = %s"""
+SELECT 'session', id, reference, pending_token, connection_pk, connection_id,
+(SELECT account FROM business_os_banking_bankingconnection WHERE id = connection_pk)
+FROM business_os_banking_connectsession WHERE {}"""
+_FURTHER_LINKS: Final = """
+SELECT 'link', session_id, NULL, NULL, NULL, '', '' FROM business_os_banking_sessionlink WHERE connection_id = %s"""
+# Of whichever account: where there is one, it is looked for again.
 _BANK: Final = """
 SELECT 'bank', (SELECT id FROM business_os_banking_connectionevent
-WHERE account = %s AND kind = 'provider_changed' AND provider_code = %s LIMIT 1), NULL, NULL, NULL, NULL, '', ''"""
+WHERE kind = 'provider_changed' AND provider_code = %s LIMIT 1), NULL, NULL, NULL, '', ''"""
 
 # And for what has come meanwhile.
 _SHARING: Final = """
 SELECT 'connection', connection_pk FROM business_os_banking_connectsession WHERE connection_id = %s
-UNION ALL SELECT 'connection', (SELECT connection_pk FROM business_os_banking_connectsession WHERE id = l.session_id)
-FROM business_os_banking_sessionlink l WHERE l.connection_id = %s"""
+UNION ALL SELECT 'link', session_id FROM business_os_banking_sessionlink WHERE connection_id = %s"""
 _WAITING: Final = """
 SELECT 'event', id FROM business_os_banking_connectionevent
 WHERE account = %s AND outcome = 'unmatched' AND ({})"""
 _BANKS: Final = """
 SELECT 'bank', (SELECT id FROM business_os_banking_connectionevent
-WHERE account = %s AND kind = 'provider_changed' AND provider_code IN ({}) LIMIT 1)"""
+WHERE kind = 'provider_changed' AND provider_code IN ({}) LIMIT 1)"""
 
 _FIELDS: Final = BankingConnection._meta.concrete_fields  # noqa: SLF001 - as Django's documentation allows
 _NAMES: Final = [one.attname for one in _FIELDS]
@@ -72,7 +70,6 @@ class SessionRow:
     reference: str
     token: str = field(repr=False)
     connection: int
-    owner: tuple[int | None, str]
     link: str
 
 
@@ -117,7 +114,7 @@ def pipelined(cursor: CursorWrapper) -> Iterator[None]:
 
 
 def what_is_meant(report: Report) -> Meant:
-    """Return what *report* may mean. One statement."""
+    """Return what *report* may mean. One statement; another one if it names a further link of a session."""
     bank = report.details.get("provider_code", "")
     database = _database()
     named = {
@@ -128,25 +125,38 @@ def what_is_meant(report: Report) -> Meant:
     ways = {way: value for way, value in named.items() if value}
     asked, values = [_REPEATED], [report.digest]
     if ways:
-        by = [_BY_THEIR_ROWS.format(" OR ".join(ways))]
+        asked.append(_SESSIONS.format(" OR ".join(ways)))
         values += ways.values()
-        if report.connection_id:
-            by.append(_BY_FURTHER_LINK)
-            values.append(report.connection_id)
-        asked.append(_SESSIONS.format(" UNION ALL ".join(by)))
-        values.append(report.account)
+    if report.connection_id:
+        asked.append(_FURTHER_LINKS)
+        values.append(report.connection_id)
     if bank:
         asked.append(_BANK)
-        values += [report.account, bank]
-    sessions, repeated, bank_has_changed = [], None, False
-    for what, pk, reference, token, connection, user, tenant, link in _rows(database, asked, values):
-        if what == "session":
-            sessions.append(SessionRow(pk, _text(reference), _text(token), connection, (user, tenant), link))
-        elif what == "event":
-            repeated = pk
-        elif pk is not None:
-            bank_has_changed = True
-    return Meant(sorted(sessions, key=lambda row: row.pk), repeated, bank_has_changed)
+        values.append(bank)
+    found: dict[str, list[Any]] = {"event": [], "session": [], "link": [], "bank": []}
+    for what, pk, *row in _rows(database, asked, values):
+        found[what].append((pk, *row))
+    sessions = [row for *row, account in found["session"] if account == report.account]
+    sessions += _linked(report, [pk for pk, *_ in found["link"]])
+    return Meant(
+        sessions=sorted((_session(*row) for row in sessions), key=lambda row: row.pk),
+        repeated=next((pk for pk, *_ in found["event"]), None),
+        bank_has_changed=any(pk is not None for pk, *_ in found["bank"]),
+    )
+
+
+def _linked(report: Report, pks: list[int]) -> list[Any]:
+    if not pks:  # making the query alone would take as long as all that what_is_meant() does
+        return []
+    rows = ConnectSession.objects.filter(pk__in=pks, connection__account=report.account)
+    columns = ("pk", "reference", "pending_token", "connection_pk")
+    return [(*row, report.connection_id) for row in rows.values_list(*columns)]
+
+
+def _session(
+    pk: int, reference: UUID | str, token: UUID | str | None, connection: int, link: str
+) -> SessionRow:
+    return SessionRow(pk, _text(reference), _text(token), connection, link)
 
 
 def what_has_come(
@@ -158,7 +168,7 @@ def what_has_come(
     banks: Collection[str],
 ) -> News:
     """Return what shares *link*, which events wait for the token or the links, and whether one of *banks*, by their
-    codes, has changed. One statement, or none if nothing is named.
+    codes, has changed. One statement, or none if nothing is named; another one if *link* is a further one of a session.
     """
     database = _database()
     asked: list[str] = []
@@ -173,10 +183,13 @@ def what_has_come(
         values += [account, *(value for some in waited_for.values() for value in some)]
     if banks:
         asked.append(_BANKS.format(_places(banks)))
-        values += [account, *banks]
-    found: dict[str, set[Any]] = {"connection": set(), "event": set(), "bank": set()}
+        values += banks
+    found: dict[str, set[Any]] = {"connection": set(), "link": set(), "event": set(), "bank": set()}
     for what, pk in _rows(database, asked, values) if asked else []:
         found[what].add(pk)
+    if found["link"]:
+        sharing = ConnectSession.objects.filter(pk__in=found["link"])
+        found["connection"].update(sharing.values_list("connection_pk", flat=True))
     return News(found["connection"], sorted(found["event"]), bool(found["bank"] - {None}))
 
 
