@@ -72,6 +72,8 @@ def _loads(events: int, variables: Mapping[str, str], stack: ExitStack) -> dict[
     at_floor = {**variables, "DJANGO_SETTINGS_MODULE": "benchmarks.floor_settings"}
     ours = stack.enter_context(serving(variables=variables)) + fill.WEBHOOK
     floor = stack.enter_context(serving(variables=at_floor)) + fill.WEBHOOK
+    in_one_go = {**at_floor, "BENCHMARK_PIPELINE": "1"}
+    pipelined = stack.enter_context(serving(variables=in_one_go)) + fill.WEBHOOK
     triggers = stack.enter_context(serving(PEER, variables=peer)) + path
     stored = stack.enter_context(serving(PEER, variables=storing)) + path
     delivered: list[Request] = []
@@ -83,6 +85,7 @@ def _loads(events: int, variables: Mapping[str, str], stack: ExitStack) -> dict[
     return {
         OURS: accepted,
         FLOOR: lambda: load(floor, finishing(events)),
+        "the floor, in pipeline mode as the app": lambda: load(pipelined, finishing(events)),
         "dj-stripe: kept as an Event, too": lambda: load(stored, of_peer(events)),
         "dj-stripe: verified, kept as a trigger": lambda: load(triggers, of_peer(events)),
         "the app: duplicate": lambda: load(ours, delivered),
