@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 REMOVAL_TRIES: Final = 5  # a removal at the provider that failed so often is for a person to look at
 UNREMOVABLE: Final = Q(removal_due=True, removal_tries__gte=REMOVAL_TRIES)
 
-_WAITING: Final = (SessionStatus.CREATED, SessionStatus.OPEN)
+WAITING: Final = (SessionStatus.CREATED, SessionStatus.OPEN)
 
 
 class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
@@ -57,11 +57,11 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
 class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):
     def waiting(self) -> ConnectSessionQuerySet:
         """Return the sessions of which nothing final is known and no setback either."""
-        return self.filter(status__in=_WAITING)
+        return self.filter(status__in=WAITING)
 
     def latest_is_back(self) -> QuerySet[ConnectSession, bool]:
         """Return of each session, the latest first, whether its browser is back and its answer is not."""
-        is_back = Q(status__in=_WAITING, returned_at__isnull=False)
+        is_back = Q(status__in=WAITING, returned_at__isnull=False)
         return self.order_by("-pk").annotate(is_back=is_back).values_list("is_back", flat=True)
 
     def overdue(self, now: datetime) -> ConnectSessionQuerySet:

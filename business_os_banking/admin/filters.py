@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.admin import advice
 from business_os_banking.admin.display import Text
-from business_os_banking.querysets import UNREMOVABLE
+from business_os_banking.models import ConnectSession
+from business_os_banking.querysets import UNREMOVABLE, WAITING
 from business_os_banking.vocabulary import ConnectionStatus, Outcome
 
 _RECENT: Final = 2_000
@@ -53,7 +54,11 @@ class CountryFilter(admin.SimpleListFilter):
 
 
 class LookFilter(admin.SimpleListFilter):
-    """By what an operator should look at. Subclasses say which choices there are, and what they find."""
+    """By what an operator should look at. Subclasses say which choices there are, and what they find.
+
+    Where a look is for several conditions, and nothing else narrows the list, it finds the first `_LISTED` of each:
+    each condition has an index of its own, and an OR of them would read and sort all that there are, however many.
+    """
 
     title = _("look at")
     parameter_name = "look"
@@ -63,14 +68,13 @@ class LookFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Text]]:
         return list(self.labels.items())
 
+    def is_alone(self, request: HttpRequest) -> bool:
+        """Whether nothing else narrows the list."""
+        given = {name for name, value in request.GET.items() if value}
+        return given <= {self.parameter_name, PAGE_VAR, ORDER_VAR, ALL_VAR}
+
 
 class ConnectionLookFilter(LookFilter):
-    """Finds what meets any of some conditions.
-
-    On a list that nothing else narrows, it finds the first `_LISTED` of each: each condition has an index of its own,
-    and an OR of them would read and sort all that there are, however many.
-    """
-
     labels = {
         "attention": _("Needs attention"),
         "stuck": _("Stuck"),
@@ -80,8 +84,7 @@ class ConnectionLookFilter(LookFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() not in self.labels:
             return queryset
-        given = {name for name, value in request.GET.items() if value}
-        is_alone = given <= {self.parameter_name, PAGE_VAR, ORDER_VAR, ALL_VAR}
+        is_alone = self.is_alone(request)
         found = self._conditions(timezone.now(), is_alone=is_alone)
         if not is_alone:
             return queryset.filter(reduce(or_, (condition for condition, _order in found)))
@@ -92,8 +95,7 @@ class ConnectionLookFilter(LookFilter):
         """Return the conditions, each with the order in which an index finds what meets it."""
         if self.value() == "stuck":
             stuck = advice.stuck_sessions(now).values_list("connection_pk", flat=True)
-            # Ordered by a column of the index that finds them: by keys, a database may rather walk down the table.
-            keys = list(stuck.order_by("expires_at")[:_LISTED]) if is_alone else stuck.order_by()
+            keys = _first(stuck) if is_alone else stuck.order_by()
             return [(Q(pk__in=keys), "-pk"), (UNREMOVABLE, "-pk")]
         ending = (advice.consent_ending(now), "consent_expires_at")
         if self.value() == "ending":
@@ -105,7 +107,22 @@ class SessionLookFilter(LookFilter):
     labels = {"stuck": _("Stuck")}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset & advice.stuck_sessions(timezone.now()) if self.value() in self.labels else queryset
+        if self.value() not in self.labels:
+            return queryset
+        stuck = advice.stuck_sessions(timezone.now())
+        if not self.is_alone(request):
+            return queryset & stuck
+        return queryset.filter(pk__in=_first(stuck.values_list("pk", flat=True)))
+
+
+def _first(stuck: QuerySet[ConnectSession, int]) -> list[int]:
+    """Return what *stuck* selects of the first `_LISTED` of each status.
+
+    Ordered by the other column of the index that finds them, which has an order within one status only; by keys, a
+    database may rather walk down the table.
+    """
+    first = (stuck.filter(status=status).order_by("expires_at")[:_LISTED] for status in WAITING)
+    return [key for some in first for key in some]
 
 
 class EventLookFilter(LookFilter):

@@ -88,6 +88,25 @@ def test_many_stuck_sessions_hide_no_stuck_removal(operator: Client) -> None:
     assert held.pk in {row.pk for row in results.queryset}
 
 
+def test_of_many_stuck_sessions_those_that_ended_first_are_listed(operator: Client) -> None:
+    ends = timezone.now() - timedelta(hours=1)
+    held = make_session(make_connection(None, account="second"), expires_at=ends + timedelta(minutes=1))
+    unopened = make_session(make_connection(None), "created", expires_at=ends + timedelta(minutes=1))
+    row = make_connection(None)
+    ConnectSession.objects.bulk_create(
+        ConnectSession(connection=row, status="open", scopes=[], custom_fields={}, expires_at=ends)
+        for _ in range(520)
+    )
+    url = list_url("connectsession") + "?look=stuck"
+    first = operator.get(url).context["cl"]
+    assert first.result_count == 501
+    assert unopened.pk in {row.pk for row in first.queryset}
+    assert held.pk not in {row.pk for row in first.queryset}
+    # What is looked for is found, however many others there are.
+    narrowed = operator.get(f"{url}&q={held.reference}").context["cl"].result_list
+    assert [row.pk for row in narrowed] == [held.pk]
+
+
 def test_events_by_what_needs_a_look(operator: Client) -> None:
     made = {
         "unmatched": make_event(None, outcome="unmatched"),
