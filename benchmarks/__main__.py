@@ -77,7 +77,8 @@ def _one_size(size: int) -> None:
     databases.use(f"banking_bench_{size}", connections=size)
     from benchmarks import growth
 
-    print("\n".join(f"{taken:.2f}\t{name}" for name, taken in growth.measure().items()))
+    for name, taken in growth.measure().items():
+        print(f"{taken.ms:.2f}\t{taken.rows}\t{name}")
 
 
 def _one_sweep(what: str, count: int) -> None:

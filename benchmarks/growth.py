@@ -8,14 +8,22 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.test import Client
 
 from benchmarks import deliveries, fill
-from benchmarks.tables import show
+from benchmarks.tables import show, text
 from business_os_banking.models import BankingConnection, ConnectionEvent
+
+
+class Taken(NamedTuple):
+    """Milliseconds, and rows of the list, if it is one."""
+
+    ms: float
+    rows: int = 0
+
 
 ROUNDS = 7
 PASSES = 4
@@ -27,24 +35,34 @@ def run(sizes: list[int]) -> None:
     """Print what everything costs on a database of each of the sizes.
 
     Each is measured by a process of its own, in turns, and the best of the medians counts: a machine that was slow for
-    a minute must not look like a table that grew.
+    a minute must not look like a table that grew. The ratio is that of the largest to the smallest with as many rows on
+    the page: a short page takes less time to render, however large the table.
     """
-    found: dict[str, dict[int, float]] = {}
+    found: dict[str, dict[int, Taken]] = {}
     for _ in range(PASSES):
         for size in sizes:
             command = [sys.executable, "-m", "benchmarks", "--size", str(size)]
             done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True)
-            for taken, name in (line.split("\t") for line in done.stdout.splitlines()):
-                of_sizes = found.setdefault(name, {})
-                of_sizes[size] = min(float(taken), of_sizes.get(size, float("inf")))
+            for taken, rows, name in (line.split("\t") for line in done.stdout.splitlines()):
+                now = Taken(float(taken), int(rows))
+                found.setdefault(name, {})[size] = min(now, found[name].get(size, now))
     heads = (f"{size:,} ms".replace(",", " ") for size in sizes)
-    rows = ((f"`{name}`", *of.values(), f"{of[sizes[-1]] / of[sizes[0]]:.2f}") for name, of in found.items())
-    show(("", *heads, "ratio"), rows)
+    show(("", *heads, "ratio"), ((f"`{name}`", *_row(list(of.values()))) for name, of in found.items()))
 
 
-def measure() -> dict[str, float]:
-    """Return milliseconds by what was done, on the database as it is."""
-    found = {"webhook": _webhooks()}
+def _row(of_sizes: list[Taken]) -> list[str]:
+    """Return what each took, with the rows on the page where they are fewer, and the ratio."""
+    last = of_sizes[-1]
+    cells = [
+        text(taken.ms) + (f" ({taken.rows} rows)" if taken.rows != last.rows else "") for taken in of_sizes
+    ]
+    first = next(taken for taken in of_sizes if taken.rows == last.rows)
+    return [*cells, f"{last.ms / first.ms:.2f}" if first is not last else ""]
+
+
+def measure() -> dict[str, Taken]:
+    """Return what each took, by what was done, on the database as it is."""
+    found = {"webhook": Taken(_webhooks())}
     operator, customer = Client(), Client()
     operator.force_login(get_user_model().objects.get(username="root"))
     theirs = BankingConnection.objects.filter(user__username__startswith="user")[100]
@@ -72,8 +90,8 @@ def measure() -> dict[str, float]:
     shown |= {str(pk): "…" for pk in (one.pk, event.pk, middle)}
     for page in pages:
         name = page
-        for value, text in shown.items():
-            name = name.replace(value, text)
+        for value, word in shown.items():
+            name = name.replace(value, word)
         found[f"admin {name}"] = _page(operator, f"{ADMIN}/{page}")
     return found
 
@@ -125,13 +143,15 @@ def _webhooks() -> float:
     return statistics.median(_timed(partial(fill.deliver, body)) for body in bodies)
 
 
-def _page(client: Client, path: str) -> float:
+def _page(client: Client, path: str) -> Taken:
     def get() -> Any:
         answer = client.get(path)
         assert answer.status_code == 200, (path, answer.status_code)
+        return answer
 
-    get()
-    return statistics.median(_timed(get) for _ in range(ROUNDS))
+    context = get().context
+    rows = len(context["cl"].result_list) if context and "cl" in context else 0
+    return Taken(statistics.median(_timed(get) for _ in range(ROUNDS)), rows)
 
 
 def _timed(act: Callable[[], object]) -> float:

@@ -350,7 +350,7 @@ class ConnectionEvent(models.Model):
             models.Index(fields=["outcome", "id"], name="bob_event_outcome"),
             models.Index(fields=["pending_token"], name="bob_event_token"),
             models.Index(fields=["connection_id", "outcome"], name="bob_event_upstream"),
-            models.Index(fields=["provider_code"], name="bob_event_bank"),
+            models.Index(fields=["provider_code", "kind"], name="bob_event_bank"),
             models.Index(fields=["announced_at", "id"], name="bob_event_announced"),
             models.Index(fields=["account", "received_at"], name="bob_event_received"),
             # Of what is seldom and looked for in the admin; the everyday webhook is in none.

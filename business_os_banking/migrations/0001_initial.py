@@ -240,7 +240,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='connectionevent',
-            index=models.Index(fields=['provider_code'], name='bob_event_bank'),
+            index=models.Index(fields=['provider_code', 'kind'], name='bob_event_bank'),
         ),
         migrations.AddIndex(
             model_name='connectionevent',
