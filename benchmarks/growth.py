@@ -45,7 +45,8 @@ def run(sizes: list[int]) -> None:
             done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True)
             for taken, rows, name in (line.split("\t") for line in done.stdout.splitlines()):
                 now = Taken(float(taken), int(rows))
-                found.setdefault(name, {})[size] = min(now, found[name].get(size, now))
+                of_sizes = found.setdefault(name, {})
+                of_sizes[size] = min(now, of_sizes.get(size, now))
     heads = (f"{size:,} ms".replace(",", " ") for size in sizes)
     show(("", *heads, "ratio"), ((f"`{name}`", *_row(list(of.values()))) for name, of in found.items()))
 
@@ -149,8 +150,7 @@ def _page(client: Client, path: str) -> Taken:
         assert answer.status_code == 200, (path, answer.status_code)
         return answer
 
-    context = get().context
-    rows = len(context["cl"].result_list) if context and "cl" in context else 0
+    rows = get().content.count(b'<th class="field-')  # one in each row of a list in the admin
     return Taken(statistics.median(_timed(get) for _ in range(ROUNDS)), rows)
 
 
