@@ -3,7 +3,7 @@
 It knows what each webhook of the benchmark means, and so decides nothing: what it costs is Django, and the database.
 The statements are those that the app itself runs for one webhook, recorded at the start, with other values. It waits
 for the answer to each, as one does by hand; with ``BENCHMARK_PIPELINE`` it sends those of the transaction in one go, as
-the app does.
+the app does, and does not even read the row that it locks.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ def growth(rows: list[list[str]]) -> None:
     figure = Figure(figsize=(WIDTH, 0.24 * len(rows) + 0.9), layout="constrained")
     axes = figure.subplots()
     rows.reverse()
+    rows = [row for row in rows if row[4]]
     ratios = [float(row[4]) for row in rows]
     bars = axes.barh([row[0] for row in rows], ratios, color=OURS)
     axes.bar_label(bars, fmt="%.2f", padding=3)

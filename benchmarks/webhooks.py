@@ -85,7 +85,7 @@ def _loads(events: int, variables: Mapping[str, str], stack: ExitStack) -> dict[
     return {
         OURS: accepted,
         FLOOR: lambda: load(floor, finishing(events)),
-        "the floor, in pipeline mode as the app": lambda: load(pipelined, finishing(events)),
+        "the floor, in pipeline mode": lambda: load(pipelined, finishing(events)),
         "dj-stripe: kept as an Event, too": lambda: load(stored, of_peer(events)),
         "dj-stripe: verified, kept as a trigger": lambda: load(triggers, of_peer(events)),
         "the app: duplicate": lambda: load(ours, delivered),

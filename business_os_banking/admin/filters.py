@@ -95,8 +95,8 @@ class ConnectionLookFilter(LookFilter):
         """Return the conditions, each with the order in which an index finds what meets it."""
         if self.value() == "stuck":
             stuck = advice.stuck_sessions(now).values_list("connection_pk", flat=True)
-            keys = _first(stuck) if is_alone else stuck.order_by()
-            return [(Q(pk__in=keys), "-pk"), (UNREMOVABLE, "-pk")]
+            found = [Q(pk__in=keys) for keys in _first(stuck)] if is_alone else [Q(pk__in=stuck.order_by())]
+            return [*((condition, "-pk") for condition in found), (UNREMOVABLE, "-pk")]
         ending = (advice.consent_ending(now), "consent_expires_at")
         if self.value() == "ending":
             return [ending]
@@ -112,17 +112,17 @@ class SessionLookFilter(LookFilter):
         stuck = advice.stuck_sessions(timezone.now())
         if not self.is_alone(request):
             return queryset & stuck
-        return queryset.filter(pk__in=_first(stuck.values_list("pk", flat=True)))
+        first = _first(stuck.values_list("pk", flat=True))
+        return queryset.filter(pk__in=[key for keys in first for key in keys])
 
 
-def _first(stuck: QuerySet[ConnectSession, int]) -> list[int]:
+def _first(stuck: QuerySet[ConnectSession, int]) -> list[list[int]]:
     """Return what *stuck* selects of the first `_LISTED` of each status.
 
     Ordered by the other column of the index that finds them, which has an order within one status only; by keys, a
     database may rather walk down the table.
     """
-    first = (stuck.filter(status=status).order_by("expires_at")[:_LISTED] for status in WAITING)
-    return [key for some in first for key in some]
+    return [list(stuck.filter(status=status).order_by("expires_at")[:_LISTED]) for status in WAITING]
 
 
 class EventLookFilter(LookFilter):

@@ -32,8 +32,8 @@ class Match:
 def match(report: Report) -> Match:
     """Return what *report* is about: by its token, else our own key, else the upstream connection.
 
-    One query; another one if only the upstream connection is named, and no session has led to it, or if several
-    connections share it.
+    One query; and one more each if the upstream connection is a further one of a session, if several connections
+    share it, and if no session has led to it.
     """
     if report.conflict:
         return Match(conflict=report.conflict)
@@ -83,5 +83,6 @@ def _by_link(report: Report, linked: list[SessionRow]) -> Match:
 def _of_one_owner(connections: frozenset[int]) -> bool:
     rows = BankingConnection.objects.filter(pk__in=connections)
     owners: set[tuple[int | None, str]] = set(rows.values_list("user_id", "tenant"))
-    # Nobody is not one person; but within a tenant rows without a user belong to the tenant.
-    return len(owners) == 1 and (None, "") not in owners
+    # Nobody is not one person; but within a tenant rows without a user belong to the tenant. None at all if the
+    # connections have been erased meanwhile.
+    return len(owners) <= 1 and (None, "") not in owners

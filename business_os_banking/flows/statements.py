@@ -102,11 +102,13 @@ def pipelined(cursor: CursorWrapper) -> Iterator[None]:
     """Within a transaction, send PostgreSQL each statement without waiting for the answer to the one before.
 
     While it works on one, the next is made. What fails, fails at the end of the block at the latest. How many rows a
-    statement changed is not known before, so nothing in the block may ask, as ``save()`` does. All other databases,
-    and drivers other than psycopg 3, are asked one after the other.
+    statement changed is not known before, so nothing in the block may ask, as ``save()`` does; and of what *cursor* is
+    asked, only the first answer may be read in the block, and the last one after it. All other databases, and drivers
+    other than psycopg 3.2, are asked one after the other.
     """
-    pipeline = getattr(cursor.db.Database, "Pipeline", None)
-    if pipeline is None or not pipeline.is_supported() or not conf.settings.database_pipeline:
+    # psycopg 3.1 has pipelines, too, but keeps the answers to one cursor apart in another way; this, it has not.
+    capabilities = getattr(cursor.db.Database, "capabilities", None)
+    if capabilities is None or not capabilities.has_pipeline() or not conf.settings.database_pipeline:
         yield
         return
     with cursor.db.wrap_database_errors, cursor.db.connection.pipeline():

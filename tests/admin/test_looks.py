@@ -88,6 +88,19 @@ def test_many_stuck_sessions_hide_no_stuck_removal(operator: Client) -> None:
     assert held.pk in {row.pk for row in results.queryset}
 
 
+def test_many_sessions_that_never_opened_hide_none_that_did(operator: Client) -> None:
+    ends = timezone.now() - timedelta(hours=1)
+    opened = make_session(make_connection(None), expires_at=ends)
+    others = BankingConnection.objects.bulk_create(BankingConnection() for _ in range(520))
+    ConnectSession.objects.bulk_create(
+        ConnectSession(connection=row, status="created", scopes=[], custom_fields={}, expires_at=ends)
+        for row in others
+    )
+    results = operator.get(list_url("bankingconnection") + "?look=stuck").context["cl"]
+    assert results.result_count == 501
+    assert opened.connection_pk in {row.pk for row in results.queryset}
+
+
 def test_of_many_stuck_sessions_those_that_ended_first_are_listed(operator: Client) -> None:
     ends = timezone.now() - timedelta(hours=1)
     held = make_session(make_connection(None, account="second"), expires_at=ends + timedelta(minutes=1))

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection, connections, transaction
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
+from django.utils import timezone
 from psycopg.pq import PipelineStatus
 
+from business_os_banking import reports
 from business_os_banking.flows.record import record
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.reports import Report
@@ -79,6 +82,31 @@ def test_what_changes_state_is_sent_in_one_go(success: Report, settings: Any, on
     assert sent == [("SELECT", False), *inside, ("SELECT", False)]
     assert event == ConnectionEvent.objects.latest("pk")
     assert BankingConnection.objects.get().status == "active"
+
+
+def test_a_driver_that_is_too_old_is_asked_one_after_the_other(
+    success: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(psycopg, "capabilities")  # as with psycopg 3.1
+    seen: list[Any] = []
+
+    def watch(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append(connection.connection.pgconn.pipeline_status)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        record(success)
+    assert set(seen) == {PipelineStatus.OFF}
+    assert BankingConnection.objects.get().status == "active"
+
+
+def test_an_update_that_fails_says_why_and_all_goes_on(session: ConnectSession) -> None:
+    other = start(User.objects.create_user("bob"))
+    report = reports.returned(other, {}, timezone.now())
+    with pytest.raises(IntegrityError):
+        record(report, store={"pending_token": session.pending_token})
+    assert not ConnectionEvent.objects.filter(digest=report.digest).exists()
+    assert record(reported(callbacks.success(session.pending_token, "777"))).outcome == "applied"
 
 
 def test_who_comes_second_with_the_same_event_counts_it() -> None:

@@ -210,6 +210,18 @@ def test_the_connection_of_another_owner_cannot_be_taken(
     assert "another owner" in ConnectionEvent.objects.get(outcome="unmatched").note
 
 
+@pytest.mark.parametrize(("tenant", "outcome"), [("acme", "applied"), ("", "unmatched")])
+def test_of_what_nobody_owns_a_tenant_owns_its_own(
+    upstream: Upstream, session: ConnectSession, tenant: str, outcome: str
+) -> None:
+    first, second = (
+        connect.start(owner=(None, tenant), return_to=lambda s: "https://site.example/") for _ in range(2)
+    )
+    assert post(callbacks.success(first.pending_token, "777")) == 200
+    assert post(callbacks.success(second.pending_token, "777")) == 200
+    assert ConnectionEvent.objects.filter(source="webhook").latest("pk").outcome == outcome
+
+
 def test_an_event_of_one_account_never_touches_another(session: ConnectSession, settings: Any) -> None:
     accounts = settings.BUSINESS_OS_BANKING["ACCOUNTS"]
     settings.BUSINESS_OS_BANKING = {
