@@ -148,6 +148,7 @@ def what_is_meant(report: Report) -> Meant:
 
 
 def _linked(report: Report, pks: list[int]) -> list[Any]:
+    """Return what is asked for of the sessions with these keys, whose further link *report* names."""
     if not pks:  # making the query alone would take as long as all that what_is_meant() does
         return []
     rows = ConnectSession.objects.filter(pk__in=pks, connection__account=report.account)

@@ -76,40 +76,37 @@ def test_many_of_one_kind_hide_nothing_of_another(operator: Client) -> None:
         assert [row.pk for row in operator.get(url + narrowed).context["cl"].result_list] == [expected.pk]
 
 
+def many_sessions(status: str) -> None:
+    """Make more than are listed, that ended an hour ago."""
+    connections = BankingConnection.objects.bulk_create(BankingConnection() for _ in range(520))
+    ends = timezone.now() - timedelta(hours=1)
+    ConnectSession.objects.bulk_create(
+        ConnectSession(connection=row, status=status, scopes=[], custom_fields={}, expires_at=ends)
+        for row in connections
+    )
+
+
 def test_many_stuck_sessions_hide_no_stuck_removal(operator: Client) -> None:
     held = make_connection(None, "disconnected", removal_due=True, removal_tries=5)
-    waiting = BankingConnection.objects.bulk_create(BankingConnection() for _ in range(520))
-    ConnectSession.objects.bulk_create(
-        ConnectSession(connection=row, status="open", scopes=[], custom_fields={}, expires_at=timezone.now())
-        for row in waiting
-    )
+    many_sessions("open")
     results = operator.get(list_url("bankingconnection") + "?look=stuck").context["cl"]
     assert results.result_count == 501
     assert held.pk in {row.pk for row in results.queryset}
 
 
 def test_many_sessions_that_never_opened_hide_none_that_did(operator: Client) -> None:
-    ends = timezone.now() - timedelta(hours=1)
-    opened = make_session(make_connection(None), expires_at=ends)
-    others = BankingConnection.objects.bulk_create(BankingConnection() for _ in range(520))
-    ConnectSession.objects.bulk_create(
-        ConnectSession(connection=row, status="created", scopes=[], custom_fields={}, expires_at=ends)
-        for row in others
-    )
+    opened = make_session(make_connection(None), expires_at=timezone.now() - timedelta(hours=1))
+    many_sessions("created")
     results = operator.get(list_url("bankingconnection") + "?look=stuck").context["cl"]
     assert results.result_count == 501
     assert opened.connection_pk in {row.pk for row in results.queryset}
 
 
 def test_of_many_stuck_sessions_those_that_ended_first_are_listed(operator: Client) -> None:
-    ends = timezone.now() - timedelta(hours=1)
-    held = make_session(make_connection(None, account="second"), expires_at=ends + timedelta(minutes=1))
-    unopened = make_session(make_connection(None), "created", expires_at=ends + timedelta(minutes=1))
-    row = make_connection(None)
-    ConnectSession.objects.bulk_create(
-        ConnectSession(connection=row, status="open", scopes=[], custom_fields={}, expires_at=ends)
-        for _ in range(520)
-    )
+    later = timezone.now() - timedelta(minutes=59)
+    held = make_session(make_connection(None, account="second"), expires_at=later)
+    unopened = make_session(make_connection(None), "created", expires_at=later)
+    many_sessions("open")
     url = list_url("connectsession") + "?look=stuck"
     first = operator.get(url).context["cl"]
     assert first.result_count == 501
