@@ -77,8 +77,7 @@ def _one_size(size: int) -> None:
     databases.use(f"banking_bench_{size}", connections=size)
     from benchmarks import growth
 
-    for name, taken in growth.measure().items():
-        print(f"{taken.ms:.2f}\t{taken.rows}\t{name}")
+    growth.serve()
 
 
 def _one_sweep(what: str, count: int) -> None:

@@ -28,6 +28,9 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 PATTERN = 100  # connections that are made through the app
 STRIDE = 10_000  # between the primary keys of one copy and those of the next
 PER_USER = 2
+PER_DAY = (
+    10  # copies: the site got a thousand connections on each day, so that sizes differ in age, not in traffic
+)
 WEBHOOK = "/banking/webhook/"
 # What is unique, or has an index in which equal values would stand in one place.
 FRESH = {
@@ -172,7 +175,8 @@ def _multiply(cursor: object, model: type[models.Model], copies: int, first_user
                 f"CASE WHEN t.id %% 3 = 0 THEN NULL ELSE {first_user} + (t.id + n * {PATTERN}) %% {users} END"
             )
         elif isinstance(field, models.DateTimeField) and column not in ABOUT_THE_FUTURE:
-            values.append(f"""t."{column}" - n * interval '5 minutes'""")
+            age = f"n / {PER_DAY} * interval '1 day' + n %% {PER_DAY} * interval '5 minutes'"
+            values.append(f't."{column}" - ({age})')
         elif isinstance(field, models.ForeignKey):
             values.append(f't."{column}" + n * {STRIDE}')
         else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -17,60 +18,91 @@ from benchmarks import deliveries, fill
 from benchmarks.tables import show, text
 from business_os_banking.models import BankingConnection, ConnectionEvent
 
-
-class Taken(NamedTuple):
-    """Milliseconds, and rows of the list, if it is one."""
-
-    ms: float
-    rows: int = 0
-
-
-ROUNDS = 7
-PASSES = 4
-WEBHOOKS = 300
+TURNS = 60
 ADMIN = "/admin/business_os_banking"
+
+
+class Timed(NamedTuple):
+    """Something to time: what returns the milliseconds that it took; and the rows of the list, if it is one."""
+
+    take: Callable[[], float]
+    rows: int = 0
 
 
 def run(sizes: list[int]) -> None:
     """Print what everything costs on a database of each of the sizes.
 
-    Each is measured by a process of its own, in turns, and the best of the medians counts: a machine that was slow for
-    a minute must not look like a table that grew. The ratio is that of the largest to the smallest with as many rows on
-    the page: a short page takes less time to render, however large the table.
+    Each has a process of its own, and they do the same thing in turns, as what else the machine does changes by the
+    second: the times are medians, and the ratio is the median of those within a turn. It is that of the largest to the
+    smallest with as many rows on the page: a short page takes less time to render, however large the table.
     """
-    found: dict[str, dict[int, Taken]] = {}
-    for _ in range(PASSES):
-        for size in sizes:
-            command = [sys.executable, "-m", "benchmarks", "--size", str(size)]
-            done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True)
-            for taken, rows, name in (line.split("\t") for line in done.stdout.splitlines()):
-                now = Taken(float(taken), int(rows))
-                of_sizes = found.setdefault(name, {})
-                of_sizes[size] = min(now, of_sizes.get(size, now))
+    with ExitStack() as stack:
+        processes = {size: stack.enter_context(_process(size)) for size in sizes}
+        rows = {size: json.loads(_line(process)) for size, process in processes.items()}
+        found = [(name, _turns(processes, name)) for name in rows[sizes[0]]]
     heads = (f"{size:,} ms".replace(",", " ") for size in sizes)
-    show(("", *heads, "ratio"), ((f"`{name}`", *_row(list(of.values()))) for name, of in found.items()))
+    show(
+        ("", *heads, "ratio"),
+        ((f"`{name}`", *_row(turns, {size: rows[size][name] for size in sizes})) for name, turns in found),
+    )
 
 
-def _row(of_sizes: list[Taken]) -> list[str]:
+@contextmanager
+def _process(size: int) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "benchmarks", "--size", str(size)]
+    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+
+
+def _line(process: subprocess.Popen[str], asked: str = "") -> str:
+    """Return what the process says next, once it is asked."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(f"{asked}\n" if asked else "")
+    process.stdin.flush()
+    return process.stdout.readline()
+
+
+def _turns(processes: dict[int, subprocess.Popen[str]], name: str) -> list[dict[int, float]]:
+    """Return the milliseconds that it took each size, turn by turn; the first turn is for warming up."""
+    sizes = list(processes)
+    return [
+        {size: float(_line(processes[size], name)) for size in (sizes if turn % 2 else reversed(sizes))}
+        for turn in range(1 + TURNS)
+    ][1:]
+
+
+def _row(turns: list[dict[int, float]], rows: dict[int, int]) -> list[str]:
     """Return what each took, with the rows on the page where they are fewer, and the ratio."""
-    last = of_sizes[-1]
-    cells = [
-        text(taken.ms) + (f" ({taken.rows} rows)" if taken.rows != last.rows else "") for taken in of_sizes
-    ]
-    first = next(taken for taken in of_sizes if taken.rows == last.rows)
-    return [*cells, f"{last.ms / first.ms:.2f}" if first is not last else ""]
+    *_others, last = rows
+    cells = []
+    for size, count in rows.items():
+        fewer = f" ({count} rows)" if count != rows[last] else ""
+        cells.append(text(statistics.median(turn[size] for turn in turns)) + fewer)
+    first = next(size for size, count in rows.items() if count == rows[last])
+    ratio = statistics.median(turn[last] / turn[first] for turn in turns)
+    return [*cells, f"{ratio:.2f}" if first != last else ""]
 
 
-def measure() -> dict[str, Taken]:
-    """Return what each took, by what was done, on the database as it is."""
-    found = {"webhook": Taken(_webhooks())}
+def serve() -> None:
+    """Say what can be timed, and the rows of each; then print milliseconds for each name that is asked for."""
+    offered = dict(_offered())
+    print(json.dumps({name: timed.rows for name, timed in offered.items()}), flush=True)
+    for line in sys.stdin:
+        print(offered[line.strip()].take(), flush=True)
+
+
+def _offered() -> Iterator[tuple[str, Timed]]:
+    yield "webhook", Timed(_webhook)
     operator, customer = Client(), Client()
     operator.force_login(get_user_model().objects.get(username="root"))
     theirs = BankingConnection.objects.filter(user__username__startswith="user")[100]
     assert theirs.user
     customer.force_login(theirs.user)
     for path in ("/banking/", f"/banking/connections/{theirs.reference}/", "/banking/api/connections/"):
-        found[path.replace(str(theirs.reference), "…")] = _page(customer, path)
+        yield path.replace(str(theirs.reference), "…"), _page(customer, path)
     one = BankingConnection.objects.exclude(connection_id="").order_by("pk")[500]
     event = ConnectionEvent.objects.order_by("pk")[500]
     middle = BankingConnection.objects.order_by("-pk").values_list("pk", flat=True)[400]
@@ -93,8 +125,7 @@ def measure() -> dict[str, Taken]:
         name = page
         for value, word in shown.items():
             name = name.replace(value, word)
-        found[f"admin {name}"] = _page(operator, f"{ADMIN}/{page}")
-    return found
+        yield f"admin {name}", _page(operator, f"{ADMIN}/{page}")
 
 
 LISTS = {
@@ -139,22 +170,22 @@ LISTS = {
 }
 
 
-def _webhooks() -> float:
-    bodies = [deliveries.body(fill.session().pending_token, f"88{time.time_ns()}") for _ in range(WEBHOOKS)]
-    return statistics.median(_timed(partial(fill.deliver, body)) for body in bodies)
+def _webhook() -> float:
+    body = deliveries.body(fill.session().pending_token, f"88{time.time_ns()}")
+    return _ms(lambda: fill.deliver(body))
 
 
-def _page(client: Client, path: str) -> Taken:
+def _page(client: Client, path: str) -> Timed:
     def get() -> Any:
         answer = client.get(path)
         assert answer.status_code == 200, (path, answer.status_code)
         return answer
 
     rows = get().content.count(b'<th class="field-')  # one in each row of a list in the admin
-    return Taken(statistics.median(_timed(get) for _ in range(ROUNDS)), rows)
+    return Timed(lambda: _ms(get), rows)
 
 
-def _timed(act: Callable[[], object]) -> float:
+def _ms(act: Callable[[], object]) -> float:
     start = time.perf_counter()
     act()
     return (time.perf_counter() - start) * 1000

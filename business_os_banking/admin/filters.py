@@ -22,7 +22,7 @@ from business_os_banking.querysets import UNREMOVABLE, WAITING
 from business_os_banking.vocabulary import ConnectionStatus, Outcome
 
 _RECENT: Final = 2_000
-_LISTED: Final = 500
+_LISTED: Final = 200
 
 
 class AccountFilter(admin.SimpleListFilter):

@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-MOST: Final = 10_000
+MOST: Final = 2_000
 
 
 class AtLeast(int):
-    """A number at which counting stopped. It reads ``10000+``, in whatever template an admin theme has."""
+    """A number at which counting stopped. It reads ``2000+``, in whatever template an admin theme has."""
 
     def __str__(self) -> str:
         return f"{int(self)}+"
