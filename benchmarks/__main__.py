@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[1_000, 100_000, 1_000_000])
     parser.add_argument("--events", type=int, default=200, help="webhooks in each turn")
     parser.add_argument("--rounds", type=int, default=21, help="how often the servers take turns")
-    parser.add_argument("--seconds", type=int, default=120, help="how long the load is steady")
+    parser.add_argument("--minutes", type=int, default=5, help="how long the load is steady")
     # Parts that need a process of their own.
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--sweep", nargs=2, help=argparse.SUPPRESS)
@@ -63,7 +63,7 @@ def _alone(chosen: argparse.Namespace) -> None:
 
         parts: dict[str, Callable[[], None]] = {
             "webhooks": lambda: webhooks.run(chosen.events, chosen.rounds),
-            "workers": lambda: webhooks.workers(LOADS * chosen.events, chosen.seconds),
+            "workers": lambda: webhooks.workers(LOADS * chosen.events, chosen.minutes),
             "sqlite": lambda: webhooks.sqlite(LOADS * chosen.events),
             "growth": lambda: growth.run(chosen.sizes),
             "sweeps": sweeps.run,
