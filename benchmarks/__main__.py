@@ -2,7 +2,8 @@
 
 Needs PostgreSQL (``BENCHMARK_POSTGRES_URL``, by default the local one), and for the peer an environment of its own
 (``BENCHMARK_PEER``, the path of its Python). The databases are called ``banking_bench_…``; those of the sizes are kept,
-since filling them takes longest. ``make bench`` does all of it.
+since filling them takes longest: drop them if they are of another version, or of another day, as the overview in the
+admin counts the day's sessions. ``make bench`` does all of it.
 """
 
 from __future__ import annotations

@@ -28,9 +28,8 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 PATTERN = 100  # connections that are made through the app
 STRIDE = 10_000  # between the primary keys of one copy and those of the next
 PER_USER = 2
-PER_DAY = (
-    10  # copies: the site got a thousand connections on each day, so that sizes differ in age, not in traffic
-)
+# Copies: a site got a thousand connections on each day, so that sizes differ in age, not in traffic.
+PER_DAY = 10
 WEBHOOK = "/banking/webhook/"
 # What is unique, or has an index in which equal values would stand in one place.
 FRESH = {
@@ -49,11 +48,11 @@ ABOUT_THE_FUTURE = {"consent_expires_at", "next_refresh_possible_at"}
 def fill(connections: int) -> None:
     """Make so many connections (a multiple of 100), each with a session or two and events; and users, two each."""
     _make_pattern()
-    multiply(connections // PATTERN - 1, users=max(connections // PER_USER, 1))
+    multiply(connections // PATTERN - 1, users=max(connections // PER_USER, 1), per_day=PER_DAY)
 
 
-def multiply(copies: int, *, users: int) -> None:
-    """Copy everything that there is so many times, and give it to so many new users in turn."""
+def multiply(copies: int, *, users: int, per_day: int) -> None:
+    """Copy everything that there is so many times, so many for each day, and give it to so many new users in turn."""
     models_of_app = (BankingConnection, ConnectSession, ConnectionEvent)
     with database.cursor() as cursor:
         cursor.execute(
@@ -65,7 +64,7 @@ def multiply(copies: int, *, users: int) -> None:
         cursor.execute("SELECT min(id) FROM auth_user WHERE username LIKE 'user%%'")
         first_user = cursor.fetchone()[0]
         for model in models_of_app:
-            _multiply(cursor, model, copies, first_user, users)
+            _multiply(cursor, model, copies, per_day, first_user, users)
         for model in models_of_app:
             table = model._meta.db_table
             cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
@@ -163,7 +162,9 @@ def _make_pattern() -> None:
         BankingConnection.objects.filter(pk=row.pk).update(consent_expires_at=ends)
 
 
-def _multiply(cursor: object, model: type[models.Model], copies: int, first_user: int, users: int) -> None:
+def _multiply(
+    cursor: object, model: type[models.Model], copies: int, per_day: int, first_user: int, users: int
+) -> None:
     names, values = [], []
     for field in model._meta.concrete_fields:
         column = str(field.column)
@@ -175,7 +176,7 @@ def _multiply(cursor: object, model: type[models.Model], copies: int, first_user
                 f"CASE WHEN t.id %% 3 = 0 THEN NULL ELSE {first_user} + (t.id + n * {PATTERN}) %% {users} END"
             )
         elif isinstance(field, models.DateTimeField) and column not in ABOUT_THE_FUTURE:
-            age = f"n / {PER_DAY} * interval '1 day' + n %% {PER_DAY} * interval '5 minutes'"
+            age = f"n / {per_day} * interval '1 day' + n %% {per_day} * interval '5 minutes'"
             values.append(f't."{column}" - ({age})')
         elif isinstance(field, models.ForeignKey):
             values.append(f't."{column}" + n * {STRIDE}')

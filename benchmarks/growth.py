@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -23,7 +23,7 @@ ADMIN = "/admin/business_os_banking"
 
 
 class Timed(NamedTuple):
-    """Something to time: what returns the milliseconds that it took; and the rows of the list, if it is one."""
+    """Something to time: what returns the milliseconds that it took; and how many rows the page is made from."""
 
     take: Callable[[], float]
     rows: int = 0
@@ -33,57 +33,55 @@ def run(sizes: list[int]) -> None:
     """Print what everything costs on a database of each of the sizes.
 
     Each has a process of its own, and they do the same thing in turns, as what else the machine does changes by the
-    second: the times are medians, and the ratio is the median of those within a turn. It is that of the largest to the
-    smallest with as many rows on the page: a short page takes less time to render, however large the table.
+    second: the times are medians of all turns but the first, and the ratio is the median of those within a turn. It
+    is that of the largest to the smallest with as many rows on the page, or counted for it: less takes less time,
+    however large the table.
     """
     with ExitStack() as stack:
         processes = {size: stack.enter_context(_process(size)) for size in sizes}
-        rows = {size: json.loads(_line(process)) for size, process in processes.items()}
-        found = [(name, _turns(processes, name)) for name in rows[sizes[0]]]
+        rows = {size: json.loads(_said_by(process)) for size, process in processes.items()}
+        names = list(rows[sizes[0]])
+        orders = (sizes, sizes[::-1])
+        turns = [_turn(processes, names, orders[number % 2]) for number in range(1 + TURNS)][1:]
     heads = (f"{size:,} ms".replace(",", " ") for size in sizes)
-    show(
-        ("", *heads, "ratio"),
-        ((f"`{name}`", *_row(turns, {size: rows[size][name] for size in sizes})) for name, turns in found),
-    )
+    show(("", *heads, "ratio"), (_row(name, turns, rows) for name in names))
 
 
-@contextmanager
-def _process(size: int) -> Iterator[subprocess.Popen[str]]:
+def _process(size: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmarks", "--size", str(size)]
-    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        yield process
-        assert process.stdin
-        process.stdin.close()
+    return subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def _line(process: subprocess.Popen[str], asked: str = "") -> str:
+def _said_by(process: subprocess.Popen[str], asked: str = "") -> str:
     """Return what the process says next, once it is asked."""
     assert process.stdin
     assert process.stdout
     process.stdin.write(f"{asked}\n" if asked else "")
     process.stdin.flush()
-    return process.stdout.readline()
+    said = process.stdout.readline()
+    if not said:
+        raise RuntimeError("A process that measures has ended.")
+    return said
 
 
-def _turns(processes: dict[int, subprocess.Popen[str]], name: str) -> list[dict[int, float]]:
-    """Return the milliseconds that it took each size, turn by turn; the first turn is for warming up."""
-    sizes = list(processes)
-    return [
-        {size: float(_line(processes[size], name)) for size in (sizes if turn % 2 else reversed(sizes))}
-        for turn in range(1 + TURNS)
-    ][1:]
+def _turn(
+    processes: dict[int, subprocess.Popen[str]], names: list[str], sizes: list[int]
+) -> dict[str, dict[int, float]]:
+    """Return the milliseconds that each took, by its name, on each of the sizes."""
+    return {name: {size: float(_said_by(processes[size], name)) for size in sizes} for name in names}
 
 
-def _row(turns: list[dict[int, float]], rows: dict[int, int]) -> list[str]:
-    """Return what each took, with the rows on the page where they are fewer, and the ratio."""
-    *_others, last = rows
+def _row(name: str, turns: list[dict[str, dict[int, float]]], rows: dict[int, dict[str, int]]) -> list[str]:
+    """Return what it took on each of the sizes, with its rows where they are fewer, and the ratio."""
+    counts = {size: of_size[name] for size, of_size in rows.items()}
+    last = max(counts)
     cells = []
-    for size, count in rows.items():
-        fewer = f" ({count} rows)" if count != rows[last] else ""
-        cells.append(text(statistics.median(turn[size] for turn in turns)) + fewer)
-    first = next(size for size, count in rows.items() if count == rows[last])
-    ratio = statistics.median(turn[last] / turn[first] for turn in turns)
-    return [*cells, f"{ratio:.2f}" if first != last else ""]
+    for size, count in counts.items():
+        fewer = f" ({count} rows)" if count != counts[last] else ""
+        cells.append(text(statistics.median(turn[name][size] for turn in turns)) + fewer)
+    first = next(size for size, count in counts.items() if count == counts[last])
+    ratio = statistics.median(turn[name][last] / turn[name][first] for turn in turns)
+    return [f"`{name}`", *cells, f"{ratio:.2f}" if first != last else ""]
 
 
 def serve() -> None:
@@ -110,6 +108,7 @@ def _offered() -> Iterator[tuple[str, Timed]]:
         f"bankingconnection/{one.pk}/change/",
         f"connectionevent/{event.pk}/change/",
         "bankingconnection/overview/",
+        "bankingconnection/overview/?days=30",
         f"bankingconnection/?q={one.reference}",
         f"bankingconnection/?q={one.connection_id}",
         "bankingconnection/?q=user77",
@@ -181,7 +180,10 @@ def _page(client: Client, path: str) -> Timed:
         assert answer.status_code == 200, (path, answer.status_code)
         return answer
 
-    rows = get().content.count(b'<th class="field-')  # one in each row of a list in the admin
+    first = get()
+    figures = (first.context or {}).get("found")  # of the overview
+    # Each row of a list in the admin has one such cell.
+    rows = figures.total.started if figures else first.content.count(b'<th class="field-')
     return Timed(lambda: _ms(get), rows)
 
 

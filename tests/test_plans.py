@@ -48,7 +48,7 @@ def waiting(user: User, upstream: Upstream) -> Iterator[ConnectSession]:
     deliver(callbacks.fail(failed.pending_token))
     deliver(callbacks.success(uuid.uuid4(), "99"))
     waiting = start(user)
-    fill.multiply(_COPIES, users=_COPIES)
+    fill.multiply(_COPIES, users=_COPIES, per_day=_COPIES // 7)
     # Most sessions are over, whatever the copies say.
     others = ConnectSession.objects.waiting().exclude(pk=waiting.pk)
     others.exclude(pk__in=others.order_by("pk")[:50]).update(status="succeeded", single_flight=None)
