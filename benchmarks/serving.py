@@ -24,13 +24,15 @@ Request = tuple[dict[str, str], str]  # headers and body
 class Result:
     """What one load was answered with: how many a second, and how long each took (milliseconds).
 
-    ``stolen`` is the processor time in milliseconds that the host of a virtual machine gave to others meanwhile.
+    ``busy`` is the processor time in milliseconds that the machine spent on each, whichever process it was in. It is
+    that of the same work, so it tells how fast the machine was: the host of a virtual machine gives it a whole core at
+    one time, and half of one at another.
     """
 
     rate: float
     p50: float
     p99: float
-    stolen: float
+    busy: float
 
 
 @contextmanager
@@ -79,25 +81,27 @@ def load(
         "per_second": per_second,
     }
     command = [sys.executable, "-m", "benchmarks.load"]
-    before = _stolen()
+    before = _busy()
     done = subprocess.run(
         command, input=json.dumps(given), text=True, capture_output=True, cwd=ROOT, check=False
     )
-    stolen = _stolen() - before
+    busy = (_busy() - before) / len(requests)
     if done.returncode:
         raise RuntimeError(done.stderr)
     found: dict[str, Any] = json.loads(done.stdout)
     hundredths = quantiles((1000 * taken for taken in found["latencies"]), n=100)
-    return Result(len(requests) / found["seconds"], hundredths[49], hundredths[98], stolen)
+    return Result(len(requests) / found["seconds"], hundredths[49], hundredths[98], busy)
 
 
-def _stolen() -> float:
-    """Return the milliseconds of all processors that went to others so far; 0 where the system does not tell."""
+def _busy() -> float:
+    """Return the milliseconds that all processors have worked so far; 0 where the system does not tell."""
     try:
-        ticks = Path("/proc/stat").read_text().split(maxsplit=9)[8]  # "cpu", user, nice, system, …: proc(5)
+        told = Path("/proc/stat").read_text().split(maxsplit=9)
     except OSError:
         return 0.0
-    return 1000 * int(ticks) / os.sysconf("SC_CLK_TCK")
+    # "cpu", user, nice, system, idle, iowait, irq, softirq, stolen by the host, …: proc(5)
+    worked = [int(ticks) for ticks in (*told[1:4], *told[6:8])]
+    return 1000 * sum(worked) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

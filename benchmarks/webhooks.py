@@ -47,9 +47,8 @@ def run(events: int, rounds: int) -> None:
         rows = []
         for name in loads:
             rate, p50, p99 = (median(getattr(turn[name], key) for turn in turns) for key in KEYS)
-            ratios = [[turn[name].rate / turn[other].rate for turn in turns] for other in (OURS, FLOOR)]
-            to_ours, to_floor = map(median, ratios)
-            rows.append((name, f"{rate:.0f}", f"{to_ours:.2f}", f"{to_floor:.2f}", p50, p99))
+            ratios = [median(turn[name].rate / turn[other].rate for turn in turns) for other in (OURS, FLOOR)]
+            rows.append((name, f"{rate:.0f}", *(f"{ratio:.3g}" for ratio in ratios), p50, p99))
         show(("", "webhooks/s", "of ours", "of the floor", "p50 ms", "p99 ms"), rows)
 
 
@@ -97,8 +96,8 @@ def _loads(events: int, variables: Mapping[str, str], stack: ExitStack) -> dict[
 def workers(events: int, minutes: int) -> None:
     """Print what several workers do, and how it goes at 200 webhooks a second for so many minutes.
 
-    The row tells the middle minute, and beside it each of them with what the host of a virtual machine gave to
-    others: a p99 may be the host's doing.
+    The row tells the middle minute, and beside it each of them with the processor time that a webhook took: a p99 may
+    be the machine's doing.
     """
     rows: list[tuple[object, ...]] = []
     for count, threads in ((1, 1), (1, 4), (2, 1), (4, 1)):
@@ -112,7 +111,7 @@ def workers(events: int, minutes: int) -> None:
                 key=lambda minute: minute.p99,
             )
             middle = steady[minutes // 2]
-            each = ", ".join(f"{minute.p99:.0f} ({minute.stolen:.0f})" for minute in steady)
+            each = ", ".join(f"{minute.p99:.0f} ({minute.busy:.1f})" for minute in steady)
             sent = f"{RATE} a second"
             rows.append((count, threads, sent, f"{middle.rate:.0f}", middle.p50, middle.p99, each))
     heads = (
@@ -122,7 +121,7 @@ def workers(events: int, minutes: int) -> None:
         "answered/s",
         "p50 ms",
         "p99 ms",
-        "p99 ms of each minute (ms stolen)",
+        "p99 ms of each minute (ms of processor time)",
     )
     show(heads, rows)
 
