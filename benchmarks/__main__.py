@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks import databases, startup
 
 LOADS = 5  # turns that a load is long where no turns are taken
-WHAT = ("webhooks", "workers", "sqlite", "growth", "sweeps", "connects", "startup")
+WHAT = ("webhooks", "shares", "workers", "sqlite", "growth", "sweeps", "connects", "startup")
 
 
 def main() -> None:
@@ -60,10 +60,11 @@ def _alone(chosen: argparse.Namespace) -> None:
         else:
             databases.use("banking_bench_load", connections=1_000)
         # Only now, since they import models.
-        from benchmarks import connects, growth, sweeps, webhooks
+        from benchmarks import connects, growth, shares, sweeps, webhooks
 
         parts: dict[str, Callable[[], None]] = {
             "webhooks": lambda: webhooks.run(chosen.events, chosen.rounds),
+            "shares": shares.run,
             "workers": lambda: webhooks.workers(LOADS * chosen.events, chosen.minutes),
             "sqlite": lambda: webhooks.sqlite(LOADS * chosen.events),
             "growth": lambda: growth.run(chosen.sizes),
