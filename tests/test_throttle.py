@@ -29,17 +29,17 @@ def limit(settings: Any, **limits: Any) -> None:
     settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, **limits}
 
 
-# The next full hour: the database's cache asks other clocks besides, and must not find its keys too old.
-START = (int(time.time()) // 3600 + 1) * 3600
 Clock = Callable[[int], None]
 
 
 @pytest.fixture(autouse=True)
 def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Stop the clock, at a full hour or so many seconds after it: windows follow it."""
+    # The next one: the database's cache asks another clock, which goes on, and must not find its keys too old.
+    start = (int(time.time()) // 3600 + 1) * 3600
 
     def at(seconds: int) -> None:
-        monkeypatch.setattr(time, "time", lambda: float(START + seconds))
+        monkeypatch.setattr(time, "time", lambda: float(start + seconds))
 
     at(0)
     return at
