@@ -55,6 +55,7 @@ class BankingConnection(models.Model):
         null=True,
         blank=True,
         related_name="banking_connections",
+        db_index=False,  # bob_connection_owner begins with it
     )
     tenant = ExactCharField(_("tenant"), max_length=255, blank=True, default="")
     account = ExactCharField(_("Business OS account"), max_length=64, default="default")
@@ -280,7 +281,12 @@ class SessionLink(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    session = models.ForeignKey(ConnectSession, on_delete=models.CASCADE, related_name="links")
+    session = models.ForeignKey(
+        ConnectSession,
+        on_delete=models.CASCADE,
+        related_name="links",
+        db_index=False,  # bob_session_link begins with it
+    )
     connection_id = ExactCharField(max_length=64)
 
     class Meta:
