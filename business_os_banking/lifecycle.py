@@ -261,21 +261,19 @@ _NAMES: Final = {kind: [one.name for one in fields(kind)] for kind in (State, At
 
 def to_json(state: State) -> dict[str, Any]:
     """Return *state* as JSON-ready data, with everything that is empty left out."""
-    encoded = _encode(state)
-    return encoded if isinstance(encoded, dict) else {}
+    encoded: dict[str, Any] = _encode(state)
+    return encoded
 
 
 def _encode(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if names := _NAMES.get(type(value)):
-        pairs = ((name, getattr(value, name)) for name in names)
+        pairs = [(name, getattr(value, name)) for name in names]
         return {name: _encode(item) for name, item in pairs if item is not None and item != {}}
-    if isinstance(value, Mapping):
-        return {key: _encode(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_encode(item) for item in value]
-    return value
+    if isinstance(value, tuple):  # the time comes first, and all else is plain
+        return [value[0].isoformat(), *value[1:]]
+    return {key: _encode(item) for key, item in value.items()}
 
 
 def from_json(data: Mapping[str, Any]) -> State:

@@ -37,8 +37,8 @@ _FURTHER_LINKS: Final = """
 SELECT 'link', session_id, NULL, NULL, NULL, '', '' FROM business_os_banking_sessionlink WHERE connection_id = %s"""
 # Of whichever account: where there is one, it is looked for again.
 _BANK: Final = """
-SELECT 'bank', (SELECT id FROM business_os_banking_connectionevent
-WHERE kind = 'provider_changed' AND provider_code = %s LIMIT 1), NULL, NULL, NULL, '', ''"""
+SELECT 'bank', 0, NULL, NULL, NULL, '', '' WHERE EXISTS (SELECT 1 FROM business_os_banking_connectionevent
+WHERE kind = 'provider_changed' AND provider_code = %s)"""
 
 # And for what has come meanwhile.
 _SHARING: Final = """
@@ -48,8 +48,8 @@ _WAITING: Final = """
 SELECT 'event', id FROM business_os_banking_connectionevent
 WHERE account = %s AND outcome = 'unmatched' AND ({})"""
 _BANKS: Final = """
-SELECT 'bank', (SELECT id FROM business_os_banking_connectionevent
-WHERE kind = 'provider_changed' AND provider_code IN ({}) LIMIT 1)"""
+SELECT 'bank', 0 WHERE EXISTS (SELECT 1 FROM business_os_banking_connectionevent
+WHERE kind = 'provider_changed' AND provider_code IN ({}))"""
 
 _FIELDS: Final = BankingConnection._meta.concrete_fields  # noqa: SLF001 - as Django's documentation allows
 _NAMES: Final = [one.attname for one in _FIELDS]
@@ -143,7 +143,7 @@ def what_is_meant(report: Report) -> Meant:
     return Meant(
         sessions=sorted((_session(*row) for row in sessions), key=lambda row: row.pk),
         repeated=next((pk for pk, *_ in found["event"]), None),
-        bank_has_changed=any(pk is not None for pk, *_ in found["bank"]),
+        bank_has_changed=bool(found["bank"]),
     )
 
 
@@ -193,7 +193,7 @@ def what_has_come(
     if found["link"]:
         sharing = ConnectSession.objects.filter(pk__in=found["link"])
         found["connection"].update(sharing.values_list("connection_pk", flat=True))
-    return News(found["connection"], sorted(found["event"]), bool(found["bank"] - {None}))
+    return News(found["connection"], sorted(found["event"]), bool(found["bank"]))
 
 
 def lock(cursor: CursorWrapper, pks: Collection[int]) -> list[BankingConnection]:
@@ -264,8 +264,11 @@ def _reading(database: BaseDatabaseWrapper) -> Callable[[list[tuple[Any, ...]]],
 
 
 def _adapted(database: BaseDatabaseWrapper, values: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
-    """Return by their columns the values of fields, as *database* takes them."""
-    return {field.column: field.get_db_prep_save(value, database) for field, value in values}
+    """Return by their columns the values of fields, as *database* takes them; texts, all take as they are."""
+    return {
+        one.column: value if isinstance(one, models.CharField) else one.get_db_prep_save(value, database)
+        for one, value in values
+    }
 
 
 def _rows(database: BaseDatabaseWrapper, asked: list[str], values: list[Any]) -> list[tuple[Any, ...]]:
