@@ -250,15 +250,15 @@ def account(alias: str = "default") -> Account:
 
     An account without an API key is complete enough to receive webhooks; :func:`require_usable` is for calls.
     """
-    accounts = settings.accounts
-    if alias not in accounts:
-        known = ", ".join(sorted(map(str, accounts))) or "none"
+    # Kept in no variable: reports of errors show those, and these hold all accounts' secrets.
+    if alias not in settings.accounts:
+        known = ", ".join(sorted(map(str, settings.accounts))) or "none"
         raise ImproperlyConfigured(
             f'{SETTING}["ACCOUNTS"] has no account "{alias}" (there are: {known}). '
             f"Set {variable_name(alias, 'API_KEY')} and use business_os_banking.env.banking_settings(), "
             "or add it by hand."
         )
-    return make_account(alias, accounts[alias])
+    return make_account(alias, settings.accounts[alias])
 
 
 def make_account(alias: str, values: Mapping[str, Any]) -> Account:

@@ -98,6 +98,14 @@ def assert_kept_secret_in_our_frames(error: BaseException, caplog: pytest.LogCap
     assert_kept_secret(error.with_traceback(frame), caplog)
 
 
+def test_an_account_that_is_not_there(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It is no reason to show those that are."""
+    settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [KEY]}}}
+    with pytest.raises(ImproperlyConfigured) as caught:
+        conf.account("paris")
+    assert_kept_secret_in_our_frames(caught.value, caplog)
+
+
 def test_what_is_refused_before_the_call(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     account = server.account()
     with pytest.raises(BusinessOSError) as caught:
