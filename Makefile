@@ -72,8 +72,8 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 
 test: lint
-	@$(BIN)/python -m pytest --cov --cov-report=term $(shell tests/databases.sh browser)
-	@tests/databases.sh run $(BIN)/python
+	@tests/databases.sh beside $(BIN)/python \
+	  $(BIN)/python -m pytest --cov --cov-report=term $(shell tests/databases.sh browser)
 
 # Not part of `make test`: atheris is not to be had for every Python, and is never done.
 fuzz: $(VENV)/.installed-fuzz

@@ -1,8 +1,10 @@
 #!/bin/sh
 # The part of `make test` that depends on what the machine has.
 #
-#   tests/databases.sh run PYTHON   the suite on PostgreSQL and, beside it, on MariaDB: on each one that answers
-#   tests/databases.sh browser      pytest's options for leaving out the browser tests where there is no Chromium
+#   tests/databases.sh beside PYTHON COMMAND…   COMMAND and, beside it, the suite on PostgreSQL, then on MariaDB: on
+#                                               each one that answers
+#   tests/databases.sh browser                  pytest's options for leaving out the browser tests where there is no
+#                                               Chromium
 #
 # TEST_POSTGRES_URL and TEST_MARIADB_URL name the servers, in the form of DATABASE_URL; the user must be allowed to
 # make databases. With BANKING_REQUIRE_ALL=1, what is missing is a failure, and nothing is left out.
@@ -40,7 +42,7 @@ PYTHON
 
 # What is left out asks no database, or asks of it what the other tests ask, and would say the same once more.
 suite() {
-    DATABASE_URL="$1" "$python" -m pytest -q -p no:cacheprovider -m "not packaging and not browser and not once" \
+    DATABASE_URL="$1" nice "$python" -m pytest -q -p no:cacheprovider -m "not packaging and not browser and not once" \
         --ignore=tests/example --ignore=tests/packaging --ignore=tests/client --ignore=tests/lifecycle \
         --ignore=tests/docs --ignore=tests/webhooks/test_verifiers.py --ignore=tests/webhooks/test_saltedge.py tests
 }
@@ -53,23 +55,34 @@ leg() {
         [ -z "$require_all" ]
         return
     fi
-    output="$(suite "$2" 2>&1)"
-    code=$?
-    printf '%s:\n%s\n' "$1" "$output"
-    return "$code"
+    echo "$1:"
+    suite "$2"
+}
+
+legs() {
+    leg PostgreSQL "$postgres" || failed="PostgreSQL"
+    leg MariaDB "$mariadb" || failed="${failed:+$failed, }MariaDB"
+    [ -z "${failed:-}" ] && return
+    echo "Failed on: $failed"
+    return 1
 }
 
 case "${1:-}" in
-run)
+beside)
     python="$2"
-    echo "PostgreSQL and MariaDB, beside each other …"
-    leg MariaDB "$mariadb" &
-    leg PostgreSQL "$postgres" || failed="PostgreSQL"
-    wait $! || failed="${failed:-} MariaDB"
-    if [ -n "${failed:-}" ]; then
-        echo "Failed on: $failed" >&2
-        exit 1
-    fi
+    shift 2
+    output="$(mktemp)"
+    # The shell keeps an interrupt from what runs in the background.
+    trap 'trap - INT TERM; rm -f "$output"; kill 0' INT TERM
+    legs >"$output" 2>&1 &
+    "$@"
+    code=$?
+    echo "PostgreSQL and MariaDB, beside it …"
+    wait $! || code=1
+    cat "$output"
+    rm "$output"
+    [ "$code" -eq 0 ] || echo "Not all of it passed." >&2
+    exit "$code"
     ;;
 browser)
     if [ -z "$require_all" ] && [ ! -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
