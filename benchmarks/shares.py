@@ -1,7 +1,8 @@
 """What share of a webhook each of its parts takes, told by doing that part twice, in turns with doing it once.
 
 A profiler tells other shares: it slows Python down, and not the database. And where the machine is half as fast from
-one second to the next, only what is done within the same second can be compared.
+one second to the next, only what is done within the same second can be compared. The second time finds the processor's
+caches warm, so that a part may take more than is told here, and not less.
 
 As PostgreSQL comes; with ``BENCHMARK_PREPARED=1`` in the environment, with prepared statements.
 """
