@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Any
+from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
@@ -150,7 +151,7 @@ def save(
         was, now = columns.of_session(old, reference), columns.of_session(new, reference)
         extra = store if store and reference == named else {}
         if was != now or extra or _named(old, reference) != _named(new, reference):
-            where = {"connection": root.pk, "reference": reference}
+            where = {"connection": root.pk, "reference": UUID(reference)}
             statements.update(cursor, ConnectSession, where, {**extra, **now})
             _keep_links(root, reference, set(new.attempts[reference].named) - {now["connection_id"]})
             if was["status"] != now["status"]:

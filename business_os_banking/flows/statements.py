@@ -266,8 +266,7 @@ def _reading(database: BaseDatabaseWrapper) -> Callable[[list[tuple[Any, ...]]],
 def _adapted(database: BaseDatabaseWrapper, values: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
     """Return by their columns the values of fields, as *database* takes them.
 
-    The values are of the types of their fields (but that a UUID may be a text): to have that checked takes longer than
-    all else here.
+    The values are of the types of their fields: to have that checked takes longer than all else here.
     """
     return {one.column: one.get_db_prep_value(value, database, prepared=True) for one, value in values}
 
