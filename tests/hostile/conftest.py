@@ -137,7 +137,7 @@ def world(db: None) -> World:
     owner, operator = Client(), Client()
     owner.force_login(ada)
     operator.force_login(users.create_superuser("operator"))
-    mine = open_session(ada, MINE, reference=REFERENCE)
+    mine = open_session(ada, MINE, reference=UUID(REFERENCE))
     theirs = open_session(bob, THEIRS)
     made = World(owner=owner, operator=operator, mine=mine, theirs=theirs)
     assert made.post(callbacks.raw(callbacks.success(THEIRS, THEIR_LINK, provider_code=BANK))) == 200
