@@ -19,11 +19,11 @@ from django.test import Client
 from django.utils import timezone
 
 from benchmarks import deliveries
-from business_os_banking import reports
-from business_os_banking.client import OpenedSession
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import expired, opened, returned
 from business_os_banking.flows.disconnect import disconnect
-from business_os_banking.flows.record import record
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.upstream.client import OpenedSession
 
 PATTERN = 100  # connections that are made through the app
 STRIDE = 10_000  # between the primary keys of one copy and those of the next
@@ -36,7 +36,7 @@ FRESH = {
     "reference": "gen_random_uuid()",
     "pending_token": "CASE WHEN t.pending_token IS NULL THEN NULL ELSE md5(t.pending_token || '-' || n)::uuid END",
     "digest": "md5(t.digest || n) || md5(n || t.digest)",
-    "connection_id": "CASE WHEN t.connection_id = '' THEN '' ELSE t.connection_id || n END",
+    "upstream_id": "CASE WHEN t.upstream_id = '' THEN '' ELSE t.upstream_id || n END",
     "provider_code": "CASE WHEN t.provider_code = '' THEN '' ELSE t.provider_code || n % 50 END",
     "single_flight": "md5(t.single_flight || n)",
     "idempotency_key": "NULL",
@@ -85,7 +85,7 @@ def session(user: Any = None) -> ConnectSession:
         owner_user_id=None,
     )
     record(
-        reports.opened(made, answer, now),
+        opened(made, answer, now),
         store={
             "pending_token": token,
             "connect_url": answer.connect_url,
@@ -112,7 +112,7 @@ def sessions(count: int) -> list[ConnectSession]:
         made.append(one)
     BankingConnection.objects.bulk_create(connections, batch_size=500)
     for one in made:
-        one.connection_pk = one.connection.pk
+        one.connection_id = one.connection.pk
     return ConnectSession.objects.bulk_create(made, batch_size=500)
 
 
@@ -139,14 +139,14 @@ def _make_pattern() -> None:
         token, link = made.pending_token, f"77{place:04}"
         if place < 8:  # given up
             if place % 2:
-                record(reports.expired(made, timezone.now()))
+                record(expired(made, timezone.now()))
             continue
         if place < 14:
             deliver(deliveries.body(token, link, error_class="InvalidCredentials"))
             continue
         deliver(deliveries.body(token, link, stage="fetch_accounts"))
         deliver(deliveries.body(token, link))
-        record(reports.returned(made, {}, timezone.now()))
+        record(returned(made, {}, timezone.now()))
         if place < 20:
             later = "2026-11-02T10:00:00Z"
             deliver(deliveries.body(token, link, time=later, consent_status="expired", reason="EXPIRED"))

@@ -102,7 +102,7 @@ def _offered() -> Iterator[tuple[str, Timed]]:
     customer.force_login(theirs.user)
     for path in ("/banking/", f"/banking/connections/{theirs.reference}/", "/banking/api/connections/"):
         yield path.replace(str(theirs.reference), "…"), _page(customer, path)
-    one = BankingConnection.objects.exclude(connection_id="").order_by("pk")[500]
+    one = BankingConnection.objects.exclude(upstream_id="").order_by("pk")[500]
     event = ConnectionEvent.objects.order_by("pk")[500]
     middle = BankingConnection.objects.order_by("-pk").values_list("pk", flat=True)[400]
     pages = [
@@ -111,7 +111,7 @@ def _offered() -> Iterator[tuple[str, Timed]]:
         "bankingconnection/overview/",
         "bankingconnection/overview/?days=30",
         f"bankingconnection/?q={one.reference}",
-        f"bankingconnection/?q={one.connection_id}",
+        f"bankingconnection/?q={one.upstream_id}",
         "bankingconnection/?q=user77",
         "bankingconnection/?q=user77%40kunde.example",
         "bankingconnection/?q=nobody-at-all",
@@ -119,7 +119,7 @@ def _offered() -> Iterator[tuple[str, Timed]]:
     ]
     for model, queries in LISTS.items():
         pages += [f"{model}/{query}" for query in queries]
-    shown = {str(one.reference): "reference", str(one.connection_id): "upstream id"}
+    shown = {str(one.reference): "reference", str(one.upstream_id): "upstream id"}
     shown |= {str(pk): "…" for pk in (one.pk, event.pk, middle)}
     for page in pages:
         name = page

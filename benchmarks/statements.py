@@ -30,7 +30,7 @@ def record() -> tuple[list[Statement], list[Statement], list[Statement]]:
         link: "{link}",
     }
     # If they are the same number, they are so for the sessions after it, too.
-    keys = {session.pk: "{session}", session.connection_pk: "{connection}"}
+    keys = {session.pk: "{session}", session.connection_id: "{connection}"}
     before: list[Statement] = []
     inside: list[Statement] = []
     after: list[Statement] = []

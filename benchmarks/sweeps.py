@@ -94,7 +94,7 @@ def _stray(tokens: object) -> None:
     for number, token in enumerate(tokens):  # type: ignore[arg-type, var-annotated]
         event = fill.copy_of(pattern)
         event.pending_token, event.digest = token, uuid.uuid4().hex * 2
-        event.connection_id = f"67{number}"
+        event.upstream_id = f"67{number}"
         made.append(event)
     ConnectionEvent.objects.bulk_create(made, batch_size=500)
 

@@ -10,8 +10,7 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from business_os_banking import conf
-from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.querysets import BankingConnectionQuerySet
+from business_os_banking.models import BankingConnection, BankingConnectionQuerySet, ConnectSession
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser

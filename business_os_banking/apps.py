@@ -10,6 +10,7 @@ class BusinessOSBankingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from business_os_banking import checks, deploy_checks, mail, signals  # noqa: F401 - checks register themselves
+        from business_os_banking import mail, signals
+        from business_os_banking.checks import deploy, settings  # noqa: F401 - checks register themselves
 
         signals.consent_expiring.connect(mail.send_consent_reminder, dispatch_uid="business_os_banking.mail")

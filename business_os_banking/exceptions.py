@@ -3,12 +3,19 @@
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
+from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
-if TYPE_CHECKING:
-    from business_os_banking.models import ConnectSession
+
+class FailedSession(Protocol):
+    """The connect session that an error is about: a `ConnectSession`, as far as it is read here and above."""
+
+    pk: int
+    reference: UUID
+    connection: Any
+    error_group: str
 
 
 class BankingError(Exception):
@@ -47,7 +54,7 @@ class BusinessOSError(BankingError):
         super().__init__(message or type(self).__name__)
         self.error_class = error_class or type(self).__name__
         self.status = status
-        self.session: ConnectSession | None = None
+        self.session: FailedSession | None = None
 
 
 class NotReachable(BusinessOSError):

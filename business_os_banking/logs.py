@@ -17,8 +17,9 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter
 
-from business_os_banking import conf, personal
-from business_os_banking.personal import MASK
+from business_os_banking import conf
+from business_os_banking.upstream import masking
+from business_os_banking.upstream.masking import MASK
 
 _FORMATTER: Final = logging.Formatter()
 # In Python's and JSON's way of writing, and escaped by JSON or HTML.
@@ -99,7 +100,7 @@ def masked(text: str) -> str:
     if _TELLTALE.search(text):
         for pattern in _PATTERNS:
             text = pattern.sub(rf"\1{MASK}", text)
-    return personal.masked(text)
+    return masking.masked(text)
 
 
 def _secrets() -> list[str]:

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from business_os_banking import invitation, landing, views
+from business_os_banking.web import invitation, landing, views
 from business_os_banking.webhooks.views import webhook
 
 app_name = "business_os_banking"

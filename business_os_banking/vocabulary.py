@@ -17,6 +17,10 @@ class SessionStatus(StrEnum):
     EXPIRED = "expired"
 
 
+# Nothing final is known of these, and no setback either.
+WAITING_STATUSES: Final = (SessionStatus.CREATED, SessionStatus.OPEN)
+
+
 class ConnectionStatus(StrEnum):
     PENDING = "pending"  # no session has succeeded yet
     ACTIVE = "active"
@@ -193,4 +197,14 @@ CONSENT_CLASSES: Final = frozenset(
     name
     for name, reason in REASONS.items()
     if reason in {StatusReason.CONSENT_EXPIRED, StatusReason.CONSENT_REVOKED}
+)
+
+# What may be told of a link besides its state: texts; times in ISO 8601.
+DETAILS: Final = (
+    "provider_code",
+    "provider_name",
+    "country_code",
+    "consent_expires_at",
+    "next_refresh_possible_at",
+    "owner_user_id",
 )

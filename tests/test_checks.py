@@ -18,8 +18,10 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking import check_rules, checks, conf, deploy_checks
+from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter
+from business_os_banking.checks import deploy, rules
+from business_os_banking.checks import settings as settings_checks
 from business_os_banking.webhooks.verifiers import Verifier
 
 SECRET = "s3cret-that-no-message-repeats"
@@ -53,7 +55,7 @@ def site(**values: Any) -> dict[str, Any]:
 def found(setting: Any, *, deploy: bool = False) -> list[str]:
     """Return the ids, without the label, that the checks give for a setting."""
     with override_settings(BUSINESS_OS_BANKING=setting):
-        messages = run_checks(tags=[checks.TAG], include_deployment_checks=deploy)
+        messages = run_checks(tags=[settings_checks.TAG], include_deployment_checks=deploy)
     for message in messages:
         assert message.hint
         assert SECRET not in message.msg + message.hint
@@ -62,7 +64,7 @@ def found(setting: Any, *, deploy: bool = False) -> list[str]:
 
 def only_message(setting: Any) -> Any:
     with override_settings(BUSINESS_OS_BANKING=setting):
-        (message,) = run_checks(tags=[checks.TAG])
+        (message,) = run_checks(tags=[settings_checks.TAG])
     return message
 
 
@@ -258,7 +260,9 @@ def test_a_missing_setting_is_one_message() -> None:
         from django.conf import settings
 
         del settings.BUSINESS_OS_BANKING
-        assert [message.id for message in run_checks(tags=[checks.TAG])] == ["business_os_banking.E001"]
+        assert [message.id for message in run_checks(tags=[settings_checks.TAG])] == [
+            "business_os_banking.E001"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -391,7 +395,7 @@ def test_urls_that_are_not_included() -> None:
 @pytest.mark.parametrize("urlconf", ["nowhere.urls", "tests.client.broken_urls", None, 5])
 def test_a_broken_urlconf_is_left_to_django(urlconf: Any) -> None:
     with override_settings(ROOT_URLCONF=urlconf):
-        assert checks.check_urls() == []
+        assert settings_checks.check_urls() == []
 
 
 SQLITE = "django.db.backends.sqlite3"
@@ -420,7 +424,7 @@ def test_sqlite_must_lock_at_once(
     settings.DEBUG = debug
     # Not through override_settings: Django warns that connections would not notice.
     monkeypatch.setitem(settings.DATABASES, "default", database)
-    messages = checks.check_databases()
+    messages = settings_checks.check_databases()
     assert [message.id for message in messages] == [f"business_os_banking.{number}" for number in ids]
     assert all('"transaction_mode": "IMMEDIATE"' in str(message.hint) for message in messages)
 
@@ -433,21 +437,21 @@ class ToTheBank:
 
 
 def test_the_tables_must_be_on_the_default_database(settings: Any) -> None:
-    assert checks.check_environment() == []
+    assert settings_checks.check_environment() == []
     settings.DATABASE_ROUTERS = [ToTheBank()]
-    assert [message.id for message in checks.check_environment()] == ["business_os_banking.E034"]
+    assert [message.id for message in settings_checks.check_environment()] == ["business_os_banking.E034"]
 
 
 def test_times_must_be_aware(settings: Any) -> None:
     settings.USE_TZ = False
-    assert [message.id for message in checks.check_environment()] == ["business_os_banking.E033"]
+    assert [message.id for message in settings_checks.check_environment()] == ["business_os_banking.E033"]
 
 
 def test_databases_that_are_no_dict_are_left_to_django(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.conf import settings
 
     monkeypatch.setattr(settings, "DATABASES", None)
-    assert checks.check_databases() == []
+    assert settings_checks.check_databases() == []
 
 
 @pytest.mark.django_db  # Django 6.1 has checks of its own that ask the database
@@ -465,7 +469,7 @@ def test_the_suite_itself_is_healthy() -> None:
 
 
 def test_ids_are_unique_and_each_is_tested() -> None:
-    source = "".join(map(inspect.getsource, (checks, check_rules, deploy_checks)))
+    source = "".join(map(inspect.getsource, (deploy, rules, settings_checks)))
     ids = re.findall(r'(?:error|warning|_value)\(\s*"([EW]\d{3})"', source)
     # Wrong types are reported in one place, which is handed one id for the site and one for its accounts.
     assert len(ids) == len(set(ids))
@@ -474,11 +478,11 @@ def test_ids_are_unique_and_each_is_tested() -> None:
 
 
 def test_the_tables_know_exactly_the_settings_that_there_are() -> None:
-    assert set(check_rules.SITE_KEYS) == set(conf.DEFAULTS)
-    assert set(check_rules.ACCOUNT_KEYS) == set(conf.ACCOUNT_DEFAULTS)
-    for name, rule in check_rules.SITE_KEYS.items():
+    assert set(rules.SITE_KEYS) == set(conf.DEFAULTS)
+    assert set(rules.ACCOUNT_KEYS) == set(conf.ACCOUNT_DEFAULTS)
+    for name, rule in rules.SITE_KEYS.items():
         assert rule.fits(conf.DEFAULTS[name])
-    for name, rule in check_rules.ACCOUNT_KEYS.items():
+    for name, rule in rules.ACCOUNT_KEYS.items():
         assert rule.fits(conf.ACCOUNT_DEFAULTS[name])
 
 
@@ -506,14 +510,14 @@ def of_keys(keys: Any) -> st.SearchStrategy[dict[str, Any]]:
 @given(junk | of_keys(conf.DEFAULTS))
 def test_no_setting_makes_the_checks_raise(setting: Any) -> None:
     with override_settings(BUSINESS_OS_BANKING=setting):
-        checks.check_settings()
-        deploy_checks.check_secrets()
+        settings_checks.check_settings()
+        deploy.check_secrets()
 
 
 @given(of_keys(conf.ACCOUNT_DEFAULTS))
 def test_whatever_the_settings_refuse_the_checks_have_told(values: dict[str, Any]) -> None:
     with override_settings(BUSINESS_OS_BANKING={"ACCOUNTS": {"default": values}}):
-        messages = checks.check_settings() + deploy_checks.check_secrets()
+        messages = settings_checks.check_settings() + deploy.check_secrets()
     try:
         conf.require_key(conf.make_account("default", values))
     except ImproperlyConfigured:
@@ -524,7 +528,7 @@ def test_whatever_the_settings_refuse_the_checks_have_told(values: dict[str, Any
 def test_whatever_the_accessors_refuse_the_checks_have_told(values: dict[str, Any]) -> None:
     accessors = [name for name in vars(conf.Settings) if not name.startswith("_")]
     with override_settings(BUSINESS_OS_BANKING=values):
-        messages = checks.check_settings()
+        messages = settings_checks.check_settings()
         for name in accessors:
             try:
                 getattr(conf.settings, name)
@@ -535,4 +539,4 @@ def test_whatever_the_accessors_refuse_the_checks_have_told(values: dict[str, An
 @pytest.mark.django_db
 def test_no_check_queries_the_database(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        run_checks(tags=[checks.TAG], include_deployment_checks=True)
+        run_checks(tags=[settings_checks.TAG], include_deployment_checks=True)

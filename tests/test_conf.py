@@ -9,7 +9,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from business_os_banking import addresses, conf
+from business_os_banking import conf
+from business_os_banking.conf import addresses
 
 
 def account(**values: Any) -> conf.Account:

@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from benchmarks import fill
+from business_os_banking.facts.record import record_return
 from business_os_banking.flows.prune import prune
 from business_os_banking.flows.reconcile import reconcile
-from business_os_banking.flows.record import returned
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.deeds import deliver, start
@@ -42,7 +42,7 @@ def waiting(user: User, upstream: Upstream) -> Iterator[ConnectSession]:
     for number in range(4):
         session = start(user)
         deliver(callbacks.notify(session.pending_token, connection_id=f"77{number}"))
-        returned(session, {})
+        record_return(session, {})
         deliver(callbacks.success(session.pending_token, f"77{number}", provider_code="demobank_de"))
     failed = start(user)
     deliver(callbacks.fail(failed.pending_token))

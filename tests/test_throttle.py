@@ -15,8 +15,9 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.test import Client
 
-from business_os_banking import signals, throttle
+from business_os_banking import signals
 from business_os_banking.adapter import BankingAdapter
+from business_os_banking.guards import throttle
 from business_os_banking.models import BankingConnection
 from tests import callbacks
 from tests.callbacks import SECRET

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.admin.display import Text
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.querysets import REMOVAL_TRIES
+from business_os_banking.models.connections import REMOVAL_TRIES
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus, StatusReason
 
 _AN_ANSWER_TAKES: Final = timedelta(minutes=15)

@@ -22,10 +22,11 @@ from business_os_banking import conf
 from business_os_banking.admin import display, qr
 from business_os_banking.admin.actions import Action, page
 from business_os_banking.admin.display import Text
-from business_os_banking.flows import foretell, invite
+from business_os_banking.facts import preview
+from business_os_banking.facts.replay import replay
+from business_os_banking.flows import invite
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.read import Reading, read_account
-from business_os_banking.flows.replay import replay
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent
 from business_os_banking.vocabulary import EndedBy, Kind
 
@@ -223,7 +224,7 @@ class ReplayAll(ConnectionAction):
         return [text % {"count": count}]
 
     def changes(self, rows: Connections, form: Form) -> list[tuple[Text, Text, Text, Text]]:
-        return display.foretold(foretell.of_connection(rows[0]))
+        return display.foretold(preview.of_connection(rows[0]))
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Connections, form: Form) -> None:
         (row,) = rows

@@ -75,7 +75,7 @@ class BankingConnectionAdmin(ActingAdmin):
         "user",
         "tenant",
         "account",
-        "connection_id",
+        "upstream_id",
         "provider_code",
         "country_code",
         "removal_due",
@@ -112,7 +112,7 @@ class BankingConnectionAdmin(ActingAdmin):
                 ),
             },
         ),
-        (_("Identifiers"), {"fields": ("reference", "connection_id", "owner_user_id")}),
+        (_("Identifiers"), {"fields": ("reference", "upstream_id", "owner_user_id")}),
         (_("Your own data"), {"fields": ("metadata",)}),
     )
 
@@ -125,7 +125,7 @@ class BankingConnectionAdmin(ActingAdmin):
         obj.save(update_fields=[*self.editable_fields, "updated_at"])
 
     def search_for(self, term: str) -> Q:
-        found = Q(connection_id=term)
+        found = Q(upstream_id=term)
         reference = uuid_of(term)
         if reference is not None:
             sessions = ConnectSession.objects.filter(reference=reference)

@@ -16,7 +16,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from business_os_banking.flows.foretell import Change
+from business_os_banking.facts.preview import Change
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

@@ -20,7 +20,7 @@ from business_os_banking.admin.actions import Action
 from business_os_banking.admin.connection_actions import tell_replayed
 from business_os_banking.admin.display import Text
 from business_os_banking.exceptions import NotAllowed
-from business_os_banking.flows import foretell
+from business_os_banking.facts import preview
 from business_os_banking.flows.assign import assign, assigned, find_session, ignore, stop_ignoring
 from business_os_banking.models import ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Kind, Outcome
@@ -48,7 +48,7 @@ class Replay(EventAction):
         return [_("An event that has had its effect has no other: this can repair, and does no harm.")]
 
     def changes(self, rows: Events, form: forms.Form | None) -> list[tuple[Text, Text, Text, Text]]:
-        return [told for row in rows for told in display.foretold(foretell.of_event(row))]
+        return [told for row in rows for told in display.foretold(preview.of_event(row))]
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Events, form: forms.Form | None) -> None:
         for row in rows:
@@ -113,7 +113,7 @@ class Match(EventAction):
 
     def changes(self, rows: Events, form: forms.Form | None) -> list[tuple[Text, Text, Text, Text]]:
         # The form has put the session onto the event.
-        return display.foretold(foretell.of_event(rows[0]))
+        return display.foretold(preview.of_event(rows[0]))
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Events, form: forms.Form | None) -> None:
         assert isinstance(form, MatchForm)  # noqa: S101 - for the type checker

@@ -11,13 +11,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from business_os_banking import notes
 from business_os_banking.admin import display
 from business_os_banking.admin.actions import confirm
 from business_os_banking.admin.base import ActingAdmin, uuid_of
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.event_actions import Ignore, Match, Replay, StopIgnoring
 from business_os_banking.admin.filters import AccountFilter, EventLookFilter
+from business_os_banking.facts import notes
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome
 
@@ -41,12 +41,12 @@ class ConnectionEventAdmin(ActingAdmin):
         "deliveries",
     )
     list_filter: ClassVar[Any] = (EventLookFilter, "source", "kind", "outcome", AccountFilter)
-    filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "session", "connection_id", "error_class")
+    filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "session", "upstream_id", "error_class")
     list_select_related = ("connection", "session")
     sortable_by = ("received",)
     actions: Any = ("replay_selected", "ignore_selected", "unignore_selected")
     row_actions = (Match(), Ignore(), StopIgnoring(), Replay())
-    search_fields = ("connection_id",)
+    search_fields = ("upstream_id",)
     search_help_text = _(
         "The whole reference of a session or a connection, or the whole id of a connection at the provider."
     )
@@ -82,7 +82,7 @@ class ConnectionEventAdmin(ActingAdmin):
             },
         ),
         (_("Content, without personal data"), {"fields": ("pretty_payload", "pretty_assertions")}),
-        (_("Identifiers"), {"fields": ("connection_id", "masked_token", "session_reference")}),
+        (_("Identifiers"), {"fields": ("upstream_id", "masked_token", "session_reference")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -91,10 +91,10 @@ class ConnectionEventAdmin(ActingAdmin):
     def search_for(self, term: str) -> Q:
         reference = uuid_of(term)
         if reference is None:
-            return Q(connection_id=term)
+            return Q(upstream_id=term)
         connections = BankingConnection.objects.filter(reference=reference).values_list("pk", flat=True)
         sessions = ConnectSession.objects.filter(reference=reference).values_list("pk", flat=True)
-        return Q(connection__in=list(connections)) | Q(session__in=list(sessions)) | Q(connection_id=term)
+        return Q(connection__in=list(connections)) | Q(session__in=list(sessions)) | Q(upstream_id=term)
 
     @admin.action(description=_("Replay selected events"), permissions=["replay"])
     def replay_selected(

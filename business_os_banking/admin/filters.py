@@ -18,8 +18,8 @@ from business_os_banking import conf
 from business_os_banking.admin import advice
 from business_os_banking.admin.display import Text
 from business_os_banking.models import ConnectSession
-from business_os_banking.querysets import UNREMOVABLE, WAITING
-from business_os_banking.vocabulary import ConnectionStatus, Outcome
+from business_os_banking.models.connections import UNREMOVABLE
+from business_os_banking.vocabulary import WAITING_STATUSES, ConnectionStatus, Outcome
 
 _RECENT: Final = 2_000
 _LISTED: Final = 200
@@ -94,7 +94,7 @@ class ConnectionLookFilter(LookFilter):
     def _conditions(self, now: datetime, *, is_alone: bool) -> list[tuple[Q, str]]:
         """Return the conditions, each with the order in which an index finds what meets it."""
         if self.value() == "stuck":
-            stuck = advice.stuck_sessions(now).values_list("connection_pk", flat=True)
+            stuck = advice.stuck_sessions(now).values_list("connection_id", flat=True)
             found = [Q(pk__in=keys) for keys in _first(stuck)] if is_alone else [Q(pk__in=stuck.order_by())]
             return [*((condition, "-pk") for condition in found), (UNREMOVABLE, "-pk")]
         ending = (advice.consent_ending(now), "consent_expires_at")
@@ -122,7 +122,7 @@ def _first(stuck: QuerySet[ConnectSession, int]) -> list[list[int]]:
     Ordered by the other column of the index that finds them, which has an order within one status only; by keys, a
     database may rather walk down the table.
     """
-    return [list(stuck.filter(status=status).order_by("expires_at")[:_LISTED]) for status in WAITING]
+    return [list(stuck.filter(status=status).order_by("expires_at")[:_LISTED]) for status in WAITING_STATUSES]
 
 
 class EventLookFilter(LookFilter):

@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin.actions import page
 from business_os_banking.admin.display import Text
-from business_os_banking.choices import APIS, ERROR_GROUPS
 from business_os_banking.flows.figures import MOST, Figures, Funnel, figures
 from business_os_banking.models import AccountState
+from business_os_banking.models.choices import APIS, ERROR_GROUPS
 from business_os_banking.vocabulary import Silence
 
 TEMPLATE: Final = "admin/business_os_banking/overview.html"

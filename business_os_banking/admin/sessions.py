@@ -55,7 +55,7 @@ class SessionColumns:
 class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
     list_display: Any = ("started", "status_word", "bank", "api_name", "error", "returned", "ends")
     list_filter: ClassVar[Any] = (SessionLookFilter, "status", "error_group", "api")
-    filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "connection_id", "error_class", "reference")
+    filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "upstream_id", "error_class", "reference")
     list_select_related = ("connection",)
     sortable_by = ("started",)
     search_fields = ("reference",)
@@ -82,7 +82,7 @@ class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
             },
         ),
         (_("What was sent"), {"fields": ("masked_email", "custom_field_names")}),
-        (_("Identifiers"), {"fields": ("reference", "masked_token", "connection_id", "owner_user_id")}),
+        (_("Identifiers"), {"fields": ("reference", "masked_token", "upstream_id", "owner_user_id")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -91,9 +91,9 @@ class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
     def search_for(self, term: str) -> Q:
         reference = uuid_of(term)
         if reference is None:
-            return Q(connection_id=term)
+            return Q(upstream_id=term)
         connections = BankingConnection.objects.filter(reference=reference).values_list("pk", flat=True)
-        return Q(reference=reference) | Q(connection__in=list(connections)) | Q(connection_id=term)
+        return Q(reference=reference) | Q(connection__in=list(connections)) | Q(upstream_id=term)
 
     @admin.display(description=_("started"), ordering="pk")
     def started(self, session: ConnectSession) -> SafeString:

@@ -13,11 +13,11 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from business_os_banking import exceptions, throttle, wording
-from business_os_banking.exceptions import BusinessOSError
+from business_os_banking import exceptions, wording
+from business_os_banking.exceptions import BusinessOSError, FailedSession
 from business_os_banking.flows.begin import HOUR
 from business_os_banking.flows.duplicates import known_connection
-from business_os_banking.models import ConnectSession
+from business_os_banking.guards import throttle
 from business_os_banking.vocabulary import Group, group_of
 from business_os_banking.wording import Wording
 
@@ -117,7 +117,7 @@ def shape(
     *,
     group: Group | None = None,
     fields: Mapping[str, Any] | None = None,
-    session: ConnectSession | None = None,
+    session: FailedSession | None = None,
 ) -> dict[str, Any]:
     """Return the body of an error. All keys are always there."""
     known = known_connection(session) if session else None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from business_os_banking.api.errors import UnknownConnection
-from business_os_banking.models import BankingConnection
-from business_os_banking.querysets import BankingConnectionQuerySet
+from business_os_banking.models import BankingConnection, BankingConnectionQuerySet
 
 _EXACT = ("status", "status_reason", "account", "provider_code")
 

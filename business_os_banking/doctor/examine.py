@@ -8,8 +8,9 @@ from datetime import datetime
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
-from business_os_banking import addresses, conf
+from business_os_banking import conf
 from business_os_banking.adapter import credentials_of
+from business_os_banking.conf import addresses
 from business_os_banking.doctor import host
 from business_os_banking.doctor.findings import Finding, found
 from business_os_banking.doctor.records import examine_records

@@ -12,7 +12,7 @@ from business_os_banking import conf
 from business_os_banking.doctor.findings import Finding, found
 from business_os_banking.flows.silence import wants_webhooks
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.querysets import UNREMOVABLE
+from business_os_banking.models.connections import UNREMOVABLE
 from business_os_banking.vocabulary import Outcome
 
 _RUNS_EVERY: Final = timedelta(minutes=30)  # five are right; a run may take some

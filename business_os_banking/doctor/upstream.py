@@ -17,18 +17,12 @@ from django.utils import timezone
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from business_os_banking import conf
-from business_os_banking.client import BusinessOSClient
 from business_os_banking.conf import Account
 from business_os_banking.doctor.findings import Finding, found
-from business_os_banking.exceptions import (
-    BusinessOSError,
-    NotReachable,
-    OutOfCredits,
-    Refused,
-    TimedOut,
-)
+from business_os_banking.exceptions import BusinessOSError, NotReachable, OutOfCredits, Refused, TimedOut
 from business_os_banking.models import AccountState, ConnectSession
-from business_os_banking.wire import Answer
+from business_os_banking.upstream.client import BusinessOSClient
+from business_os_banking.upstream.http import Answer
 
 Ask = Callable[[str], bool]
 

@@ -17,13 +17,13 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from urllib3.exceptions import HTTPError
 
-from business_os_banking import addresses, conf
-from business_os_banking.conf import Account
+from business_os_banking import conf
+from business_os_banking.conf import Account, addresses
 from business_os_banking.doctor.findings import Finding, found
 from business_os_banking.models import ConnectionEvent
+from business_os_banking.upstream.http import USER_AGENT
 from business_os_banking.webhooks import payloads, verifiers
 from business_os_banking.webhooks.verifiers import Delivery, Verifier
-from business_os_banking.wire import USER_AGENT
 
 _TIMEOUT: Final = (5, 20)  # seconds to connect, and to answer
 _ANSWER_MAX_BYTES: Final = 16_384

@@ -13,9 +13,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from business_os_banking.exceptions import NotAllowed
-from business_os_banking.flows import log
-from business_os_banking.flows.match import match
-from business_os_banking.flows.record import apply
+from business_os_banking.facts.events import from_event
+from business_os_banking.facts.match import match
+from business_os_banking.facts.record import apply
 from business_os_banking.models import ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome
 
@@ -42,7 +42,7 @@ def assigned(event: ConnectionEvent, session: ConnectSession) -> ConnectionEvent
     event.by_hand = True
     event.session = session
     event.connection = session.connection
-    if match(log.from_event(event)).conflict:
+    if match(from_event(event)).conflict:
         raise NotAllowed(_("The upstream connection that this event names belongs to another owner."))
     return event
 

@@ -11,12 +11,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from business_os_banking import conf, reports, throttle
+from business_os_banking import conf
 from business_os_banking.adapter import credentials_of, get_adapter
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import NotAllowed, NotOffered, Refused, TooManyAttempts
+from business_os_banking.facts.report import digest_of
 from business_os_banking.flows import connect
 from business_os_banking.flows.connect import Idempotency, Owner
+from business_os_banking.guards import throttle
 from business_os_banking.models import BankingConnection, ConnectSession
 
 logger = logging.getLogger(__name__)
@@ -128,4 +130,4 @@ def _idempotency(owner: Owner, key: str, asked: Sequence[str]) -> Idempotency | 
     if not key or not (user or tenant):
         return None  # nobody is not one person, whose requests could be told from another's
     who = str(user.pk) if user else ""
-    return Idempotency(reports.digest_of("idempotency", who, tenant, key), reports.digest_of(*asked))
+    return Idempotency(digest_of("idempotency", who, tenant, key), digest_of(*asked))

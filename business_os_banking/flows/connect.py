@@ -14,9 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, When
 from django.utils import timezone
 
-from business_os_banking import conf, exceptions, reports
+from business_os_banking import conf, exceptions
 from business_os_banking.adapter import credentials_of
-from business_os_banking.client import BusinessOSClient
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import (
     BusinessOSError,
@@ -25,9 +24,10 @@ from business_os_banking.exceptions import (
     TimedOut,
     Unintelligible,
 )
-from business_os_banking.flows.record import record
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import Report, digest_of, opened, refused
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.reports import Report
+from business_os_banking.upstream.client import BusinessOSClient
 from business_os_banking.vocabulary import Outcome, SessionStatus
 
 logger = logging.getLogger(__name__)
@@ -181,8 +181,8 @@ def _single_flight(
     """Return the key that two clicks share when they mean the same."""
     user, tenant = owner
     if user is None and not tenant and connection is None:
-        return reports.digest_of(str(wanted.reference))  # nobody is not one person
-    return reports.digest_of(
+        return digest_of(str(wanted.reference))  # nobody is not one person
+    return digest_of(
         str(user.pk if user else ""),
         tenant,
         alias,
@@ -220,7 +220,7 @@ def _is_usable(session: ConnectSession, credentials: Account) -> bool:
         session.status == SessionStatus.OPEN
         and session.returned_at is None
         # Somebody has been to the widget with it, and its address is good for one visit.
-        and not (session.stage or session.connection_id)
+        and not (session.stage or session.upstream_id)
         and bool(session.connect_url)
         and session.expires_at is not None
         and session.expires_at > now + _MIN_LIFE
@@ -288,16 +288,16 @@ def _open(
             "owner_user_id": answer.owner_user_id,
             "custom_fields": sent,
         }
-        _store(reports.opened(session, answer, now), values)
+        _store(opened(session, answer, now), values)
     except BusinessOSError as error:
         logger.warning("Connect session %s could not be opened: %s", session.reference, error)
-        record(reports.refused(session, error, timezone.now()))
+        record(refused(session, error, timezone.now()))
         session.refresh_from_db()
         error.session = session
         raise
     except Exception:
         # The site's own hook, say. The session must not look as if it were still being opened.
-        record(reports.refused(session, BusinessOSError(error_class="Interrupted"), timezone.now()))
+        record(refused(session, BusinessOSError(error_class="Interrupted"), timezone.now()))
         raise
     session.refresh_from_db()
     # The webhook may have been faster than the answer, and an ended session keeps no address; the person

@@ -8,13 +8,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils import timezone
 
-from business_os_banking import projection, reports
 from business_os_banking.adapter import credentials_of
-from business_os_banking.client import BusinessOSClient
 from business_os_banking.exceptions import BusinessOSError
-from business_os_banking.flows import columns
-from business_os_banking.flows.record import record
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import disconnected, removed
+from business_os_banking.facts.rows import state_of, to_remove
+from business_os_banking.facts.status import view_connection
 from business_os_banking.models import BankingConnection
+from business_os_banking.upstream.client import BusinessOSClient
 from business_os_banking.vocabulary import EndedBy
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def disconnect(connection: BankingConnection, by: str = EndedBy.OWNER) -> Bankin
     done inside a transaction (`RuntimeError`): that could be undone, and the removal could not.
     """
     with transaction.atomic(durable=True):
-        record(reports.disconnected(connection, EndedBy(by).value, timezone.now()))
+        record(disconnected(connection, EndedBy(by).value, timezone.now()))
     connection.refresh_from_db()
     if connection.removal_due:
         remove_upstream(connection)
@@ -39,11 +40,11 @@ def remove_upstream(connection: BankingConnection) -> bool:
     """Remove at the provider what it still holds and *connection* no longer needs; return whether all is gone."""
     try:
         client = BusinessOSClient(credentials_of(connection.account, connection))
-        for link in columns.to_remove(projection.view_connection(columns.state_of(connection))):
+        for link in to_remove(view_connection(state_of(connection))):
             if _is_in_use(connection, link):
                 continue
             client.delete_connection(link)
-            record(reports.removed(connection, link, timezone.now()))
+            record(removed(connection, link, timezone.now()))
     except (BusinessOSError, ImproperlyConfigured) as error:
         logger.warning("Connection %s is not removed upstream yet: %s", connection.reference, error)
         return False
@@ -53,5 +54,5 @@ def remove_upstream(connection: BankingConnection) -> bool:
 
 def _is_in_use(connection: BankingConnection, link: str) -> bool:
     """Whether another living connection of ours stands on the same link: removing it would cut that one off."""
-    others = BankingConnection.objects.living().filter(account=connection.account, connection_id=link)
+    others = BankingConnection.objects.living().filter(account=connection.account, upstream_id=link)
     return others.exclude(pk=connection.pk).exists()

@@ -11,11 +11,12 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils import timezone
 
-from business_os_banking import lifecycle, reports
-from business_os_banking.flows import announce, columns, log, merging, statements
-from business_os_banking.lifecycle import State
+from business_os_banking.facts import announce, lifecycle, merging, sql
+from business_os_banking.facts.events import to_event
+from business_os_banking.facts.lifecycle import State
+from business_os_banking.facts.report import Report, expired
+from business_os_banking.facts.rows import connection_columns, session_columns, state_of, state_of_session
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.reports import Report
 from business_os_banking.vocabulary import Outcome, SessionStatus
 
 _WAITING: Final = {SessionStatus.CREATED, SessionStatus.OPEN}
@@ -36,26 +37,26 @@ def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
     many they are. A session that has been heard of meanwhile is left alone, and so is one that a second job has
     expired at the same time.
     """
-    with transaction.atomic(), statements.cursor() as cursor:
-        named = {session.connection_pk for session in sessions}
-        roots = {root.pk: root for root in statements.lock(cursor, named)}
-        states = {pk: columns.state_of(root) for pk, root in roots.items()}
+    with transaction.atomic(), sql.cursor() as cursor:
+        named = {session.connection_id for session in sessions}
+        roots = {root.pk: root for root in sql.lock(cursor, named)}
+        states = {pk: state_of(root) for pk, root in roots.items()}
         expiries = []
         for session in sessions:
-            if session.connection_pk in roots and session.expires_at is not None:
-                state = _with_session(states[session.connection_pk], session)
-                root = roots[session.connection_pk]
+            if session.connection_id in roots and session.expires_at is not None:
+                state = _with_session(states[session.connection_id], session)
+                root = roots[session.connection_id]
                 # Only before the first change: after it, the row's own state is behind.
                 if not root.state:
                     root.baseline = merging.baseline(root, state)
-                before = columns.of_session(state, str(session.reference))["status"]
+                before = session_columns(state, str(session.reference))["status"]
                 if before in _WAITING:
-                    report = reports.expired(session, session.expires_at + grace)
-                    states[session.connection_pk] = lifecycle.merge(
-                        state, report.fact(str(session.reference))
+                    report = expired(session, session.expires_at + grace)
+                    states[session.connection_id] = lifecycle.merge(
+                        state, report.of_session(str(session.reference))
                     )
                     expiries.append(_Expiry(session, report, before))
-        touched = {expiry.session.connection_pk for expiry in expiries}
+        touched = {expiry.session.connection_id for expiry in expiries}
         _write_sessions(expiries, states)
         _write_connections([roots[pk] for pk in sorted(touched)], states)
         _write_events(expiries)
@@ -65,7 +66,7 @@ def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
 def _with_session(state: State, session: ConnectSession) -> State:
     if str(session.reference) in state.attempts:
         return state
-    return state | columns.state_of_session(session)
+    return state | state_of_session(session)
 
 
 def _write_sessions(expiries: list[_Expiry], states: dict[int, State]) -> None:
@@ -73,7 +74,7 @@ def _write_sessions(expiries: list[_Expiry], states: dict[int, State]) -> None:
     groups: dict[str, tuple[dict[str, Any], list[int]]] = {}
     for expiry in expiries:
         session = expiry.session
-        values = columns.of_session(states[session.connection_pk], str(session.reference))
+        values = session_columns(states[session.connection_id], str(session.reference))
         groups.setdefault(repr(sorted(values.items())), (values, []))[1].append(session.pk)
     for values, pks in groups.values():
         ConnectSession.objects.filter(pk__in=pks).update(**values)
@@ -83,7 +84,7 @@ def _write_connections(roots: list[BankingConnection], states: dict[int, State])
     changed = {"updated_at", "baseline"}
     for root in roots:
         root.updated_at = timezone.now()
-        for name, value in columns.of_connection(states[root.pk]).items():
+        for name, value in connection_columns(states[root.pk]).items():
             if getattr(root, name) != value:
                 setattr(root, name, value)
                 changed.add(name)
@@ -94,10 +95,10 @@ def _write_events(expiries: list[_Expiry]) -> None:
     events = []
     for expiry in expiries:
         session = expiry.session
-        event = log.to_event(expiry.report)
-        event.connection_pk, event.session_id = session.connection_pk, session.pk
+        event = to_event(expiry.report)
+        event.connection_id, event.session_id = session.connection_id, session.pk
         event.outcome = Outcome.APPLIED.value
-        due = announce.of_session(expiry.before, SessionStatus.EXPIRED, session.connection_pk, session.pk)
+        due = announce.of_session(expiry.before, SessionStatus.EXPIRED, session.connection_id, session.pk)
         merging.set_announcements(event, due)
         events.append(event)
     ConnectionEvent.objects.bulk_create(events)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from business_os_banking import notes
+from business_os_banking.facts import notes
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Outcome
 
@@ -49,9 +49,9 @@ def latest(connection: BankingConnection, most: int) -> list[Entry]:
 
 
 def _events(connection: BankingConnection) -> QuerySet[ConnectionEvent]:
-    named = connection.sessions.values_list("connection_id", "links__connection_id")
-    links = {link for pair in named for link in pair if link} | {connection.connection_id}
-    elsewhere = Q(connection_id__in=links - {""})
+    named = connection.sessions.values_list("upstream_id", "links__upstream_id")
+    links = {link for pair in named for link in pair if link} | {connection.upstream_id}
+    elsewhere = Q(upstream_id__in=links - {""})
     if connection.provider_code:
         elsewhere |= Q(provider_code=connection.provider_code)
     about = Q(connection=connection) | (elsewhere & Q(account=connection.account))

@@ -22,7 +22,7 @@ from business_os_banking.flows import connect
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import SessionStatus
 
-_SALT: Final = "business_os_banking.invitation"
+_SALT: Final = "business_os_banking.web.invitation"
 _MICROSECONDS: Final = 1_000_000  # in a second
 
 

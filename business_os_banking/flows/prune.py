@@ -12,12 +12,19 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from business_os_banking import conf, lifecycle
+from business_os_banking import conf
 from business_os_banking.exceptions import BankingError
-from business_os_banking.flows import batches, log
+from business_os_banking.facts import lifecycle
+from business_os_banking.facts.events import fact_of
+from business_os_banking.facts.lifecycle import State
 from business_os_banking.flows.disconnect import disconnect, remove_upstream
-from business_os_banking.lifecycle import State
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
+from business_os_banking.models import (
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    SessionLink,
+    batches,
+)
 from business_os_banking.vocabulary import EndedBy, Kind, Outcome, SessionStatus
 
 _BATCH: Final = 500
@@ -99,13 +106,13 @@ def _told(batch: list[ConnectionEvent]) -> dict[int, State]:
         str, dict[str, State]
     ] = {}  # by account: two of them may have the same id for different links
     for event in batch:
-        said = lifecycle.evidence(log.fact_of(event))
-        if event.connection_pk is not None:
-            told[event.connection_pk] = told.get(event.connection_pk, State()) | said
-            if event.connection_id in said.links:
+        said = lifecycle.evidence(fact_of(event))
+        if event.connection_id is not None:
+            told[event.connection_id] = told.get(event.connection_id, State()) | said
+            if event.upstream_id in said.links:
                 known = links.setdefault(event.account, {})
-                about = State(links={event.connection_id: said.links[event.connection_id]})
-                known[event.connection_id] = known.get(event.connection_id, State()) | about
+                about = State(links={event.upstream_id: said.links[event.upstream_id]})
+                known[event.upstream_id] = known.get(event.upstream_id, State()) | about
     for account, known in links.items():
         for pk, link in _sharers(account, known):
             told[pk] = told.get(pk, State()) | known[link]
@@ -115,7 +122,7 @@ def _told(batch: list[ConnectionEvent]) -> dict[int, State]:
 def _sharers(account: str, links: Collection[str]) -> set[tuple[int, str]]:
     """Return (connection, link) for every connection of *account* that stands on one of *links* or has named it."""
     rows = BankingConnection.objects.filter(account=account)
-    paths = ("connection_id", "sessions__connection_id", "sessions__links__connection_id")
+    paths = ("upstream_id", "sessions__upstream_id", "sessions__links__upstream_id")
     return {pair for path in paths for pair in rows.filter(**{f"{path}__in": links}).values_list("pk", path)}
 
 
@@ -168,17 +175,17 @@ def _end(pks: list[int]) -> None:
 def _forget(pk: int) -> None:
     connection = BankingConnection.objects.get(pk=pk)
     sessions = ConnectSession.objects.filter(connection=connection)
-    links = {connection.connection_id, *sessions.values_list("connection_id", flat=True)}
-    links |= set(SessionLink.objects.filter(session__in=sessions).values_list("connection_id", flat=True))
+    links = {connection.upstream_id, *sessions.values_list("upstream_id", flat=True)}
+    links |= set(SessionLink.objects.filter(session__in=sessions).values_list("upstream_id", flat=True))
     # Events that matched nothing, or that contradicted themselves, may still speak of it.
-    about = Q(connection_id__in=links - {""})
+    about = Q(upstream_id__in=links - {""})
     about |= Q(pending_token__in=sessions.exclude(pending_token=None).values("pending_token"))
     about |= Q(session_reference__in=sessions.values("reference"))
     with transaction.atomic():
         strays = ConnectionEvent.objects.filter(about, connection=None, account=connection.account)
         # What is said of a bank concerns others as well, and stays without what it said of this connection.
         of_banks = strays.filter(kind=Kind.PROVIDER_CHANGED)
-        of_banks.update(connection_id="", pending_token=None, session_reference=None, payload={})
+        of_banks.update(upstream_id="", pending_token=None, session_reference=None, payload={})
         strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
         _forget_in_admin(connection)
         connection.delete()

@@ -18,14 +18,20 @@ from django.db.models import F, Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
-from business_os_banking import conf, listing, reports
+from business_os_banking import conf
 from business_os_banking.adapter import credentials_of
-from business_os_banking.client import BusinessOSClient
 from business_os_banking.exceptions import BusinessOSError, NotFound, RateLimited
-from business_os_banking.flows import batches
-from business_os_banking.flows.record import record
-from business_os_banking.listing import ConnectionRow
-from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import Report, missed, report_of, seen
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    batches,
+)
+from business_os_banking.upstream.client import BusinessOSClient
+from business_os_banking.upstream.objects import ConnectionObject
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind
 
 logger = logging.getLogger(__name__)
@@ -114,7 +120,7 @@ def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
 def _is_due(alias: str, state: AccountState, now: datetime) -> bool:
     if ConnectSession.objects.waiting().filter(connection__account=alias).exists():
         return True
-    if not BankingConnection.objects.living().filter(account=alias).exclude(connection_id="").exists():
+    if not BankingConnection.objects.living().filter(account=alias).exclude(upstream_id="").exists():
         return False
     hours = conf.settings.read_every_hours * random.uniform(1 - _JITTER, 1)  # noqa: S311 - spreads load
     return state.read_at is None or now >= state.read_at + timedelta(hours=hours)
@@ -162,9 +168,9 @@ def _take_from_budget(state: AccountState, now: datetime) -> bool:
     return bool(within.update(reads=F("reads") + 1))
 
 
-def _record_rows(alias: str, rows: Iterable[ConnectionRow], now: datetime) -> int:
-    told = [listing.report_of(row, alias, now) for row in rows]
-    found = {report.digest: report for report in told if report.kind is not Kind.UNKNOWN}
+def _record_rows(alias: str, rows: Iterable[ConnectionObject], now: datetime) -> int:
+    told = [report_of(row, alias, now) for row in rows]
+    found = {report.digest: report for report in told if report.fact.kind is not Kind.UNKNOWN}
     known = set(ConnectionEvent.objects.filter(digest__in=list(found)).values_list("digest", flat=True))
     new = [report for digest, report in found.items() if digest not in known]
     recorded = 0
@@ -179,23 +185,23 @@ def _record_rows(alias: str, rows: Iterable[ConnectionRow], now: datetime) -> in
     return recorded
 
 
-def _ours(alias: str, found: list[reports.Report]) -> list[reports.Report]:
+def _ours(alias: str, found: list[Report]) -> list[Report]:
     """Leave out what concerns nobody here: the key may belong to an organisation with other systems."""
     tokens = {report.pending_token for report in found if report.pending_token}
     references = {report.session_reference for report in found if report.session_reference}
-    links = {report.connection_id for report in found}
+    links = {report.fact.link for report in found}
     sessions = ConnectSession.objects.filter(connection__account=alias)
     known: set[object] = set(
         sessions.filter(pending_token__in=tokens).values_list("pending_token", flat=True)
     )
     known |= set(sessions.filter(reference__in=references).values_list("reference", flat=True))
-    known |= set(sessions.filter(connection_id__in=links).values_list("connection_id", flat=True))
-    imported = BankingConnection.objects.filter(account=alias, connection_id__in=links)
-    known |= set(imported.values_list("connection_id", flat=True))
+    known |= set(sessions.filter(upstream_id__in=links).values_list("upstream_id", flat=True))
+    imported = BankingConnection.objects.filter(account=alias, upstream_id__in=links)
+    known |= set(imported.values_list("upstream_id", flat=True))
     return [
         report
         for report in found
-        if known & {report.pending_token, report.session_reference, report.connection_id}
+        if known & {report.pending_token, report.session_reference, report.fact.link}
     ]
 
 
@@ -203,12 +209,12 @@ def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
     """Note which known links the list lacks. Two readings, an hour apart at least, that lack one say it is gone;
     and since it may have been the wrong list, one that has it again says that it is not."""
     known = BankingConnection.objects.filter(account=alias, connected_at__isnull=False).exclude(
-        connection_id=""
+        upstream_id=""
     )
     known = known.exclude(ended_by__in=(EndedBy.OWNER, EndedBy.OPERATOR))
-    rows = list(known.only("pk", "account", "reference", "connection_id", "status", "missing_since"))
+    rows = list(known.only("pk", "account", "reference", "upstream_id", "status", "missing_since"))
     alive = [row for row in rows if row.status in {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}]
-    lacking = [row for row in alive if row.connection_id not in reading.seen]
+    lacking = [row for row in alive if row.upstream_id not in reading.seen]
     is_suspicious = len(lacking) > _FEW and len(lacking) > _SHARE * len(alive)
     if is_suspicious or (lacking and not reading.seen):
         reading.reason = _(
@@ -219,17 +225,17 @@ def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
         logger.error("Account %s: %s Nothing is concluded from it.", alias, reading.problem)
         return
     BankingConnection.objects.filter(
-        pk__in=[row.pk for row in rows if row.connection_id in reading.seen]
+        pk__in=[row.pk for row in rows if row.upstream_id in reading.seen]
     ).exclude(missing_since=None).update(missing_since=None)
     for row in rows:
-        if row.connection_id in reading.seen and row.status == ConnectionStatus.DISCONNECTED:
-            record(reports.seen(row, now))
+        if row.upstream_id in reading.seen and row.status == ConnectionStatus.DISCONNECTED:
+            record(seen(row, now))
             reading.facts += 1
     for row in lacking:
         if row.missing_since is None:
             BankingConnection.objects.filter(pk=row.pk).update(missing_since=now)
         elif row.missing_since <= now - _BETWEEN_READINGS:
-            record(reports.missed(row, now))
+            record(missed(row, now))
             reading.facts += 1
 
 

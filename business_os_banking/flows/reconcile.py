@@ -12,12 +12,11 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from business_os_banking import conf
-from business_os_banking.flows import batches
-from business_os_banking.flows.announce import announce
+from business_os_banking.facts.announce import announce
+from business_os_banking.facts.record import apply
 from business_os_banking.flows.disconnect import remove_upstream
 from business_os_banking.flows.expire import expire
 from business_os_banking.flows.read import read_account
-from business_os_banking.flows.record import apply
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.silence import watch
 from business_os_banking.models import (
@@ -26,8 +25,9 @@ from business_os_banking.models import (
     ConnectionEvent,
     ConnectSession,
     SessionLink,
+    batches,
 )
-from business_os_banking.querysets import REMOVAL_TRIES
+from business_os_banking.models.connections import REMOVAL_TRIES
 from business_os_banking.vocabulary import Outcome
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def _appliable(now: datetime) -> Iterator[list[int]]:
     unmatched = Q(outcome=Outcome.UNMATCHED, note="")
     rows = ConnectionEvent.objects.filter(Q(outcome=Outcome.FAILED) | unmatched)
     # Of many that never match, no more is read than what it takes to see that.
-    rows = rows.only("outcome", "account", "pending_token", "session_reference", "connection_id")
+    rows = rows.only("outcome", "account", "pending_token", "session_reference", "upstream_id")
     for batch in batches.of_rows(rows.filter(received_at__lte=now - _SETTLED)):
         known = _known([event for event in batch if event.outcome == Outcome.UNMATCHED])
         failed = {event.pk for event in batch if event.outcome == Outcome.FAILED}
@@ -146,7 +146,7 @@ def _names(event: ConnectionEvent) -> set[_Name]:
         ("reference", event.session_reference),
     ]
     if not any(value for _what, value in named):
-        named = [("link", event.connection_id)]
+        named = [("link", event.upstream_id)]
     return {(what, event.account, value) for what, value in named if value}
 
 
@@ -160,14 +160,14 @@ def _known(events: list[ConnectionEvent]) -> set[_Name]:
     found = (
         ("token", sessions.filter(pending_token__in=named["token"]).values_list(account, "pending_token")),
         ("reference", sessions.filter(reference__in=named["reference"]).values_list(account, "reference")),
-        ("link", sessions.filter(connection_id__in=named["link"]).values_list(account, "connection_id")),
+        ("link", sessions.filter(upstream_id__in=named["link"]).values_list(account, "upstream_id")),
         (
             "link",
-            further.filter(connection_id__in=named["link"]).values_list(
-                "session__connection__account", "connection_id"
+            further.filter(upstream_id__in=named["link"]).values_list(
+                "session__connection__account", "upstream_id"
             ),
         ),
-        ("link", imported.filter(connection_id__in=named["link"]).values_list("account", "connection_id")),
+        ("link", imported.filter(upstream_id__in=named["link"]).values_list("account", "upstream_id")),
     )
     return {(what, alias, value) for what, pairs in found for alias, value in pairs.distinct()}
 

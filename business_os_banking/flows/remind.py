@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from business_os_banking import conf, reports
-from business_os_banking.flows import batches
-from business_os_banking.flows.record import record
-from business_os_banking.models import BankingConnection, ConnectionEvent
-from business_os_banking.reports import Report
+from business_os_banking import conf
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import Report, expiring
+from business_os_banking.models import BankingConnection, ConnectionEvent, batches
 
 
 def remind(now: datetime) -> int:
@@ -37,4 +36,4 @@ def _report(connection: BankingConnection, now: datetime) -> Report | None:
     steps = [days for days in conf.settings.consent_reminder_days if left <= timedelta(days=days)]
     if not steps:
         return None
-    return reports.expiring(connection, min(steps), now)
+    return expiring(connection, min(steps), now)

@@ -8,9 +8,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from business_os_banking import wording
-from business_os_banking.actions import Action, actions_for
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus
+from business_os_banking.web.actions import Action, actions_for
 
 register = template.Library()
 

@@ -10,10 +10,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from business_os_banking import answers, conf, notes, reports
-from business_os_banking.lifecycle import DETAILS
-from business_os_banking.reports import Report
-from business_os_banking.vocabulary import CANCELLED_CLASSES, CONSENT_CLASSES, Kind, Source, StatusReason
+from business_os_banking import conf
+from business_os_banking.facts import notes
+from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.report import Report, digest_of, when
+from business_os_banking.upstream import answers
+from business_os_banking.vocabulary import (
+    CANCELLED_CLASSES,
+    CONSENT_CLASSES,
+    DETAILS,
+    Kind,
+    Source,
+    StatusReason,
+)
 from business_os_banking.webhooks import body as bodies
 from business_os_banking.webhooks.body import Object
 from business_os_banking.webhooks.verifiers import Delivery
@@ -71,19 +80,21 @@ def read(delivery: Delivery, account: str) -> Report:
         event_name = header
         kind, says = _interpret(body, objects, words, header)
     return Report(
-        kind=kind,
+        fact=Fact(
+            kind=kind,
+            at=when(answers.time_of(words.get("time")), delivery.received_at),
+            link=next(iter(links)) if len(links) == 1 else "",
+            **says,
+        ),
         source=Source.WEBHOOK,
         account=account,
         # Of the body alone: what a sender has signed is one fact, under whatever headers it is sent again.
-        digest=reports.digest_of(Source.WEBHOOK, account, delivery.body),
-        occurred_at=reports.when(answers.time_of(words.get("time")), delivery.received_at),
+        digest=digest_of(Source.WEBHOOK, account, delivery.body),
         received_at=delivery.received_at,
         pending_token=_only_uuid(tokens),
         session_reference=_only_uuid(sessions),
-        connection_id=next(iter(links)) if len(links) == 1 else "",
         payload={"event": event_name, **words} if event_name else words,
         conflict=_conflict(tokens, sessions, links, contradicted & _READ),
-        **says,
     )
 
 

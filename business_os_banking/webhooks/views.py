@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from django.contrib.auth.decorators import login_not_required
@@ -13,12 +14,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, Unrea
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from business_os_banking import conf, reports, signals, throttle
+from business_os_banking import conf, signals
 from business_os_banking.adapter import WrongAccount, credentials_of, get_adapter
 from business_os_banking.exceptions import BankingError, told
-from business_os_banking.flows.record import record
+from business_os_banking.facts.record import record
+from business_os_banking.guards import throttle
+from business_os_banking.guards.responses import guarded, unlogged
 from business_os_banking.models import ConnectSession
-from business_os_banking.pages import guarded, unlogged
 from business_os_banking.vocabulary import Kind
 from business_os_banking.webhooks import payloads
 from business_os_banking.webhooks.body import NotUnderstoodError
@@ -180,8 +182,8 @@ def _keep(request: HttpRequest, delivery: Delivery, alias: str) -> int:
     """Record what an authentic delivery says; return the status of the answer."""
     try:
         report = payloads.read(delivery, alias)
-        if report.kind is Kind.SELF_TEST:
-            report = reports.self_tested(report, _return_to(request))
+        if report.fact.kind is Kind.SELF_TEST:
+            report = replace(report, payload={**report.payload, "return_to": _return_to(request)})
         record(report)
     except NotUnderstoodError as error:
         logger.warning("Webhook for account %s: %s", alias, error)

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from business_os_banking.facts.record import record_return
 from business_os_banking.flows import connect
-from business_os_banking.flows.record import returned
 from business_os_banking.models import (
     AccountState,
     BankingConnection,
@@ -68,7 +68,7 @@ class Two:
     second: dict[str, ConnectSession] = field(default_factory=dict)
 
     def connection(self, alias: str) -> BankingConnection:
-        return BankingConnection.objects.get(pk=self.first[alias].connection_pk)
+        return BankingConnection.objects.get(pk=self.first[alias].connection_id)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def two(accounts: None, upstream: Upstream, user: User) -> Two:
             world.second[alias].pending_token, connection_id=OTHER_LINK, time="2026-11-01T11:00:00Z"
         )
         assert post(alias, away) == 200
-        returned(session, {})
+        record_return(session, {})
         AccountState.objects.create(alias=alias, read_at=timezone.now())
         assert world.connection(alias).status == "active"
     return world

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from business_os_banking.flows.record import record
+from business_os_banking.facts.record import record
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.webhooks import payloads
 from business_os_banking.webhooks.verifiers import Delivery
@@ -85,8 +85,8 @@ def _nameless(row: dict[str, Any], names: dict[int, UUID]) -> dict[str, Any]:
     """Return *row* without what every run makes anew; the connection by its reference instead of its key."""
     own = {"id", "created_at", "updated_at", "announcements", "announced_at", "session_id"}
     kept = {name: value for name, value in row.items() if name not in own}
-    if "connection_pk" in kept:
-        kept["connection_pk"] = names.get(kept["connection_pk"])
+    if "connection_id" in kept:
+        kept["connection_id"] = names.get(kept["connection_id"])
     return kept
 
 

@@ -14,15 +14,15 @@ from django.db import connections, transaction
 from django.utils import timezone
 from responses.matchers import header_matcher
 
+from business_os_banking.facts.rebuild import rebuild
+from business_os_banking.facts.replay import replay, select
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.flows.explain import explain
 from business_os_banking.flows.prune import erase, prune
 from business_os_banking.flows.read import read_account
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.flows.remind import remind
-from business_os_banking.flows.replay import replay, select
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.accounts.conftest import (
@@ -118,7 +118,7 @@ def test_a_bank_is_switched_for_one_account_only(two: Two, change: str) -> None:
     third = start(SOUTH, two.user, next_url="/third/")
     told = callbacks.success(third.pending_token, "999", provider_code=BANK, time="2026-11-01T12:00:00Z")
     assert post(SOUTH, told) == 200
-    assert BankingConnection.objects.get(pk=third.connection_pk).status == "active"
+    assert BankingConnection.objects.get(pk=third.connection_id).status == "active"
 
 
 def test_the_secret_of_one_account_opens_no_other(two: Two, settings: Any) -> None:
@@ -219,7 +219,7 @@ def learn_of_a_link(two: Two) -> None:
     third = start(NORTH, two.user, next_url="/third/")
     post(NORTH, callbacks.success(third.pending_token, "999", time="2026-11-02T10:00:00Z"))
     assert rows_of(SOUTH) == before
-    ConnectionEvent.objects.filter(account=SOUTH, connection_id="999").delete()
+    ConnectionEvent.objects.filter(account=SOUTH, upstream_id="999").delete()
 
 
 def learn_of_a_token(two: Two) -> None:
@@ -231,7 +231,7 @@ def learn_of_a_token(two: Two) -> None:
     assert rows_of(SOUTH) == before
     third.refresh_from_db()
     assert third.status == "open"
-    ConnectionEvent.objects.filter(account=SOUTH, connection_id="999").delete()
+    ConnectionEvent.objects.filter(account=SOUTH, upstream_id="999").delete()
 
 
 DEEDS: dict[str, Callable[[Two], None]] = {

@@ -70,7 +70,7 @@ def test_each_tenant_goes_the_whole_way_with_its_own_keys(
     assert (result.read_pages, result.problems) == (2, [])
     assert {call.headers["x-api-key"] for call in upstream.calls("GET")} == {"key-7", "key-8"}
     assert set(AccountState.objects.values_list("alias", flat=True)) == {"org-7", "org-8"}
-    statuses = BankingConnection.objects.order_by("account").values_list("account", "connection_id", "status")
+    statuses = BankingConnection.objects.order_by("account").values_list("account", "upstream_id", "status")
     assert list(statuses) == [("org-7", "777", "active"), ("org-8", "888", "active")]
 
     for name, link in (("7", "777"), ("8", "888")):

@@ -14,7 +14,6 @@ from django.test import Client
 from django.utils import timezone
 
 from business_os_banking.adapter import BankingAdapter
-from business_os_banking.fields import ExactCharField
 from business_os_banking.flows.prune import erase
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import (
@@ -24,6 +23,7 @@ from business_os_banking.models import (
     ConnectSession,
     SessionLink,
 )
+from business_os_banking.models.fields import ExactCharField
 from tests import callbacks
 from tests.accounts.conftest import account, post
 from tests.upstream import Upstream
@@ -33,10 +33,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NAME = "acme"
 LOOK_ALIKES = ["Acme", "ACME", "acme ", "acme\t", "ácme", "ａcme"]  # noqa: RUF001 - a full-width letter
 BY_NAME = {
-    BankingConnection: {"tenant", "account", "connection_id", "provider_code"},
-    ConnectSession: {"connection_id"},
-    SessionLink: {"connection_id"},
-    ConnectionEvent: {"account", "connection_id", "provider_code", "digest"},
+    BankingConnection: {"tenant", "account", "upstream_id", "provider_code"},
+    ConnectSession: {"upstream_id"},
+    SessionLink: {"upstream_id"},
+    ConnectionEvent: {"account", "upstream_id", "provider_code", "digest"},
     AccountState: {"alias"},
 }
 
@@ -61,7 +61,7 @@ def row(user: User) -> dict[type[models.Model], Any]:
     return {
         BankingConnection: connection,
         ConnectSession: session,
-        SessionLink: SessionLink.objects.create(session=session, connection_id=NAME),
+        SessionLink: SessionLink.objects.create(session=session, upstream_id=NAME),
         ConnectionEvent: ConnectionEvent.objects.create(
             occurred_at=now, received_at=now, **dict.fromkeys(BY_NAME[ConnectionEvent], NAME)
         ),
@@ -112,7 +112,7 @@ def test_no_account_hears_what_is_said_to_another(
 ) -> None:
     settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {name: account(name) for name in (NAME, alias)}}
     theirs = BankingConnection.objects.create(
-        user=user, account=NAME, status="active", connection_id="777", provider_code="demobank_xf"
+        user=user, account=NAME, status="active", upstream_id="777", provider_code="demobank_xf"
     )
     session = ConnectSession.objects.create(connection=theirs, pending_token=uuid.uuid4())
     change = {"data": {"provider_code": "demobank_xf", "provider_status": "inactive"}, "meta": {}}
@@ -129,7 +129,7 @@ def test_each_account_is_read_and_counted_on_its_own(settings: Any, upstream: Up
     aliases = ["Acme", "acme", "acmé"]
     settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {}, "ADAPTER": "tests.accounts.test_names.AnyAccount"}
     for alias in aliases:
-        BankingConnection.objects.create(user=user, account=alias, status="active", connection_id="777")
+        BankingConnection.objects.create(user=user, account=alias, status="active", upstream_id="777")
     upstream.lists({"id": "777", "status": "active"})
     assert reconcile().read_pages == len(aliases)
     assert sorted(AccountState.objects.values_list("alias", "reads")) == [(alias, 1) for alias in aliases]
@@ -144,7 +144,7 @@ class AnyAccount(BankingAdapter):
 
 @pytest.mark.parametrize("link", ["Abc", "abc ", "ABC"])
 def test_no_link_is_taken_for_another(upstream: Upstream, user: User, link: str) -> None:
-    imported = BankingConnection.objects.create(user=user, status="active", connection_id="abc")
+    imported = BankingConnection.objects.create(user=user, status="active", upstream_id="abc")
     body = callbacks.raw(callbacks.destroy(None, link))
     answer = Client().post(
         "/banking/webhook/", body, "application/json", headers={"X-Webhook-Secret": callbacks.SECRET}

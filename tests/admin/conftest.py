@@ -30,7 +30,7 @@ def make_connection(user: User | None = None, status: str = "active", **values: 
         values = {
             "provider_name": "Sparkasse",
             "country_code": "DE",
-            "connection_id": uuid.uuid4().hex,
+            "upstream_id": uuid.uuid4().hex,
             "connected_at": now,
             "last_success_at": now,
             "consent_expires_at": now + timedelta(days=90),
@@ -85,5 +85,5 @@ def owner(db: None) -> User:
 @pytest.fixture
 def rows(owner: User) -> tuple[BankingConnection, ConnectSession, ConnectionEvent]:
     connection = make_connection(owner)
-    session = make_session(connection, "succeeded", connection_id=connection.connection_id)
-    return connection, session, make_event(connection, session, connection_id=connection.connection_id)
+    session = make_session(connection, "succeeded", upstream_id=connection.upstream_id)
+    return connection, session, make_event(connection, session, upstream_id=connection.upstream_id)

@@ -14,9 +14,10 @@ from django.test import Client
 from django.urls import resolve
 from django.utils import timezone
 
-from business_os_banking import lifecycle
-from business_os_banking.flows import connect, log
-from business_os_banking.flows.rebuild import rebuild
+from business_os_banking.facts import lifecycle
+from business_os_banking.facts.events import fact_of
+from business_os_banking.facts.rebuild import rebuild
+from business_os_banking.flows import connect
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.admin.conftest import list_url, make_connection, make_event, page_url, staff
@@ -245,9 +246,9 @@ def test_a_replay_shows_what_it_would_change_and_then_does_it(
         url, data = list_url("connectionevent"), {"action": "replay_selected", "_selected_action": [event.pk]}
     nothing = operator.post(url, data)
     assert "Nothing: all of this is known" in nothing.content.decode()
-    opened = lifecycle.evidence(log.fact_of(ConnectionEvent.objects.get(kind="opened")))
-    BankingConnection.objects.update(status="pending", state=lifecycle.to_json(opened), connection_id="")
-    ConnectSession.objects.update(status="open", succeeded_at=None, connection_id="")
+    opened = lifecycle.evidence(fact_of(ConnectionEvent.objects.get(kind="opened")))
+    BankingConnection.objects.update(status="pending", state=lifecycle.to_json(opened), upstream_id="")
+    ConnectSession.objects.update(status="open", succeeded_at=None, upstream_id="")
     before = snapshot()
     page = BeautifulSoup(operator.post(url, data).content, "html.parser")
     told = [cell.get_text(" ", strip=True) for cell in page.select(".banking-table tbody tr")]
@@ -293,7 +294,10 @@ def test_an_event_is_matched_by_hand(operator: Client, upstream: Upstream, user:
 
 @pytest.mark.parametrize(
     ("reference", "why"),
-    [("nonsense", "Enter a valid UUID"), (str(uuid.uuid4()), "has no session, and no connection")],
+    [
+        ("nonsense", "Enter a valid UUID"),
+        ("0e9d2f4c-5b1a-4c8e-9d3f-6a7b8c9d0e1f", "has no session, and no connection"),
+    ],
 )
 def test_what_cannot_be_matched_is_said(
     operator: Client, upstream: Upstream, reference: str, why: str

@@ -119,7 +119,7 @@ def test_disconnect_asks_first(operator: Client, rows: Any, wire: Any) -> None:
 def test_disconnect_of_several(operator: Client, wire: Any) -> None:
     some = [make_connection(None) for _ in range(3)]
     for connection in some:
-        wire.delete(DELETE + connection.connection_id, json={"data": {"removed": True}})
+        wire.delete(DELETE + connection.upstream_id, json={"data": {"removed": True}})
     response = operator.post(list_url("bankingconnection"), chosen(*some[:2], confirmed="yes"), follow=True)
     assert messages_of(response) == ["2 connections were disconnected."]
     for connection in some[:2]:
@@ -137,7 +137,7 @@ def test_disconnect_of_several(operator: Client, wire: Any) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_disconnect_from_the_page_of_a_connection(operator: Client, wire: Any) -> None:
     connection = make_connection(None)
-    wire.delete(DELETE + connection.connection_id, json={"data": {"removed": True}})
+    wire.delete(DELETE + connection.upstream_id, json={"data": {"removed": True}})
     assert page_url(connection, "disconnect") in operator.get(page_url(connection)).content.decode()
     assert operator.get(page_url(connection, "disconnect")).status_code == 200
     operator.post(page_url(connection, "disconnect"), {})
@@ -154,7 +154,7 @@ def test_disconnect_from_the_page_of_a_connection(operator: Client, wire: Any) -
 @pytest.mark.django_db(transaction=True)
 def test_what_the_provider_keeps_is_said_and_can_be_tried_again(operator: Client, wire: Any) -> None:
     connection = make_connection(None)
-    wire.delete(DELETE + connection.connection_id, status=503)
+    wire.delete(DELETE + connection.upstream_id, status=503)
     url = page_url(connection, "disconnect")
     said = messages_of(operator.post(url, {"confirmed": "yes"}, follow=True))
     assert any("could not be removed at the provider" in text for text in said)
@@ -162,7 +162,7 @@ def test_what_the_provider_keeps_is_said_and_can_be_tried_again(operator: Client
     assert (connection.status, connection.removal_due) == ("disconnected", True)
     assert "Still to be removed upstream" in operator.get(page_url(connection)).content.decode()
     assert url in operator.get(page_url(connection)).content.decode()
-    wire.replace("DELETE", DELETE + connection.connection_id, json={"data": {"removed": True}})
+    wire.replace("DELETE", DELETE + connection.upstream_id, json={"data": {"removed": True}})
     assert len(messages_of(operator.post(url, {"confirmed": "yes"}, follow=True))) == 1
     connection.refresh_from_db()
     assert not connection.removal_due

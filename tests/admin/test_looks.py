@@ -99,7 +99,7 @@ def test_many_sessions_that_never_opened_hide_none_that_did(operator: Client) ->
     many_sessions("created")
     results = operator.get(list_url("bankingconnection") + "?look=stuck").context["cl"]
     assert results.result_count == 201
-    assert opened.connection_pk in {row.pk for row in results.queryset}
+    assert opened.connection_id in {row.pk for row in results.queryset}
 
 
 def test_of_many_stuck_sessions_those_that_ended_first_are_listed(operator: Client) -> None:

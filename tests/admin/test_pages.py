@@ -13,8 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from business_os_banking import choices
-from business_os_banking.models import AccountState, BankingConnection, ConnectSession
+from business_os_banking.models import AccountState, BankingConnection, ConnectSession, choices
 from tests.admin.conftest import (
     MODELS,
     list_url,
@@ -109,7 +108,7 @@ def test_the_filters_offer_accounts_and_countries(operator: Client, rows: Any) -
 def test_a_connection_is_found_by_each_of_its_names(operator: Client, rows: Any) -> None:
     connection, session, _ = rows
     make_connection(None)
-    for term in (connection.reference, session.reference, connection.connection_id, "ingrid", " ingrid "):
+    for term in (connection.reference, session.reference, connection.upstream_id, "ingrid", " ingrid "):
         assert listed(operator, "bankingconnection", f"?q={term}") == 1, term
 
 
@@ -117,7 +116,7 @@ def test_sessions_and_events_are_found_by_reference_and_upstream_id(operator: Cl
     connection, session, _ = rows
     other = make_connection(None)
     make_event(other, make_session(other))
-    for term in (connection.reference, session.reference, connection.connection_id):
+    for term in (connection.reference, session.reference, connection.upstream_id):
         assert listed(operator, "connectsession", f"?q={term}") == 1, term
         assert listed(operator, "connectionevent", f"?q={term}") == 1, term
 

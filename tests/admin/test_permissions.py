@@ -65,12 +65,12 @@ def _provider() -> Any:
 
 @pytest.fixture
 def rows(owner: User) -> dict[str, Model]:
-    connection = make_connection(owner, connection_id="4711")
-    session = make_session(connection, "succeeded", connection_id="4711")
+    connection = make_connection(owner, upstream_id="4711")
+    session = make_session(connection, "succeeded", upstream_id="4711")
     return {
         "bankingconnection": connection,
         "connectsession": session,
-        "connectionevent": make_event(connection, session, connection_id="4711"),
+        "connectionevent": make_event(connection, session, upstream_id="4711"),
         "accountstate": AccountState.objects.create(alias="default"),
     }
 

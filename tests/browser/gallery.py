@@ -18,12 +18,12 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from business_os_banking import reports
 from business_os_banking.adapter import BankingAdapter
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import expired, seen
 from business_os_banking.flows import connect as connect_flow
 from business_os_banking.flows import invite
 from business_os_banking.flows.disconnect import disconnect
-from business_os_banking.flows.record import record
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.sandbox import simulate
 from business_os_banking.vocabulary import Kind
@@ -77,13 +77,13 @@ class Scene:
         self.callback(
             session,
             "success",
-            connection_id=str(7_000_000_000 + session.pk),
+            upstream_id=str(7_000_000_000 + session.pk),
             provider_name=bank,
             provider_code=bank.lower().replace(" ", "_") + "_de",
             country_code="DE",
             consent_expires_at=until.isoformat(timespec="seconds"),
         )
-        connection = BankingConnection.objects.get(pk=session.connection_pk)
+        connection = BankingConnection.objects.get(pk=session.connection_id)
         assert (connection.status, connection.provider_name) == ("active", bank)
         return connection
 
@@ -92,7 +92,7 @@ class Scene:
         self.callback(
             session,
             "consent",
-            connection_id=connection.connection_id,
+            upstream_id=connection.upstream_id,
             consent_status="expired",
             reason="EXPIRED",
         )
@@ -186,7 +186,7 @@ def _failed(error_class: str, title: str) -> Callable[[Scene], None]:
 
 def ran_out(scene: Scene) -> None:
     session = scene.attempt()
-    record(reports.expired(session, timezone.now()))
+    record(expired(session, timezone.now()))
     scene.page.goto(journey.landing_of(session))
     journey.sees(scene.page, "This attempt ran out of time")
 
@@ -208,7 +208,7 @@ def ended_meanwhile(scene: Scene) -> None:
 def connected_by_link(scene: Scene) -> None:
     connection = scene.connection()
     session = invite.start(connection, return_to=journey.landing_of, custom_fields={})
-    scene.callback(session, "success", connection_id=connection.connection_id)
+    scene.callback(session, "success", upstream_id=connection.upstream_id)
     scene.page.goto(journey.landing_of(session))
     expect(scene.page.get_by_text("You can close this page now.")).to_be_visible()
 
@@ -375,7 +375,7 @@ def admin_connection(scene: Scene) -> None:
     connection = scene.connection()
     session = connection.sessions.get()
     for stage in ("connect", "fetch_accounts"):
-        scene.callback(session, "notify", stage=stage, connection_id=connection.connection_id)
+        scene.callback(session, "notify", stage=stage, upstream_id=connection.upstream_id)
     scene.page.goto(journey.landing_of(session))
     journey.sees(scene.page, journey.CONNECTED)
     scene.page.goto(f"{ADMIN}/bankingconnection/{connection.pk}/change/")
@@ -412,8 +412,9 @@ def admin_links(scene: Scene) -> None:
 def _stray(scene: Scene) -> ConnectionEvent:
     """Let an event arrive that matches nothing."""
     connection = scene.connection()
-    unknown = replace(reports.seen(connection, timezone.now()), connection_id="999", connection_pk=None)
-    return record(replace(unknown, kind=Kind.SUCCEEDED, digest="of nobody"))
+    report = seen(connection, timezone.now())
+    fact = replace(report.fact, kind=Kind.SUCCEEDED, link="999")
+    return record(replace(report, fact=fact, connection_id=None, digest="of nobody"))
 
 
 def admin_match(scene: Scene) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser
 
-from business_os_banking import addresses
-from business_os_banking.client import check_connect_url
+from business_os_banking.conf import addresses
 from business_os_banking.exceptions import Unintelligible
+from business_os_banking.upstream.client import check_connect_url
 from tests.client.test_connect_url import ALLOWED, DEFAULT
 
 pytestmark = pytest.mark.once

@@ -27,7 +27,7 @@ def test_renew_an_active_connection(page: Page, site: Site) -> None:
     assert BankingConnection.objects.count() == 1
     second.refresh_from_db()
     first.refresh_from_db()
-    assert second.connection.connection_id == second.connection_id != first.connection_id
+    assert second.connection.upstream_id == second.upstream_id != first.upstream_id
 
 
 def test_a_renewal_that_is_cancelled_harms_nothing(page: Page, site: Site) -> None:

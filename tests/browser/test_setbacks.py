@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Page, Route, expect
 
-from business_os_banking import reports
-from business_os_banking.flows.record import record
+from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import digest_of, expired, returned
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import Kind, Source
 
@@ -113,7 +114,7 @@ def test_the_session_ran_out(page: Page) -> None:
     journey.start(page)
     session = journey.latest_session()
     ConnectSession.objects.filter(pk=session.pk).update(expires_at=timezone.now() - timedelta(hours=1))
-    record(reports.expired(session, timezone.now()))
+    record(expired(session, timezone.now()))
     assert journey.stands(session) == ("expired", "pending")
     page.goto(journey.landing_of(session))
     journey.sees(page, "This attempt ran out of time")
@@ -149,10 +150,9 @@ def test_the_upstream_is_down(new_context: NewContext, ada: User, site: Site, no
 def failed(session: ConnectSession, error_class: str) -> None:
     """Record a failure as the webhook would."""
     now = timezone.now()
-    report = replace(
-        reports.returned(session, {}, now), kind=Kind.FAILED, source=Source.WEBHOOK, error_class=error_class
-    )
-    record(replace(report, digest=reports.digest_of(error_class), pending_token=session.pending_token))
+    fact = Fact(kind=Kind.FAILED, at=now, error_class=error_class)
+    report = replace(returned(session, {}, now), fact=fact, source=Source.WEBHOOK)
+    record(replace(report, digest=digest_of(error_class), pending_token=session.pending_token))
 
 
 def test_one_failure_after_another_while_the_person_looks_on(page: Page) -> None:

@@ -18,9 +18,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows import connect
 from business_os_banking.flows.disconnect import disconnect
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
@@ -100,9 +100,9 @@ def look(session: ConnectSession, world: World) -> None:
     status = Client().get(f"/banking/sessions/{session.reference}/status/").json()
     if status["status"] in {"failed", "cancelled"}:
         assert session.pk in world.told_bad
-    connection = BankingConnection.objects.get(pk=session.connection_pk)
+    connection = BankingConnection.objects.get(pk=session.connection_id)
     if status["connection_status"] == "disconnected":
-        assert connection.ended_by == "owner" or connection.connection_id in world.gone
+        assert connection.ended_by == "owner" or connection.upstream_id in world.gone
 
 
 def test_chaos(upstream: Upstream, user: User) -> None:
@@ -155,7 +155,7 @@ def test_chaos(upstream: Upstream, user: User) -> None:
             assert session.status == "succeeded"
         if session.status == "succeeded":
             assert session.pk in world.yes
-            assert session.connection_id == world.links[session.pk]
+            assert session.upstream_id == world.links[session.pk]
         look(session, world)
     assert list(rebuild(check=True)) == []
     assert not ConnectionEvent.objects.filter(outcome="failed").exists()

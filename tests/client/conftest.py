@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from business_os_banking import wire
+from business_os_banking.upstream import http
 from tests.client.server import Server, serve
 
 
@@ -26,9 +26,9 @@ def _own_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     yield
-    if wire._local.pid:
-        wire._local.http.close()
-        wire._local.pid = 0
+    if http._local.pid:
+        http._local.http.close()
+        http._local.pid = 0
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def server() -> Iterator[Server]:
     stop = serve(script)
     yield script
     # The client's end first: the server waits for its threads, and they for the next request.
-    if wire._local.pid:
-        wire._local.http.close()
+    if http._local.pid:
+        http._local.http.close()
     stop()
 
 
@@ -79,8 +79,8 @@ def tls_server(certificate: Path) -> Iterator[Server]:
     script = Server()
     stop = serve(script, context)
     yield script
-    if wire._local.pid:
-        wire._local.http.close()
+    if http._local.pid:
+        http._local.http.close()
     stop()
 
 

@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking import answers
-from business_os_banking.client import BusinessOSClient
 from business_os_banking.exceptions import (
     BusinessOSError,
     InvalidRequest,
@@ -24,6 +22,8 @@ from business_os_banking.exceptions import (
     Unintelligible,
     UpstreamTrouble,
 )
+from business_os_banking.upstream import answers
+from business_os_banking.upstream.client import BusinessOSClient
 from tests.upstream import Upstream
 
 HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"

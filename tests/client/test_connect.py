@@ -10,8 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from business_os_banking import __version__, client, conf
-from business_os_banking.client import BusinessOSClient
+from business_os_banking import __version__, conf
 from business_os_banking.exceptions import (
     BusinessOSError,
     InvalidRequest,
@@ -19,6 +18,8 @@ from business_os_banking.exceptions import (
     Unintelligible,
     UpstreamTrouble,
 )
+from business_os_banking.upstream import client
+from business_os_banking.upstream.client import BusinessOSClient
 from tests.client.server import GOOD, KEY, TOKEN, Server
 from tests.upstream import Upstream
 

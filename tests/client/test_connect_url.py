@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from business_os_banking import conf
-from business_os_banking.client import check_connect_url
 from business_os_banking.exceptions import Unintelligible
+from business_os_banking.upstream.client import check_connect_url
 
 DEFAULT = tuple(conf.ACCOUNT_DEFAULTS["CONNECT_URL_HOSTS"])
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

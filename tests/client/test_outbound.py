@@ -16,17 +16,13 @@ from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking import addresses, conf, wire
-from business_os_banking.client import BusinessOSClient
-from business_os_banking.exceptions import (
-    BusinessOSError,
-    InvalidRequest,
-    Refused,
-    TimedOut,
-    Unintelligible,
-)
+from business_os_banking import conf
+from business_os_banking.conf import addresses
+from business_os_banking.exceptions import BusinessOSError, InvalidRequest, Refused, TimedOut, Unintelligible
 from business_os_banking.flows import connect as connect_flow
 from business_os_banking.models import ConnectSession
+from business_os_banking.upstream import http
+from business_os_banking.upstream.client import BusinessOSClient
 from tests.client.server import GOOD, KEY, Exchange, Server, serve
 from tests.client.test_wire import GOOD_BYTES, connect, within
 
@@ -198,7 +194,7 @@ def test_an_id_stays_one_piece_of_the_path(server: Server, connection_id: str) -
 def test_wire_itself_takes_no_other_path(server: Server) -> None:
     for path in ["/v2/..", "//evil.example", "/connect?x=1"]:
         with pytest.raises(InvalidRequest, match="Not sent"):
-            wire.send(server.account(), "GET", path)
+            http.send(server.account(), "GET", path)
     assert not server.seen
 
 
@@ -258,7 +254,7 @@ def test_nothing_that_points_elsewhere_is_followed(
 
 # --- What an answer may cost -----------------------------------------------------------------------------
 
-MEMORY_MAX_BYTES = 4 * wire.ANSWER_MAX_BYTES
+MEMORY_MAX_BYTES = 4 * http.ANSWER_MAX_BYTES
 
 
 @cache
@@ -337,7 +333,7 @@ def test_a_bomb_does_not_fill_the_memory(server: Server, elsewhere: Server, stat
 
 @pytest.mark.parametrize("extra", [-1, 0])
 def test_the_largest_answer_is_read(server: Server, extra: int) -> None:
-    content = GOOD_BYTES + b" " * (wire.ANSWER_MAX_BYTES + extra - len(GOOD_BYTES))
+    content = GOOD_BYTES + b" " * (http.ANSWER_MAX_BYTES + extra - len(GOOD_BYTES))
     for packing, body in (("identity", content), ("gzip", gzip.compress(content, 1))):
         server.behave = lambda exchange: exchange.answer(body, Content_Encoding=packing)  # noqa: B023
         assert connect(server.account(TIMEOUT=(1, 10))).connect_url == GOOD["connect_url"]

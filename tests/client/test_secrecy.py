@@ -14,8 +14,8 @@ from django.test import override_settings
 from django.views.debug import ExceptionReporter
 
 from business_os_banking import conf
-from business_os_banking.client import BusinessOSClient
 from business_os_banking.exceptions import BusinessOSError
+from business_os_banking.upstream.client import BusinessOSClient
 from tests.client import test_wire
 from tests.client.server import GOOD, KEY, Exchange, Server
 

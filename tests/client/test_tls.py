@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from business_os_banking import wire
 from business_os_banking.exceptions import NotReachable, TimedOut
+from business_os_banking.upstream import http
 from tests.client.server import KEY, Server, serve
 from tests.client.test_secrecy import assert_kept_secret_in_our_frames
 from tests.client.test_wire import connect, drips_body, within
@@ -114,8 +114,8 @@ def serving(certificate: Path, **options: Any) -> Iterator[Server]:
     try:
         yield script
     finally:
-        if wire._local.pid:
-            wire._local.http.close()
+        if http._local.pid:
+            http._local.http.close()
         stop()
 
 

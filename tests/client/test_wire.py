@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import urllib3.util.connection
 
-from business_os_banking import wire
-from business_os_banking.client import BusinessOSClient, OpenedSession
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import NotReachable, Refused, TimedOut, Unintelligible
+from business_os_banking.upstream import http
+from business_os_banking.upstream.client import BusinessOSClient, OpenedSession
 from tests.client.server import GOOD, KEY, Exchange, Server
 
 GOOD_BYTES = json.dumps(GOOD).encode()
@@ -311,7 +311,7 @@ def test_the_bytes_of_one_answer_have_one_deadline() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(0.1)
-        answer = wire._Within(ours)
+        answer = http._Within(ours)
         theirs.sendall(b"abc")
         assert answer.read(1) == b"a"
         assert 0 < (ours.gettimeout() or 0) < 0.1
@@ -325,7 +325,7 @@ def test_the_bytes_of_one_answer_have_one_deadline() -> None:
 
 def test_a_socket_without_timeout_stays_so() -> None:
     ours, theirs = socket.socketpair()
-    with ours, theirs, wire._Within(ours) as answer:
+    with ours, theirs, http._Within(ours) as answer:
         theirs.sendall(b"a")
         assert answer.read(1) == b"a"
         assert ours.gettimeout() is None
@@ -382,7 +382,7 @@ def test_an_answer_that_is_not_compressed_as_it_says(server: Server) -> None:
 
 
 def test_an_oversized_answer(server: Server) -> None:
-    content = b"[" + b" " * wire.ANSWER_MAX_BYTES + b"]"
+    content = b"[" + b" " * http.ANSWER_MAX_BYTES + b"]"
     server.behave = lambda exchange: exchange.answer(content)
     with pytest.raises(Unintelligible, match="too large"):
         connect(server.account())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
+from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows import connect
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from tests import callbacks
 from tests.crash.test_crash import Upstream, heard, server, work

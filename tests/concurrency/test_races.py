@@ -20,8 +20,8 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
+from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows import connect
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.signals import event_recorded
@@ -100,7 +100,7 @@ def test_fifty_events_of_one_connection(upstream: Upstream, user: User) -> None:
     assert ConnectionEvent.objects.filter(source="webhook").count() == 50
     assert not ConnectionEvent.objects.filter(outcome__in=("unmatched", "failed")).exists()
     connection = BankingConnection.objects.get()
-    assert (connection.status, connection.connection_id) == ("active", "888")
+    assert (connection.status, connection.upstream_id) == ("active", "888")
     assert set(ConnectSession.objects.values_list("status", flat=True)) == {"succeeded"}
     assert list(rebuild(check=True)) == []
 
@@ -225,7 +225,7 @@ def test_what_is_committed_after_the_first_look_is_not_missed(upstream: Upstream
         ends.append((session.connection.status, session.connection.status_reason))
     assert ends == [("disconnected", ""), ("inactive", "bank_disabled"), ("active", "")]
     # The one that came to share the link knows as much of it.
-    sharing = BankingConnection.objects.filter(connection_id="882").values_list("last_success_at", flat=True)
+    sharing = BankingConnection.objects.filter(upstream_id="882").values_list("last_success_at", flat=True)
     assert [f"{time:%H:%M}" for time in sharing if time] == ["10:00", "10:00"]
     assert not ConnectionEvent.objects.filter(outcome__in=("unmatched", "failed")).exists()
     assert list(rebuild(check=True)) == []
@@ -260,7 +260,7 @@ def test_a_link_that_another_account_has_too_costs_and_tells_nothing_more(
 ) -> None:
     ours = start(user)
     theirs = BankingConnection.objects.create(account="other", user=user)
-    ConnectSession.objects.create(connection=theirs, status="succeeded", connection_id="777")
+    ConnectSession.objects.create(connection=theirs, status="succeeded", upstream_id="777")
     told: list[str] = []
 
     def receiver(**kwargs: Any) -> None:

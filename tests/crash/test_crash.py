@@ -22,8 +22,8 @@ from django.test import Client
 from django.utils import timezone
 
 from business_os_banking import signals
+from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows import connect
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks

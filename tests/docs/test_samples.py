@@ -27,13 +27,18 @@ from django.test import Client, RequestFactory, override_settings
 from django.urls import include, path, reverse
 from django.utils import timezone
 
-from business_os_banking import signals, wire
+from business_os_banking import signals
 from business_os_banking.adapter import BankingAdapter
-from business_os_banking.checks import TAG
+from business_os_banking.checks.settings import TAG
 from business_os_banking.flows.reconcile import Result
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.querysets import BankingConnectionQuerySet
+from business_os_banking.models import (
+    BankingConnection,
+    BankingConnectionQuerySet,
+    ConnectionEvent,
+    ConnectSession,
+)
 from business_os_banking.sandbox import urls as sandbox_urls
+from business_os_banking.upstream import http
 from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRejected
 from tests import callbacks
 from tests.docs.pages import Sample, samples
@@ -265,7 +270,7 @@ class _Result(unittest.TestResult):
     def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - its name in unittest
         # The client keeps its connection open. The live server's thread at the other end must be done before the
         # class ends, from when on that thread may not touch a database in memory any more.
-        wire._http().close()
+        http._http().close()
         super().stopTest(test)
 
 

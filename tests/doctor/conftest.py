@@ -16,8 +16,8 @@ from django.test import override_settings
 from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
 
-from business_os_banking import wire
 from business_os_banking.models import AccountState
+from business_os_banking.upstream import http
 from tests.client.conftest import certificate, server, tls_server  # noqa: F401 - fixtures
 from tests.client.server import KEY, Exchange, Server
 
@@ -65,9 +65,9 @@ def site(db: None, server: Server, business_os: BusinessOS, settings: Any) -> It
     settings.DEBUG = connection.vendor == "sqlite"  # in production it would be told to be another one
     AccountState.objects.create(alias="default", reconciled_at=timezone.now())
     yield settings
-    if wire._local.pid:
-        wire._local.http.close()
-        wire._local.pid = 0
+    if http._local.pid:
+        http._local.http.close()
+        http._local.pid = 0
 
 
 @pytest.fixture

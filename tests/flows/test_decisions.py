@@ -11,12 +11,12 @@ from django.contrib.auth.models import User
 from django.utils import timezone, translation
 
 from business_os_banking.exceptions import NotAllowed
-from business_os_banking.flows import foretell
+from business_os_banking.facts import preview
+from business_os_banking.facts.rebuild import rebuild
+from business_os_banking.facts.replay import replay
 from business_os_banking.flows.assign import assign, find_session, ignore, stop_ignoring
 from business_os_banking.flows.read import read_account
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
-from business_os_banking.flows.replay import replay
 from business_os_banking.flows.silence import watch
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Silence
@@ -45,7 +45,7 @@ def test_an_event_is_matched_by_hand_and_the_log_says_the_same(
     event = assign(stray(token=token and uuid4()), session)
     assert (event.outcome, event.session, event.by_hand) == ("applied", session, True)
     connection = BankingConnection.objects.get()
-    assert (connection.status, connection.connection_id) == ("active", "777")
+    assert (connection.status, connection.upstream_id) == ("active", "777")
     assert list(rebuild(check=True)) == []
     result = replay(ConnectionEvent.objects.order_by("pk"))
     assert (result.applied, result.failed) == (0, 0)
@@ -131,7 +131,7 @@ def test_a_crash_after_the_decision_is_made_up_for(upstream: Upstream, user: Use
     event = stray()
     # As it is committed before it is applied.
     ConnectionEvent.objects.filter(pk=event.pk).update(
-        by_hand=True, session=session, connection=session.connection_pk, outcome="failed"
+        by_hand=True, session=session, connection=session.connection_id, outcome="failed"
     )
     upstream.lists()
     reconcile(timezone.now() + timedelta(minutes=1))
@@ -225,18 +225,18 @@ def test_what_a_replay_would_change_is_foretold_and_nothing_written(upstream: Up
     session = start(user)
     before = BankingConnection.objects.values("state", "status").get()
     event = deliver(callbacks.success(session.pending_token, "777"))
-    assert foretell.of_event(event) == []
-    assert foretell.of_connection(BankingConnection.objects.get()) == []
+    assert preview.of_event(event) == []
+    assert preview.of_connection(BankingConnection.objects.get()) == []
     BankingConnection.objects.update(**before)
     kept = snapshot()
-    changes = {(change.model, change.column): change.after for change in foretell.of_event(event)}
+    changes = {(change.model, change.column): change.after for change in preview.of_event(event)}
     assert changes[BankingConnection, "status"] == "active"
     assert changes[ConnectSession, "status"] == "succeeded"
     whole = {
-        (change.model, change.column) for change in foretell.of_connection(BankingConnection.objects.get())
+        (change.model, change.column) for change in preview.of_connection(BankingConnection.objects.get())
     }
     assert (BankingConnection, "status") in whole
     assert snapshot() == kept
     replay(ConnectionEvent.objects.filter(pk=event.pk))
     assert BankingConnection.objects.get().status == "active"
-    assert foretell.of_event(event) == []
+    assert preview.of_event(event) == []

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 def known(user: User, link: str) -> BankingConnection:
     return BankingConnection.objects.create(
-        user=user, status="active", connection_id=link, connected_at=timezone.now()
+        user=user, status="active", upstream_id=link, connected_at=timezone.now()
     )
 
 
@@ -54,7 +54,7 @@ def test_the_upstream_may_say_which(upstream: Upstream, user: User, other_user: 
     connection = known(user, "888")
     foreign = known(other_user, "999")
     assert known_connection(refused(user, duplicated_connection_id="888")) == connection
-    assert known_connection(refused(user, duplicated_connection_id=foreign.connection_id)) is None
+    assert known_connection(refused(user, duplicated_connection_id=foreign.upstream_id)) is None
 
 
 def test_where_it_is_not_clear_the_list_is_the_way(upstream: Upstream, user: User) -> None:

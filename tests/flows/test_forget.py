@@ -13,8 +13,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows.prune import erase, prune
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from tests import callbacks
 from tests.deeds import deliver, start
@@ -74,11 +74,11 @@ def test_what_matched_nothing_goes_with_what_it_names(upstream: Upstream, user: 
     else:
         stray = deliver(callbacks.success(uuid.uuid4(), "777"))
         if named_by == "link":
-            ConnectSession.objects.update(connection_id="777")
+            ConnectSession.objects.update(upstream_id="777")
         elif named_by == "further link":
-            SessionLink.objects.create(session=session, connection_id="777")
+            SessionLink.objects.create(session=session, upstream_id="777")
         else:
-            BankingConnection.objects.update(connection_id="777")
+            BankingConnection.objects.update(upstream_id="777")
     assert (stray.outcome, stray.connection) == ("unmatched", None)
     of_nobody = deliver(callbacks.success(uuid.uuid4(), "999"))
     over(session)
@@ -94,13 +94,13 @@ def test_what_is_said_of_a_bank_stays_without_whom_it_named(upstream: Upstream, 
     erase(user=user)
     event.refresh_from_db()
     assert (event.provider_code, event.kind) == ("bank_xf", "provider_changed")
-    assert (event.pending_token, event.connection_id, event.payload) == (None, "", {})
+    assert (event.pending_token, event.upstream_id, event.payload) == (None, "", {})
 
 
 def test_the_history_in_the_admin_goes_as_well(upstream: Upstream, user: User, other_user: User) -> None:
     sessions = [start(user), start(other_user)]
     models = ContentType.objects.get_for_models(BankingConnection, User)
-    for model, pk in [(BankingConnection, session.connection_pk) for session in sessions] + [(User, user.pk)]:
+    for model, pk in [(BankingConnection, session.connection_id) for session in sessions] + [(User, user.pk)]:
         LogEntry.objects.create(
             user=other_user, content_type=models[model], object_id=str(pk), object_repr="x", action_flag=2
         )
@@ -108,7 +108,7 @@ def test_the_history_in_the_admin_goes_as_well(upstream: Upstream, user: User, o
     erase(user=user)
     left = set(LogEntry.objects.values_list("content_type", "object_id"))
     assert left == {
-        (models[BankingConnection].pk, str(sessions[1].connection_pk)),
+        (models[BankingConnection].pk, str(sessions[1].connection_id)),
         (models[User].pk, str(user.pk)),
     }
 
@@ -124,10 +124,10 @@ def test_connections_whose_user_is_gone_can_be_erased(
     )
     user.delete()
     ConnectSession.objects.update(expires_at=timezone.now())
-    left = {session.connection_pk for session in (of_nobody, of_a_tenant, of_another, kept)}
+    left = {session.connection_id for session in (of_nobody, of_a_tenant, of_another, kept)}
     for options, gone in ((("--tenant", "a"), of_a_tenant), ((), of_nobody)):
         assert run("banking_erase", "--without-user", *options) == "1 connection erased\n"
-        left -= {gone.connection_pk}
+        left -= {gone.connection_id}
         assert set(BankingConnection.objects.values_list("pk", flat=True)) == left
 
 

@@ -14,12 +14,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from business_os_banking import signals
+from business_os_banking.facts.rebuild import rebuild
+from business_os_banking.facts.record import record_return
 from business_os_banking.flows import connect
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.prune import erase, prune
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.flows.reconcile import reconcile
-from business_os_banking.flows.record import returned
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.deeds import deliver, start
@@ -38,7 +38,7 @@ def journey(upstream: Upstream, user: User) -> ConnectSession:
     deliver(callbacks.fail(session.pending_token, time="2026-11-01T09:01:00Z"))
     deliver(callbacks.success(session.pending_token, "777", time="2026-11-01T09:02:00Z"))
     deliver(callbacks.success(session.pending_token, "777", time="2026-11-01T09:02:00Z"))
-    returned(session, {})
+    record_return(session, {})
     renewal = start(user, connection=session.connection)
     deliver(callbacks.success(None, "888", time="2026-11-02T09:00:00Z"))
     deliver(
@@ -116,7 +116,7 @@ def test_a_difference_is_shown_and_mended(journey: ConnectSession) -> None:
 
 
 def test_what_a_site_imported_is_not_a_difference(user: User) -> None:
-    connection = BankingConnection.objects.create(user=user, status="active", connection_id="777")
+    connection = BankingConnection.objects.create(user=user, status="active", upstream_id="777")
     deliver(callbacks.fail(None, "InvalidCredentials", connection_id="777", time="2036-01-01T00:00:00Z"))
     assert list(rebuild(check=True)) == []
     connection.refresh_from_db()
@@ -124,7 +124,7 @@ def test_what_a_site_imported_is_not_a_difference(user: User) -> None:
 
 
 def test_an_imported_row_that_nobody_spoke_of_is_left_alone(user: User) -> None:
-    BankingConnection.objects.create(user=user, status="active", connection_id="777")
+    BankingConnection.objects.create(user=user, status="active", upstream_id="777")
     assert "0 differences mended" in run("banking_rebuild")
     assert BankingConnection.objects.get().status == "active"
 

@@ -15,8 +15,8 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from business_os_banking.flows.rebuild import rebuild
-from business_os_banking.flows.record import record
+from business_os_banking.facts.rebuild import rebuild
+from business_os_banking.facts.record import record
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.webhooks import payloads
 from business_os_banking.webhooks.verifiers import Delivery
@@ -44,7 +44,7 @@ def end_of(connection: BankingConnection, sessions: list[ConnectSession], links:
     """Return all that can be seen in the end, with the names that each run gave to its own links taken out."""
     connection.refresh_from_db()
     seen: list[Any] = [
-        (connection.status, connection.status_reason, links.get(connection.connection_id, "")),
+        (connection.status, connection.status_reason, links.get(connection.upstream_id, "")),
         (connection.connected_at, connection.last_success_at, connection.last_error_class),
         (
             connection.disconnected_at,
@@ -56,7 +56,7 @@ def end_of(connection: BankingConnection, sessions: list[ConnectSession], links:
     for session in sessions:
         session.refresh_from_db()
         seen.append((session.status, session.succeeded_at, session.error_class, session.error_group))
-        seen.append((session.stage, links.get(session.connection_id, ""), session.connect_url))
+        seen.append((session.stage, links.get(session.upstream_id, ""), session.connect_url))
     return tuple(seen)
 
 

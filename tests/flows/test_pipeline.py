@@ -13,10 +13,9 @@ from django.db import IntegrityError, OperationalError, connection, connections,
 from django.utils import timezone
 from psycopg.pq import PipelineStatus
 
-from business_os_banking import reports
-from business_os_banking.flows.record import record
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import Report, returned
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.reports import Report
 from business_os_banking.webhooks import payloads
 from tests import callbacks
 from tests.deeds import start
@@ -102,7 +101,7 @@ def test_a_driver_that_is_too_old_is_asked_one_after_the_other(
 
 def test_an_update_that_fails_says_why_and_all_goes_on(session: ConnectSession) -> None:
     other = start(User.objects.create_user("bob"))
-    report = reports.returned(other, {}, timezone.now())
+    report = returned(other, {}, timezone.now())
     with pytest.raises(IntegrityError):
         record(report, store={"pending_token": session.pending_token})
     assert not ConnectionEvent.objects.filter(digest=report.digest).exists()

@@ -15,14 +15,15 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from business_os_banking import reports, signals, tasks
+from business_os_banking import signals, tasks
 from business_os_banking.adapter import BankingAdapter
-from business_os_banking.client import BusinessOSClient
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import NotFound, Unintelligible
+from business_os_banking.facts.report import expired
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.reconcile import Result, preview, reconcile
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.upstream.client import BusinessOSClient
 from tests import callbacks
 from tests.callbacks import SECRET
 from tests.deeds import deliver, start
@@ -35,7 +36,7 @@ LATER = timedelta(minutes=1)
 def connected(user: User, link: str = "777", **more: Any) -> BankingConnection:
     session = start(user, **more)
     deliver(callbacks.success(session.pending_token, link, time="2026-11-01T10:00:00Z"))
-    return BankingConnection.objects.get(pk=session.connection_pk)
+    return BankingConnection.objects.get(pk=session.connection_id)
 
 
 def run(minutes: float = 1) -> Result:
@@ -57,7 +58,7 @@ def test_a_site_that_gets_no_webhook_still_learns_of_success(
     session.refresh_from_db()
     connection = BankingConnection.objects.get()
     assert (session.status, session.succeeded_at) == ("succeeded", datetime(2026, 11, 1, 10, tzinfo=UTC))
-    assert (connection.status, connection.connection_id) == ("active", "777")
+    assert (connection.status, connection.upstream_id) == ("active", "777")
     assert (connection.provider_name, connection.provider_code, connection.country_code) == (
         "Demobank",
         "demobank_xf",
@@ -176,7 +177,7 @@ def test_a_page_may_be_long(upstream: Upstream, user: User) -> None:
     strangers = [row(str(number)) for number in range(1200)]
     upstream.lists(*strangers, row("mine", token=session.pending_token), *strangers)
     run()
-    assert BankingConnection.objects.get().connection_id == "mine"
+    assert BankingConnection.objects.get().upstream_id == "mine"
     assert ConnectionEvent.objects.filter(source="read", kind="succeeded").count() == 1
 
 
@@ -327,7 +328,7 @@ def test_a_failed_event_is_applied(upstream: Upstream, user: User) -> None:
 
 def test_an_event_for_a_row_that_was_imported_since_is_applied(upstream: Upstream, user: User) -> None:
     deliver(callbacks.body(connection_id="777", consent_status="revoked", time="2036-01-01T00:00:00Z"))
-    BankingConnection.objects.create(user=user, status="active", connection_id="777")
+    BankingConnection.objects.create(user=user, status="active", upstream_id="777")
     upstream.lists(row("777"))
     assert run().applied == 1
     assert BankingConnection.objects.get().status == "inactive"
@@ -411,7 +412,7 @@ def test_a_session_whose_worker_died_before_the_call_expires_too(upstream: Upstr
 
 def test_one_broken_row_keeps_nobody_from_anything(upstream: Upstream, user: User) -> None:
     broken, read, silent = (start(user, next_url=f"/{number}/") for number in range(3))
-    BankingConnection.objects.filter(pk=broken.connection_pk).update(state={"links": {"A": "broken"}})
+    BankingConnection.objects.filter(pk=broken.connection_id).update(state={"links": {"A": "broken"}})
     upstream.lists(row("777", token=broken.pending_token), row("888", token=read.pending_token))
     result = run(80)
     assert (result.read_facts, result.expired, result.needs_a_person) == (1, 1, True)
@@ -469,8 +470,8 @@ class OwnKeys(BankingAdapter):
     """Knows nothing of the link 777."""
 
     def get_credentials(self, alias: str, connection: BankingConnection | None) -> Account:
-        if connection is not None and connection.connection_id == "777":
-            raise KeyError(connection.connection_id)
+        if connection is not None and connection.upstream_id == "777":
+            raise KeyError(connection.upstream_id)
         return super().get_credentials(alias, connection)
 
 
@@ -532,7 +533,7 @@ def test_what_a_renewal_replaced_is_removed_only_if_asked_for(
     upstream.lists(row("777"), row("888"))
     assert run().removed == switched_on
     connection.refresh_from_db()
-    assert (connection.status, connection.connection_id) == ("active", "888")
+    assert (connection.status, connection.upstream_id) == ("active", "888")
     deliver(callbacks.destroy(None, "777", time="2026-11-03T10:00:00Z"))
     connection.refresh_from_db()
     assert connection.status == "active"
@@ -747,7 +748,7 @@ def test_an_expired_report_for_a_session_that_made_it_changes_nothing(upstream: 
     stale = ConnectSession.objects.select_related("connection").get(pk=session.pk)
     deliver(callbacks.success(session.pending_token))
     assert expire([stale], timedelta(0)) == 0
-    assert reports.expired(stale, timezone.now()).kind == "expired"
+    assert expired(stale, timezone.now()).fact.kind == "expired"
 
 
 # --- lists that are wrong, or not to be had ---
@@ -768,7 +769,7 @@ def test_two_readings_within_the_hour_are_one(upstream: Upstream, user: User) ->
     upstream.lists(row("foreign"))
     for minutes in (1, 5, 30):
         run(minutes)
-    assert BankingConnection.objects.get(connection_id="777").status == "active"
+    assert BankingConnection.objects.get(upstream_id="777").status == "active"
 
 
 def test_what_the_list_lacked_comes_back_with_it(upstream: Upstream, user: User) -> None:

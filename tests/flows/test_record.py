@@ -15,10 +15,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from business_os_banking import reports, signals
-from business_os_banking.flows.announce import announce
+from business_os_banking import signals
+from business_os_banking.facts.announce import announce
+from business_os_banking.facts.record import apply, record, record_return
+from business_os_banking.facts.report import expired, returned
 from business_os_banking.flows.disconnect import disconnect, remove_upstream
-from business_os_banking.flows.record import apply, record, returned
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.deeds import deliver, start
@@ -121,7 +122,7 @@ def test_both_links_of_one_session_are_ours_in_every_order(upstream: Upstream, u
             deliver(bodies[index])
         connection = session.connection
         connection.refresh_from_db()
-        ends.add((connection.status, connection.status_reason, connection.connection_id[0]))
+        ends.add((connection.status, connection.status_reason, connection.upstream_id[0]))
     assert len(ends) == 1
     assert not ConnectionEvent.objects.filter(outcome="unmatched").exists()
 
@@ -164,8 +165,8 @@ def test_who_has_heard_is_not_told_again(upstream: Upstream, user: User) -> None
 
 def test_coming_back_is_recorded_once(upstream: Upstream, user: User) -> None:
     session = start(user)
-    returned(session, {"error_class": "ProviderAccessNotGranted"})
-    returned(session, {"error_class": "ProviderAccessNotGranted"})
+    record_return(session, {"error_class": "ProviderAccessNotGranted"})
+    record_return(session, {"error_class": "ProviderAccessNotGranted"})
     session.refresh_from_db()
     assert session.status == "open"
     assert session.returned_at is not None
@@ -184,31 +185,31 @@ def test_one_link_for_two_connections_of_one_owner_is_one_link(upstream: Upstrea
 
 def test_a_row_that_a_site_imported_starts_from_what_it_says(user: User) -> None:
     imported = BankingConnection.objects.create(
-        user=user, status="active", connection_id="777", provider_name="Old Bank", connected_at=timezone.now()
+        user=user, status="active", upstream_id="777", provider_name="Old Bank", connected_at=timezone.now()
     )
     deliver(callbacks.fail(None, "InvalidCredentials", connection_id="777", time="2036-01-01T00:00:00Z"))
     imported.refresh_from_db()
     assert (imported.status, imported.status_reason) == ("inactive", "login_changed")
-    assert (imported.connection_id, imported.provider_name) == ("777", "Old Bank")
+    assert (imported.upstream_id, imported.provider_name) == ("777", "Old Bank")
 
 
 def test_a_session_that_a_site_imported_keeps_what_it_says(user: User) -> None:
-    connection = BankingConnection.objects.create(user=user, status="active", connection_id="777")
+    connection = BankingConnection.objects.create(user=user, status="active", upstream_id="777")
     session = ConnectSession.objects.create(
         connection=connection,
         status="succeeded",
         succeeded_at=timezone.now(),
-        connection_id="777",
+        upstream_id="777",
         pending_token=uuid.uuid4(),
     )
-    returned(session, {})
+    record_return(session, {})
     session.refresh_from_db()
     connection.refresh_from_db()
     assert (session.status, connection.status) == ("succeeded", "active")
     failed = ConnectSession.objects.create(
         connection=connection, status="failed", error_class="ProviderError"
     )
-    returned(failed, {})
+    record_return(failed, {})
     failed.refresh_from_db()
     assert (failed.status, failed.error_class) == ("failed", "ProviderError")
 
@@ -262,7 +263,7 @@ def test_an_event_that_was_applied_is_not_applied_again(upstream: Upstream, user
 def test_a_session_that_ran_out_is_expired_and_may_still_succeed(upstream: Upstream, user: User) -> None:
     session = start(user)
     assert session.expires_at is not None
-    record(reports.expired(session, session.expires_at + timedelta(minutes=15)))
+    record(expired(session, session.expires_at + timedelta(minutes=15)))
     session.refresh_from_db()
     assert (session.status, session.error_group, session.connect_url) == ("expired", "took_too_long", "")
     deliver(callbacks.success(session.pending_token))
@@ -340,7 +341,7 @@ def test_a_database_that_returns_nothing_on_insert_is_asked_for_the_key(
     session = start(user)
     monkeypatch.setattr(connection.features, "can_return_columns_from_insert", False)  # as with MySQL
     with CaptureQueriesContext(connection) as captured:
-        event = record(reports.returned(session, {}, timezone.now()))
+        event = record(returned(session, {}, timezone.now()))
     assert not any("RETURNING" in query["sql"] for query in captured.captured_queries)
     assert event == ConnectionEvent.objects.latest("pk")
     assert event._state.adding is False

@@ -106,17 +106,17 @@ def payload(data: bytes) -> None:
     assert "\\u0000" not in kept
     assert "\\ud8" not in kept.lower()
     for text, longest in (
-        (report.stage, 64),
-        (report.error_class, 128),
-        (report.connection_id, 64),
-        (report.provider_code, 128),
+        (report.fact.stage, 64),
+        (report.fact.error_class, 128),
+        (report.fact.link, 64),
+        (report.fact.provider_code, 128),
         (report.conflict, 255),
-        (report.reason, 32),
+        (report.fact.reason, 32),
     ):
         assert len(text) <= longest
         assert text.isascii()
-    if report.kind != "provider_changed":
-        report.fact("reference")
+    if report.fact.kind != "provider_changed":
+        report.of_session("reference")
 
 
 def verifiers(data: bytes) -> None:

@@ -19,13 +19,14 @@ from django.urls import reverse
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 
-from business_os_banking import lifecycle, reports
-from business_os_banking.client import OpenedSession
+from business_os_banking.facts import lifecycle
+from business_os_banking.facts.rebuild import rebuild
+from business_os_banking.facts.record import record
+from business_os_banking.facts.replay import replay, select
+from business_os_banking.facts.report import opened
 from business_os_banking.flows.explain import explain
-from business_os_banking.flows.rebuild import rebuild
-from business_os_banking.flows.record import record
-from business_os_banking.flows.replay import replay, select
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.upstream.client import OpenedSession
 from business_os_banking.webhooks import payloads
 from business_os_banking.webhooks.verifiers import Delivery
 from tests import callbacks
@@ -126,7 +127,7 @@ def open_session(user: User, token: str, **values: object) -> ConnectSession:
         "connect_url": answer.connect_url,
         "expires_at": answer.expires_at,
     }
-    record(reports.opened(session, answer, now), store=stored)
+    record(opened(session, answer, now), store=stored)
     return session
 
 

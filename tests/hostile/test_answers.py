@@ -93,13 +93,13 @@ def test_any_rows(world: World, rows: list[Any], left: Any) -> None:
 )
 def test_any_answer_to_a_removal(world: World, body: bytes, status: int) -> None:
     with taken_back(), responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        BankingConnection.objects.filter(pk=world.theirs.connection_pk).update(
+        BankingConnection.objects.filter(pk=world.theirs.connection_id).update(
             user=world.mine.connection.user
         )
         answers(mock, "DELETE", f"/v2/banking/connections/{THEIR_LINK}", status, {}, body)
         url = reverse("business_os_banking:connection-disconnect", args=[world.theirs.connection.reference])
         with TestCase.captureOnCommitCallbacks(execute=True):
             assert world.owner.post(url).status_code == 303
-        connection = BankingConnection.objects.get(pk=world.theirs.connection_pk)
+        connection = BankingConnection.objects.get(pk=world.theirs.connection_id)
         assert connection.status == "disconnected"
         world.check(list(ConnectionEvent.objects.filter(connection=connection)))

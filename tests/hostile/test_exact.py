@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client, TestCase
 
+from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows import connect
 from business_os_banking.flows.duplicates import known_connection
-from business_os_banking.flows.rebuild import rebuild
 from business_os_banking.models import (
     AccountState,
     BankingConnection,
@@ -76,8 +76,8 @@ def test_a_session_may_name_two_links_that_differ_in_their_letters(upstream: Ups
     token = start(user).pending_token
     for link in ("a-link", "A-LINK", "A-link"):
         post(callbacks.notify(token, connection_id=link))
-    named = {*ConnectSession.objects.values_list("connection_id", flat=True)}
-    named |= {*SessionLink.objects.values_list("connection_id", flat=True)}
+    named = {*ConnectSession.objects.values_list("upstream_id", flat=True)}
+    named |= {*SessionLink.objects.values_list("upstream_id", flat=True)}
     assert named == {"a-link", "A-LINK", "A-link"}
 
 

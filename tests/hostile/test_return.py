@@ -38,7 +38,7 @@ def test_any_query(world: World, query: str) -> None:
         assert Client().generic("GET", url, QUERY_STRING=query.encode().decode("latin-1")).status_code == 200
         assert ConnectionEvent.objects.filter(source="browser").count() == 1
         world.mine.refresh_from_db()
-        assert (world.mine.status, world.mine.connection_id, world.mine.error_class) == ("open", "", "")
+        assert (world.mine.status, world.mine.upstream_id, world.mine.error_class) == ("open", "", "")
         assert str(world.mine.pending_token) == MINE
         assert [state.links for state in world.state()] == [state.links for state in before]  # type: ignore[attr-defined]
         world.check([event])

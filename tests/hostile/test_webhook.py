@@ -83,7 +83,7 @@ def test_the_world_is_one_in_which_something_can_happen(world: World) -> None:
         world.post(callbacks.raw(callbacks.success(MINE, LINK)))
         world.post(callbacks.raw({"data": {"provider_code": BANK, "provider_status": "inactive"}}))
         statuses = {
-            world.mine.connection.__class__.objects.get(pk=s.connection_pk).status
+            world.mine.connection.__class__.objects.get(pk=s.connection_id).status
             for s in (world.mine, world.theirs)
         }
         assert statuses == {"active", "inactive"}

@@ -7,8 +7,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking import lifecycle, projection
-from business_os_banking.lifecycle import Fact, State, merge, merge_all
+from business_os_banking.facts import lifecycle
+from business_os_banking.facts.lifecycle import Fact, State, merge, merge_all
+from business_os_banking.facts.status import view_connection, view_session
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus
 from tests.lifecycle.strategies import fact_lists, facts
 
@@ -53,7 +54,7 @@ def test_a_state_survives_the_database(known: list[Fact]) -> None:
     state = merge_all(known)
     restored = lifecycle.from_json(lifecycle.to_json(state))
     assert restored == state
-    assert projection.view_connection(restored) == projection.view_connection(state)
+    assert view_connection(restored) == view_connection(state)
 
 
 @given(fact_lists)
@@ -61,27 +62,27 @@ def test_a_success_is_never_lost(known: list[Fact]) -> None:
     state = merge_all(known)
     for fact in known:
         if fact.kind is Kind.SUCCEEDED and fact.session:
-            view = projection.view_session(state, fact.session)
+            view = view_session(state, fact.session)
             assert view.status is SessionStatus.SUCCEEDED
             assert view.succeeded_at is not None
             assert view.succeeded_at <= fact.at
             assert view.error_class == ""
-            assert projection.view_connection(state).status is not ConnectionStatus.PENDING
+            assert view_connection(state).status is not ConnectionStatus.PENDING
 
 
 @given(fact_lists, facts)
 def test_once_succeeded_always_succeeded(known: list[Fact], fact: Fact) -> None:
     state = merge_all(known)
     for session in state.attempts:
-        if projection.view_session(state, session).status is SessionStatus.SUCCEEDED:
-            later = projection.view_session(merge(state, fact), session)
+        if view_session(state, session).status is SessionStatus.SUCCEEDED:
+            later = view_session(merge(state, fact), session)
             assert later.status is SessionStatus.SUCCEEDED
 
 
 @given(fact_lists, facts)
 def test_what_its_owner_ended_stays_ended(known: list[Fact], fact: Fact) -> None:
     ended = Fact(kind=Kind.DISCONNECTED, at=fact.at, ended_by=EndedBy.OWNER)
-    view = projection.view_connection(merge_all([*known, ended, fact]))
+    view = view_connection(merge_all([*known, ended, fact]))
     assert view.status is ConnectionStatus.DISCONNECTED
     assert view.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR, EndedBy.PROVIDER}
     assert view.disconnected_at is not None
@@ -90,7 +91,7 @@ def test_what_its_owner_ended_stays_ended(known: list[Fact], fact: Fact) -> None
 @given(fact_lists)
 def test_a_session_that_never_succeeded_makes_no_connection(known: list[Fact]) -> None:
     known = [fact for fact in known if fact.kind not in {Kind.SUCCEEDED, Kind.DISCONNECTED}]
-    view = projection.view_connection(merge_all(known))
+    view = view_connection(merge_all(known))
     assert view.status is ConnectionStatus.PENDING
     assert view.to_remove == ()
 
@@ -98,7 +99,7 @@ def test_a_session_that_never_succeeded_makes_no_connection(known: list[Fact]) -
 @given(fact_lists)
 def test_every_set_of_facts_has_a_view(known: list[Fact]) -> None:
     state = merge_all(known)
-    view = projection.view_connection(state)
+    view = view_connection(state)
     assert (view.status is ConnectionStatus.INACTIVE) == (view.status_reason is not None)
     assert (view.status is ConnectionStatus.DISCONNECTED) == (view.disconnected_at is not None)
     assert (view.ended_by is not None) == (view.disconnected_at is not None)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from business_os_banking.lifecycle import NEEDS_USER, Attempt, Fact, Link, Standing, State, merge_all
-from business_os_banking.projection import ConnectionView, SessionView, view_connection, view_session
+from business_os_banking.facts.lifecycle import NEEDS_USER, Attempt, Fact, Link, Standing, State, merge_all
+from business_os_banking.facts.status import ConnectionView, SessionView, view_connection, view_session
 from business_os_banking.vocabulary import Kind
 from tests.lifecycle.strategies import at
 
@@ -121,7 +121,7 @@ def test_progress_is_told_and_changes_no_status() -> None:
         fact(Kind.PROGRESSED, 3, link="A", stage="fetch_accounts"),
         fact(Kind.PROGRESSED, 1, stage="start"),
     )
-    assert (view.status, view.stage, view.connection_id) == ("open", "fetch_accounts", "A")
+    assert (view.status, view.stage, view.upstream_id) == ("open", "fetch_accounts", "A")
 
 
 def test_only_progress_and_success_tell_a_stage() -> None:
@@ -140,19 +140,19 @@ def test_the_upstream_id_is_that_of_the_success_even_if_another_was_named_later(
         success(2, link="A"),
         fact(Kind.PROGRESSED, 3, link="Z", stage="start"),
     ]
-    assert session(*facts).connection_id == "A"
-    assert connection(*facts).connection_id == "A"
+    assert session(*facts).upstream_id == "A"
+    assert connection(*facts).upstream_id == "A"
 
 
 def test_without_a_success_the_upstream_id_is_the_one_named_last() -> None:
     facts = [fact(Kind.PROGRESSED, s, link=link, stage="start") for s, link in ((1, "B"), (2, "A"))]
-    assert session(*facts).connection_id == "A"
+    assert session(*facts).upstream_id == "A"
 
 
 def test_a_success_without_an_upstream_id_takes_the_one_that_another_fact_named() -> None:
     facts = [success(2, link=""), fact(Kind.PROGRESSED, 1, link="A", stage="start")]
-    assert session(*facts).connection_id == "A"
-    assert connection(*facts).connection_id == "A"
+    assert session(*facts).upstream_id == "A"
+    assert connection(*facts).upstream_id == "A"
     assert connection(*facts, removal(5)).status == "disconnected"
 
 
@@ -171,7 +171,7 @@ def test_of_several_failed_sessions_the_last_error_is_the_latest() -> None:
 
 def test_a_success_makes_it_active() -> None:
     view = connection(opened(), success(3, details={"provider_code": "bank_xf"}))
-    assert (view.status, view.status_reason, view.connection_id) == ("active", None, "A")
+    assert (view.status, view.status_reason, view.upstream_id) == ("active", None, "A")
     assert view.connected_at == view.last_success_at == at(3)
     assert view.details == {"provider_code": "bank_xf"}
     assert view.disconnected_at is None
@@ -242,22 +242,22 @@ def test_a_cancelled_or_expired_renewal_changes_nothing() -> None:
         fact(Kind.CANCELLED, 6, "s2", error_class="ProviderAccessNotGranted"),
         fact(Kind.EXPIRED, 7, "s2"),
     )
-    assert (view.status, view.connection_id, view.last_error_class) == ("active", "A", "")
+    assert (view.status, view.upstream_id, view.last_error_class) == ("active", "A", "")
 
 
 def test_a_failed_renewal_changes_nothing() -> None:
     view = connection(success(3), opened(5, "s2"), failure(6, "InvalidCredentials", "s2", link="B"))
-    assert (view.status, view.connection_id, view.last_error_class) == ("active", "A", "")
+    assert (view.status, view.upstream_id, view.last_error_class) == ("active", "A", "")
 
 
 def test_a_renewal_replaces_the_link() -> None:
     view = connection(success(3), success(6, "s2", "B"))
-    assert (view.status, view.connection_id) == ("active", "B")
+    assert (view.status, view.upstream_id) == ("active", "B")
     assert (view.connected_at, view.last_success_at) == (at(3), at(6))
 
 
 def test_refreshing_the_old_link_does_not_make_it_current_again() -> None:
-    assert connection(success(3), success(6, "s2", "B"), success(8)).connection_id == "B"
+    assert connection(success(3), success(6, "s2", "B"), success(8)).upstream_id == "B"
 
 
 def test_what_happens_to_the_old_link_says_nothing_about_the_new_one() -> None:

@@ -55,7 +55,7 @@ def running(site: Site) -> Iterator[Running]:
 
 
 def test_the_site_uses_the_wheel_and_not_the_checkout(site: Site) -> None:
-    code = "import business_os_banking.views as module; print(module.__file__)"
+    code = "import business_os_banking.web.views as module; print(module.__file__)"
     found = Path(site.manage("shell", "--no-imports", "-c", code).strip())
     assert found.is_relative_to(site.python.parents[1])
 

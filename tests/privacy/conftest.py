@@ -13,11 +13,12 @@ from django.core.management import call_command
 from django.test import override_settings
 from django.utils import timezone
 
-from business_os_banking import conf, wire
-from business_os_banking.client import BusinessOSClient
+from business_os_banking import conf
 from business_os_banking.exceptions import Unintelligible
 from business_os_banking.flows.prune import prune
 from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.upstream import http
+from business_os_banking.upstream.client import BusinessOSClient
 from tests.client.server import Server, serve
 from tests.privacy.evidence import Browser, Evidence, listening
 from tests.privacy.journey import SETTINGS, Journey
@@ -82,7 +83,7 @@ def _follow(found: Evidence, upstream: Upstream) -> None:
     found.dump("401 days later")
     # The site deletes him first; then what belongs to nobody is to be forgotten, and then his tenant.
     otto.user.delete()
-    BankingConnection.objects.filter(pk=kept.connection_pk).update(tenant="")
+    BankingConnection.objects.filter(pk=kept.connection_id).update(tenant="")
     _lets_go(upstream, otto.person)
     found.saw("commands", run("banking_erase", "--without-user"))
     found.dump("what belongs to nobody is erased")
@@ -100,8 +101,8 @@ def _speak_for_real(person: Person) -> None:
         client.connect(
             return_to="https://site.example/", email=person.typed_email, custom_fields=person.everything()
         )
-    wire._local.http.close()
-    wire._local.pid = 0
+    http._local.http.close()
+    http._local.pid = 0
     stop()
 
 

@@ -278,9 +278,9 @@ class Journey:
         self.told(callbacks.body(token=renewal.pending_token, connection_id=renewed, **change))
         # a fault of ours, and a redelivery
         broken = self.opened()
-        BankingConnection.objects.filter(pk=broken.connection_pk).update(state=BROKEN)
+        BankingConnection.objects.filter(pk=broken.connection_id).update(state=BROKEN)
         self.told(callbacks.success(broken.pending_token, next(links)), answer=500)
-        BankingConnection.objects.filter(pk=broken.connection_pk).update(state={})
+        BankingConnection.objects.filter(pk=broken.connection_id).update(state={})
         self.listens(lambda: self.told(callbacks.destroy(broken.pending_token, next(links))))
         self.is_read_back(links)
         self.ends(renewal, links)

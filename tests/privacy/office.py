@@ -18,7 +18,7 @@ def run_commands(journey: Journey) -> None:
     assert session is not None
     url = journey.person.new_connect_url()
     ConnectSession.objects.filter(pk=session.pk).update(connect_url=url)
-    BankingConnection.objects.filter(pk=session.connection_pk).update(
+    BankingConnection.objects.filter(pk=session.connection_id).update(
         metadata={"a": journey.person.one("metadata")}
     )
     for arguments in (

@@ -15,8 +15,8 @@ import pytest
 from django.test import Client, RequestFactory, override_settings
 from django.urls import resolve
 
-from business_os_banking import personal
 from business_os_banking.logs import MaskedReporter, MaskSecrets, masked
+from business_os_banking.upstream import masking
 from tests.docs.pages import samples
 from tests.privacy.journey import BANKING
 from tests.privacy.markers import API_KEY, SECRETS, iban
@@ -67,7 +67,7 @@ MASKED: dict[str, tuple[str, str]] = {
 LEFT_ALONE = [
     "Webhook for account default rejected: the secret is not one of WEBHOOK_SECRETS",
     "Webhook for account default rejected: no verifier is configured: set WEBHOOK_SECRETS",
-    f'"GET /banking/return/{TOKEN}/?error_class=InvalidCredentials&connection_id=1111222233334444555 HTTP/1.1" 200 7',
+    f'"GET /banking/return/{TOKEN}/?error_class=InvalidCredentials&upstream_id=1111222233334444555 HTTP/1.1" 200 7',
     '"POST /banking/webhook/default/ HTTP/1.1" 403 0',
     f"Connect session {TOKEN} could not be opened: HTTP 401 ApiKeyNotFound",
     "DE00370400440000004711 is no IBAN, nor is " + IBAN[:-1] + ", nor " + IBAN + "1",
@@ -101,7 +101,7 @@ def test_ids_are_not_taken_for_account_numbers() -> None:
     ids = [uuid.UUID(int=some.getrandbits(128)) for _ in range(20_000)]
     ids_in_hex = [f"{some.getrandbits(64):016x}" for _ in range(20_000)]
     text = " ".join([*map(str, ids), *ids_in_hex])
-    assert personal.masked(text) == text
+    assert masking.masked(text) == text
 
 
 # Examples of the IBAN registry (SWIFT), one for each shape of digits and letters.
@@ -111,9 +111,9 @@ def test_ids_are_not_taken_for_account_numbers() -> None:
     + ["MT84MALT011000012345MTLCAST001S", "LC55HEMM000100010012001200023015", "CH9300762011623852957"],
 )
 def test_an_iban_of_any_country_is_one(number: str) -> None:
-    assert personal.masked(f"({number})") == "(***)"
+    assert masking.masked(f"({number})") == "(***)"
     wrong = number[:2] + f"{(int(number[2:4]) + 1) % 100:02d}" + number[4:]
-    assert personal.masked(wrong) == wrong
+    assert masking.masked(wrong) == wrong
 
 
 class Atoms(dict[str, Any]):

@@ -216,7 +216,7 @@ def test_a_consent_that_is_ended(user: User, how: str, by: str) -> None:
     deliver()
     read()
     session.refresh_from_db()
-    simulate.end_consent(session.connection_id, how)
+    simulate.end_consent(session.upstream_id, how)
     deliver() if by == "webhook" else read()
     assert stands(session) == ("succeeded", "inactive", f"consent_{how}")
     # Connecting anew mends it. The list shows whole seconds: in one and the same, no success is the later one.
@@ -280,7 +280,7 @@ def test_removed_as_the_list_shows(user: User) -> None:
     session, other = journey(user), journey(user, tenant="other")
     deliver()
     session.refresh_from_db()
-    simulate.remove(session.connection_id)
+    simulate.remove(session.upstream_id)
     read()
     assert stands(session) == ACTIVE, "once may be a slip"
     read(timedelta(hours=2))

@@ -113,7 +113,7 @@ def _tenants(settings: Any, upstream: Upstream) -> None:
 
 @pytest.fixture
 def connection(eva: Any) -> BankingConnection:
-    return a_connection(eva, tenant="muster", provider_name="Marker Bank", connection_id="4711004711")
+    return a_connection(eva, tenant="muster", provider_name="Marker Bank", upstream_id="4711004711")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def stored() -> list[Any]:
     mine: dict[str, Any] = {"connection__provider_name": "Marker Bank"}
     return [
         list(
-            BankingConnection.objects.filter(provider_name="Marker Bank", connection_id="4711004711").values()
+            BankingConnection.objects.filter(provider_name="Marker Bank", upstream_id="4711004711").values()
         ),
         list(ConnectSession.objects.filter(**mine).values()),
         list(ConnectionEvent.objects.filter(**mine).values()),
@@ -186,7 +186,7 @@ def test_everybody_gets_what_is_theirs_and_nothing_else(
 
 def assert_nothing_of_eva(answer: Any, connection: BankingConnection, url: str) -> None:
     said = (answer.content.decode() + json.dumps(dict(answer.headers))).replace(url, "")
-    for secret in ("Marker", "eva", "muster", str(connection.reference), connection.connection_id):
+    for secret in ("Marker", "eva", "muster", str(connection.reference), connection.upstream_id):
         assert secret not in said, secret
 
 

@@ -52,11 +52,11 @@ def planted(**values: Any) -> ConnectSession:
     user = get_user_model().objects.create_user(MARKERS["user name"], MARKERS["owner's e-mail"])
     mine = {"tenant": MARKERS["tenant"], "provider_name": MARKERS["bank"]}
     # The only other one, so that the page may offer to renew it.
-    a_connection(user, connection_id=MARKERS["other connection upstream"], **mine)
+    a_connection(user, upstream_id=MARKERS["other connection upstream"], **mine)
     status = values.pop("connection", {"status": "pending"})
     connection = a_connection(
         user,
-        connection_id=MARKERS["upstream connection"],
+        upstream_id=MARKERS["upstream connection"],
         provider_code=MARKERS["bank's code"],
         metadata={"a": MARKERS["metadata"]},
         owner_user_id=uuid.uuid4(),
@@ -68,7 +68,7 @@ def planted(**values: Any) -> ConnectSession:
         pending_token=TOKEN,
         connect_url=f"https://www.saltedge.com/?token={MARKERS['address of the widget']}",
         custom_fields={"a": MARKERS["custom field"]},
-        connection_id=MARKERS["upstream connection"],
+        upstream_id=MARKERS["upstream connection"],
         stage=MARKERS["stage"],
         owner_user_id=uuid.uuid4(),
         **{"next_url": "/books/", **values},
@@ -126,7 +126,7 @@ def guesses(session: ConnectSession) -> list[object]:
         session.connection.reference,
         session.pk,
         session.connection.pk,
-        session.connection_id,
+        session.upstream_id,
         str(session.reference)[:-1],
         f"{session.reference}0",
         session.reference.hex,

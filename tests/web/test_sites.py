@@ -170,7 +170,7 @@ def test_the_journey(site: Site, eva: Any, upstream: Upstream) -> None:
     assert session.next_url == site.next_url
 
     # Back, without any cookie, before the webhook.
-    landing = stranger.look(f"{return_to}?connection_id=111")
+    landing = stranger.look(f"{return_to}?upstream_id=111")
     state = landing.select_one("[data-bank-return]")
     assert state is not None
     assert state["data-phase"] == "waiting"
@@ -193,7 +193,7 @@ def test_the_journey(site: Site, eva: Any, upstream: Upstream) -> None:
     assert person.submit(renew).status_code == 303
     tell(stranger, token, "222", "2026-07-25T10:40:47.965Z")
     connection.refresh_from_db()
-    assert (connection.status, connection.connection_id) == ("active", "222")
+    assert (connection.status, connection.upstream_id) == ("active", "222")
 
     # And ended.
     upstream.wire.delete(f"{DELETE}222", json={"data": {"removed": True}})

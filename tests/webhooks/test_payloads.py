@@ -12,7 +12,7 @@ from django.utils.datastructures import CaseInsensitiveMapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking.reports import Report
+from business_os_banking.facts.report import Report
 from business_os_banking.webhooks import payloads
 from business_os_banking.webhooks.body import MAX_KEYS, MAX_NESTING, NotUnderstoodError
 from business_os_banking.webhooks.verifiers import Delivery
@@ -68,22 +68,22 @@ def read(body: Any, **headers: str) -> Report:
 )
 def test_the_callbacks_of_salt_edge(body: dict[str, Any], kind: str, says: dict[str, str]) -> None:
     report = read(body)
-    assert report.kind == kind
-    assert (report.pending_token, report.connection_id, report.conflict) == (TOKEN, LINK, "")
-    assert report.occurred_at == datetime(2026, 1, 25, 10, 40, 47, 965000, tzinfo=UTC)
+    assert report.fact.kind == kind
+    assert (report.pending_token, report.fact.link, report.conflict) == (TOKEN, LINK, "")
+    assert report.fact.at == datetime(2026, 1, 25, 10, 40, 47, 965000, tzinfo=UTC)
     for name, value in says.items():
-        assert getattr(report, name) == value
+        assert getattr(report.fact, name) == value
 
 
 def test_a_failure_may_come_without_a_connection() -> None:
-    assert read(callbacks.fail(TOKEN)).connection_id == ""
+    assert read(callbacks.fail(TOKEN)).fact.link == ""
 
 
 @pytest.mark.parametrize(("status", "active"), [("active", True), ("inactive", False), ("odd", None)])
 def test_a_bank_that_is_switched_on_or_off(status: str, active: bool | None) -> None:
     body = {"data": {"provider_code": "bank_xf", "provider_status": status}, "meta": {"version": "6"}}
     report = read(body)
-    assert (report.kind, report.provider_code, report.provider_active) == (
+    assert (report.fact.kind, report.fact.provider_code, report.fact.provider_active) == (
         "provider_changed",
         "bank_xf",
         active,
@@ -126,7 +126,7 @@ INNER = callbacks.success(TOKEN)
 )
 def test_wrapped_and_flat_variants(body: dict[str, Any]) -> None:
     report = read(body)
-    assert (report.kind, report.pending_token, report.connection_id) == ("succeeded", TOKEN, LINK)
+    assert (report.fact.kind, report.pending_token, report.fact.link) == ("succeeded", TOKEN, LINK)
     assert report.conflict == ""
 
 
@@ -140,7 +140,7 @@ def test_wrapped_and_flat_variants(body: dict[str, Any]) -> None:
 )
 def test_events_that_are_told_by_name_only(body: dict[str, Any], kind: str, reason: str) -> None:
     report = read(body)
-    assert (report.kind, report.reason, report.connection_id) == (kind, reason, LINK)
+    assert (report.fact.kind, report.fact.reason, report.fact.link) == (kind, reason, LINK)
 
 
 @pytest.mark.parametrize(
@@ -150,17 +150,17 @@ def test_what_a_site_puts_into_custom_fields_is_no_envelope(own: dict[str, str])
     body = callbacks.success(TOKEN)
     body["data"]["custom_fields"].update(own)
     report = read(body)
-    assert (report.kind, report.connection_id, report.pending_token) == ("succeeded", LINK, TOKEN)
+    assert (report.fact.kind, report.fact.link, report.pending_token) == ("succeeded", LINK, TOKEN)
 
 
 def test_the_case_of_an_upstream_id_is_kept() -> None:
-    assert read(callbacks.success(TOKEN, "AbC-12")).connection_id == "AbC-12"
+    assert read(callbacks.success(TOKEN, "AbC-12")).fact.link == "AbC-12"
 
 
 def test_the_name_of_the_event_may_be_in_a_header() -> None:
     body = {"connection_id": LINK}
-    assert read(body).kind == "unknown"
-    assert read(body, X_Event_Type="connection.destroyed").kind == "removed"
+    assert read(body).fact.kind == "unknown"
+    assert read(body, X_Event_Type="connection.destroyed").fact.kind == "removed"
     assert read(body, X_Event_Type="connection.destroyed").digest == read(body).digest
 
 
@@ -174,7 +174,7 @@ def test_a_header_that_nobody_signed_does_not_outdo_the_body(header: str) -> Non
         {"event": "success", "connection_id": LINK},
     ):
         assert read(body, X_Event=header) == read(body)
-    assert read({"connection_id": LINK}, X_Event=payloads.SELF_TEST).kind == "unknown"
+    assert read({"connection_id": LINK}, X_Event=payloads.SELF_TEST).fact.kind == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -189,13 +189,13 @@ def test_a_header_that_nobody_signed_does_not_outdo_the_body(header: str) -> Non
     ],
 )
 def test_only_the_exact_shape_of_a_destroy_callback_removes(body: dict[str, Any]) -> None:
-    assert read(body).kind == "unknown"
+    assert read(body).fact.kind == "unknown"
 
 
 def test_the_guess_from_the_shape_can_be_switched_off(settings: Any) -> None:
     settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "DESTROY_BY_SHAPE": False}
-    assert read(callbacks.destroy(TOKEN)).kind == "unknown"
-    assert read({"type": "destroy", **callbacks.destroy(TOKEN)}).kind == "removed"
+    assert read(callbacks.destroy(TOKEN)).fact.kind == "unknown"
+    assert read({"type": "destroy", **callbacks.destroy(TOKEN)}).fact.kind == "removed"
 
 
 def test_our_own_key_is_read_from_custom_fields_only() -> None:
@@ -248,7 +248,7 @@ def test_what_is_said_of_the_bank_and_the_consent_is_read() -> None:
         next_refresh_possible_at="soon",
         owner_user_id=str(OTHER),
     )
-    assert read(body).details == {
+    assert read(body).fact.details == {
         "provider_code": "bank_xf",
         "provider_name": "Bänk & Co",
         "country_code": "XF",
@@ -270,7 +270,7 @@ def test_what_is_said_of_the_bank_and_the_consent_is_read() -> None:
     ],
 )
 def test_a_wrong_clock_is_not_believed(claimed: str, expected: datetime) -> None:
-    assert read(callbacks.success(TOKEN, time=claimed)).occurred_at == expected
+    assert read(callbacks.success(TOKEN, time=claimed)).fact.at == expected
 
 
 @pytest.mark.parametrize(
@@ -288,13 +288,13 @@ def test_what_is_no_json_object_is_not_understood(body: bytes) -> None:
 )
 def test_values_of_a_wrong_kind_are_as_good_as_missing(value: Any) -> None:
     body = callbacks.success(TOKEN)
-    body["data"].update(connection_id=value, stage=value, provider_name=value, provider_code=value)
+    body["data"].update(upstream_id=value, stage=value, provider_name=value, provider_code=value)
     report = read(body)
     assert report.pending_token == TOKEN
     for text in (
-        report.connection_id,
-        report.stage,
-        *report.details.values(),
+        report.fact.link,
+        report.fact.stage,
+        *report.fact.details.values(),
         *map(str, report.payload.values()),
     ):
         assert len(text) <= 255
@@ -316,7 +316,7 @@ def test_an_account_number_is_no_word(value: str) -> None:
     "text", ["Bank DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "ada@kunde.example"]
 )
 def test_what_is_no_name_of_a_bank_is_not_taken_for_one(text: str) -> None:
-    assert read(callbacks.success(TOKEN, provider_name=text)).details == {}
+    assert read(callbacks.success(TOKEN, provider_name=text)).fact.details == {}
 
 
 def test_a_token_is_not_in_the_repr_of_a_report() -> None:
@@ -324,7 +324,7 @@ def test_a_token_is_not_in_the_repr_of_a_report() -> None:
 
 
 def test_nan_and_repeated_keys_do_no_harm() -> None:
-    assert read(b'{"a": NaN, "stage": "start", "stage": "connect"}').stage == "connect"
+    assert read(b'{"a": NaN, "stage": "start", "stage": "connect"}').fact.stage == "connect"
     assert read(b'{"a": 1, "a": 2, "stage": "start", "stage": "start"}').conflict == ""
 
 
@@ -358,14 +358,14 @@ def test_one_key_with_one_value_twice_is_none() -> None:
     body = f'{{"data": {{"pending_token": "{TOKEN}", "pending_token": "{TOKEN}", "stage": "finish"}}}}'
     twice = body.replace("}}", f"}}, {body[1:-1]}}}")
     report = read(twice.encode())
-    assert (report.pending_token, report.kind, report.conflict) == (TOKEN, "succeeded", "")
+    assert (report.pending_token, report.fact.kind, report.conflict) == (TOKEN, "succeeded", "")
 
 
 @pytest.mark.parametrize(
     "deep", ["[" * 31 + "]" * 31, '{"a":' * 31 + "1" + "}" * 31, '[{"a":' * 15 + "1" + "}]" * 15]
 )
 def test_a_body_may_be_so_deep_and_no_deeper(deep: str) -> None:
-    assert read(f'{{"stage": "start", "x": {deep}}}'.encode()).stage == "start"
+    assert read(f'{{"stage": "start", "x": {deep}}}'.encode()).fact.stage == "start"
     with pytest.raises(NotUnderstoodError, match=f"more than {MAX_NESTING} deep"):
         read(f'{{"stage": "start", "x": [[{deep}]]}}'.encode())
 
@@ -374,7 +374,7 @@ def test_a_body_may_be_so_deep_and_no_deeper(deep: str) -> None:
 def test_a_body_may_have_so_many_keys_and_no_more(more: str) -> None:
     keys = [{str(number): 1} for number in range(MAX_KEYS - 2)]
     body = json.dumps({"stage": "start", "x": keys})
-    assert read(body.encode()).stage == "start"
+    assert read(body.encode()).fact.stage == "start"
     longer = f'{body[:-1]}, "y": {more}}}'.encode()
     with pytest.raises(NotUnderstoodError, match=f"more than {MAX_KEYS} keys"):
         read(longer)
@@ -382,7 +382,7 @@ def test_a_body_may_have_so_many_keys_and_no_more(more: str) -> None:
 
 def test_a_bank_without_a_code_is_no_bank() -> None:
     """It must not be taken for that of all connections of which the bank is not known yet."""
-    assert read({"data": {"provider_status": "inactive"}, "meta": {"version": "6"}}).kind == "unknown"
+    assert read({"data": {"provider_status": "inactive"}, "meta": {"version": "6"}}).fact.kind == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_a_time_that_is_centuries_off_is_none(claimed: str) -> None:
     body = callbacks.success(
         TOKEN, time=claimed, consent_expires_at=claimed, next_refresh_possible_at=claimed
     )
-    assert (read(body).occurred_at, read(body).details) == (NOW, {})
+    assert (read(body).fact.at, read(body).fact.details) == (NOW, {})
 
 
 JSON_VALUES = st.recursive(
@@ -439,12 +439,12 @@ def test_any_object_gives_a_report_that_can_be_stored(body: dict[str, Any]) -> N
     report = read(body)
     json.dumps(dict(report.payload)).encode()
     json.dumps(report.assertions()).encode()
-    assert len(report.stage) <= 64
-    assert len(report.error_class) <= 128
-    assert len(report.connection_id) <= 64
-    assert report.occurred_at <= NOW + timedelta(minutes=5)
-    if report.kind == "consent_ended":
-        report.fact("s1")
+    assert len(report.fact.stage) <= 64
+    assert len(report.fact.error_class) <= 128
+    assert len(report.fact.link) <= 64
+    assert report.fact.at <= NOW + timedelta(minutes=5)
+    if report.fact.kind == "consent_ended":
+        report.of_session("s1")
 
 
 @given(st.binary(max_size=300))

@@ -18,8 +18,8 @@ from django.urls import reverse
 
 from business_os_banking import conf, signals
 from business_os_banking.adapter import BankingAdapter
+from business_os_banking.facts.record import apply
 from business_os_banking.flows import connect
-from business_os_banking.flows.record import apply
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
@@ -49,7 +49,7 @@ def test_a_success_brings_the_connection_to_life(session: ConnectSession) -> Non
     session.refresh_from_db()
     connection = BankingConnection.objects.get()
     assert (session.status, session.connect_url) == ("succeeded", "")
-    assert (connection.status, connection.connection_id) == ("active", "111222333444555666")
+    assert (connection.status, connection.upstream_id) == ("active", "111222333444555666")
     event = ConnectionEvent.objects.get(source="webhook")
     assert (event.outcome, event.session, event.connection) == ("applied", session, connection)
 
@@ -206,7 +206,7 @@ def test_the_connection_of_another_owner_cannot_be_taken(
     assert post(callbacks.success(session.pending_token, "777")) == 200
     session.refresh_from_db()
     assert session.status == "open"
-    assert BankingConnection.objects.get(connection_id="777").user == other_user
+    assert BankingConnection.objects.get(upstream_id="777").user == other_user
     assert "another owner" in ConnectionEvent.objects.get(outcome="unmatched").note
 
 

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from business_os_banking import addresses
+from business_os_banking.conf import addresses
 from business_os_banking.doctor import host
 from business_os_banking.doctor.examine import examine
 from business_os_banking.doctor.findings import Finding

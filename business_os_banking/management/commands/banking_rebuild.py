@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from business_os_banking.flows.rebuild import rebuild
+from business_os_banking.facts.rebuild import rebuild
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from business_os_banking.flows.replay import replay, select
+from business_os_banking.facts.replay import replay, select
 from business_os_banking.vocabulary import Outcome
 
 

@@ -1,0 +1,1 @@
+"""The one door: facts in, state merged, rows and signals out. `lifecycle` and `status` are pure."""

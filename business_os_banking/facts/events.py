@@ -1,0 +1,64 @@
+"""Between reports and the rows of the log: an event holds all that its report said, so it can be replayed."""
+
+from __future__ import annotations
+
+from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.report import Report
+from business_os_banking.models import ConnectionEvent
+from business_os_banking.vocabulary import Kind, Source
+
+
+def to_event(report: Report) -> ConnectionEvent:
+    """Return an unsaved event for *report*; what it did is still to be written on it."""
+    fact = report.fact
+    return ConnectionEvent(
+        account=report.account,
+        source=report.source.value,
+        kind=fact.kind.value,
+        stage=fact.stage,
+        error_class=fact.error_class,
+        pending_token=report.pending_token,
+        session_reference=report.session_reference,
+        upstream_id=fact.link,
+        provider_code=fact.provider_code if fact.kind is Kind.PROVIDER_CHANGED else "",
+        assertions=report.assertions(),
+        occurred_at=fact.at,
+        received_at=report.received_at,
+        digest=report.digest,
+        payload=dict(report.payload),
+    )
+
+
+def from_event(event: ConnectionEvent) -> Report:
+    """Return the report that *event* was recorded from, so that it can be applied again."""
+    says = event.assertions
+    chosen = event.session if event.by_hand else None
+    return Report(
+        fact=Fact(
+            kind=Kind(event.kind),
+            at=event.occurred_at,
+            link=event.upstream_id,
+            stage=event.stage,
+            error_class=event.error_class,
+            reason=says.get("reason", ""),
+            ended_by=says.get("ended_by", ""),
+            provider_code=event.provider_code,
+            provider_active=says.get("provider_active"),
+            details=says.get("details", {}),
+        ),
+        source=Source(event.source),
+        account=event.account,
+        digest=event.digest,
+        received_at=event.received_at,
+        pending_token=None if chosen else event.pending_token,
+        session_reference=chosen.reference if chosen else event.session_reference,
+        connection_id=event.connection_id,
+        conflict=says.get("conflict", ""),
+        payload=event.payload,
+    )
+
+
+def fact_of(event: ConnectionEvent) -> Fact:
+    """Return the fact of *event* as it was filed."""
+    is_named = event.pending_token or event.session_reference or event.by_hand
+    return from_event(event).of_session(str(event.session.reference) if is_named and event.session else "")

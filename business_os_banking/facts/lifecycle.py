@@ -1,0 +1,316 @@
+"""Facts, the state they add up to, and the merge that joins them.
+
+Everything that happens to a connection is a :class:`Fact`. Each fact asserts a small :class:`State`
+(:func:`evidence`), and :func:`merge` joins it to what was known before. Every part of a state is a
+minimum, a maximum or a union of these, so the join is commutative, associative and idempotent: the same
+set of facts gives the same state, in whatever order they arrive and however often each is repeated.
+Statuses are not part of a state; :mod:`business_os_banking.facts.status` reads them off it.
+
+This module is pure: no Django, no clock, no I/O. All times are aware and in UTC.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Final, NamedTuple, TypeVar
+
+from business_os_banking.vocabulary import (
+    CANCELLED_CLASSES,
+    REASONS,
+    SESSION_EXPIRED,
+    EndedBy,
+    Kind,
+    SessionStatus,
+    StatusReason,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that happened, as far as the merge cares.
+
+    ``session`` is the reference of the connect session that the fact names through a token or our own key,
+    or ``""``; ``link`` is the upstream ``upstream_id``, or ``""``. ``details`` holds values for the
+    names in :data:`vocabulary.DETAILS` (texts; times in ISO 8601).
+    """
+
+    kind: Kind
+    at: datetime
+    session: str = ""
+    link: str = ""
+    error_class: str = ""
+    stage: str = ""
+    reason: str = ""
+    ended_by: str = ""
+    provider_code: str = ""
+    provider_active: bool | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+class Setback(NamedTuple):
+    """Why a session did not succeed. The order of the fields is the order of comparison."""
+
+    at: datetime
+    rank: int
+    status: str
+    error_class: str
+
+
+class Standing(NamedTuple):
+    """Whether a link works. At the very same time, good outranks bad: a success is proof."""
+
+    at: datetime
+    rank: int
+    reason: str
+
+
+class Noted(NamedTuple):
+    """A value and when it was so; the later one counts."""
+
+    at: datetime
+    value: str
+
+
+GOOD, NEEDS_USER = 1, 0
+# At the very same moment the list that has it is believed: the word sorts later.
+MISSING, THERE = "missing", "there"
+_LISTED: Final = {Kind.MISSED: MISSING, Kind.SEEN: THERE}
+_SETBACK_STATUS: Final = {
+    Kind.EXPIRED: (0, SessionStatus.EXPIRED),
+    Kind.CANCELLED: (1, SessionStatus.CANCELLED),
+    Kind.FAILED: (2, SessionStatus.FAILED),
+    Kind.CONSENT_ENDED: (2, SessionStatus.FAILED),
+}
+
+
+def _one(choose: Callable[..., T], a: T | None, b: T | None) -> T | None:
+    """Return the one that is there, or what *choose* (`min` or `max`) makes of both."""
+    if a is None or b is None:
+        return b if a is None else a
+    return choose(a, b)
+
+
+def _union(combine: Callable[[T, T], T], a: Mapping[str, T], b: Mapping[str, T]) -> dict[str, T]:
+    """Return the union of two maps; values under the same key are combined."""
+    return {**a, **{key: combine(a[key], b[key]) if key in a else b[key] for key in b}}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is known of one connect session."""
+
+    opened_at: datetime | None = None
+    returned_at: datetime | None = None
+    successes: Mapping[str, datetime] = field(default_factory=dict)  # link -> first success
+    named: Mapping[str, datetime] = field(default_factory=dict)  # link -> first mention
+    setback: Setback | None = None
+    progress: Noted | None = None
+
+    def __or__(self, other: "Attempt") -> "Attempt":
+        return Attempt(
+            opened_at=_one(min, self.opened_at, other.opened_at),
+            returned_at=_one(min, self.returned_at, other.returned_at),
+            successes=_union(min, self.successes, other.successes),
+            named=_union(min, self.named, other.named),
+            setback=_one(max, self.setback, other.setback),
+            progress=_one(max, self.progress, other.progress),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What is known of one upstream connection, whichever sessions led to it."""
+
+    standing: Standing | None = None
+    removed_at: datetime | None = None
+    last_success_at: datetime | None = None
+    trouble: Noted | None = None
+    listed: Noted | None = None  # MISSING or THERE: what the upstream's list said of it last
+    # Successes that named only the link: they count for the sessions that turn out to have led to it.
+    first_bare_success_at: datetime | None = None
+    last_bare_success_at: datetime | None = None
+    details: Mapping[str, Noted] = field(default_factory=dict)
+
+    def __or__(self, other: "Link") -> "Link":
+        return Link(
+            standing=_one(max, self.standing, other.standing),
+            removed_at=_one(min, self.removed_at, other.removed_at),
+            last_success_at=_one(max, self.last_success_at, other.last_success_at),
+            trouble=_one(max, self.trouble, other.trouble),
+            listed=_one(max, self.listed, other.listed),
+            first_bare_success_at=_one(min, self.first_bare_success_at, other.first_bare_success_at),
+            last_bare_success_at=_one(max, self.last_bare_success_at, other.last_bare_success_at),
+            details=_union(max, self.details, other.details),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that facts have said about one connection."""
+
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)  # by session reference
+    links: Mapping[str, Link] = field(default_factory=dict)  # by upstream upstream_id
+    banks: Mapping[str, Standing] = field(default_factory=dict)  # by provider_code
+    ended: Noted | None = None  # the first time that its owner or an operator ended it
+
+    def __or__(self, other: "State") -> "State":
+        return State(
+            attempts=_union(lambda a, b: a | b, self.attempts, other.attempts),
+            links=_union(lambda a, b: a | b, self.links, other.links),
+            banks=_union(max, self.banks, other.banks),
+            ended=_one(min, self.ended, other.ended),
+        )
+
+
+def merge(state: State, fact: Fact) -> State:
+    """Return *state* with *fact* added to it. Order and repetition make no difference."""
+    return state | evidence(fact)
+
+
+def merge_all(facts: Iterable[Fact], state: State | None = None) -> State:
+    """Return what *facts* add up to, on top of *state*."""
+    total = state or State()
+    for fact in facts:
+        total = merge(total, fact)
+    return total
+
+
+def evidence(fact: Fact) -> State:
+    """Return the state that *fact* asserts when nothing else is known."""
+    if fact.kind is Kind.DISCONNECTED:
+        return State(ended=Noted(fact.at, fact.ended_by or EndedBy.OPERATOR))
+    if fact.kind is Kind.PROVIDER_CHANGED:
+        if not fact.provider_code or fact.provider_active is None:
+            return State()
+        rank = GOOD if fact.provider_active else NEEDS_USER
+        return State(banks={fact.provider_code: Standing(fact.at, rank, "")})
+    link_key = fact.link or (unnamed(fact.session) if fact.session else "")
+    link = _link_evidence(fact)
+    return State(
+        attempts={fact.session: _attempt_evidence(fact)} if fact.session else {},
+        links={link_key: link} if link_key and link != Link() else {},
+    )
+
+
+def _attempt_evidence(fact: Fact) -> Attempt:
+    setback = None
+    if fact.kind in _SETBACK_STATUS:
+        cancelled = fact.kind is Kind.FAILED and fact.error_class in CANCELLED_CLASSES
+        rank, status = _SETBACK_STATUS[Kind.CANCELLED if cancelled else fact.kind]
+        default = SESSION_EXPIRED if fact.kind is Kind.EXPIRED else ""
+        setback = Setback(fact.at, rank, status, fact.error_class or default)
+    return Attempt(
+        opened_at=fact.at if fact.kind is Kind.OPENED else None,
+        returned_at=fact.at if fact.kind is Kind.RETURNED else None,
+        successes={fact.link: fact.at} if fact.kind is Kind.SUCCEEDED else {},
+        named={fact.link: fact.at} if fact.link else {},
+        setback=setback,
+        progress=Noted(fact.at, fact.stage)
+        if fact.stage and fact.kind in {Kind.PROGRESSED, Kind.SUCCEEDED}
+        else None,
+    )
+
+
+def _link_evidence(fact: Fact) -> Link:
+    succeeded = fact.kind is Kind.SUCCEEDED
+    standing = None
+    trouble = None
+    if succeeded:
+        standing = Standing(fact.at, GOOD, "")
+    elif fact.kind in {Kind.FAILED, Kind.CONSENT_ENDED}:
+        trouble = Noted(fact.at, fact.error_class)
+        reason = fact.reason or REASONS.get(fact.error_class, "")
+        if fact.kind is Kind.CONSENT_ENDED:
+            reason = reason or StatusReason.CONSENT_EXPIRED
+        standing = Standing(fact.at, NEEDS_USER, reason) if reason else None
+    bare = fact.at if succeeded and not fact.session else None
+    return Link(
+        standing=standing,
+        removed_at=fact.at if fact.kind is Kind.REMOVED else None,
+        last_success_at=fact.at if succeeded else None,
+        trouble=trouble,
+        listed=Noted(fact.at, _LISTED[fact.kind]) if fact.kind in _LISTED else None,
+        first_bare_success_at=bare,
+        last_bare_success_at=bare,
+        details={key: Noted(fact.at, value) for key, value in fact.details.items() if value},
+    )
+
+
+def unnamed(session: str) -> str:
+    """Return the key for what is said of a session's link by facts that do not name the link."""
+    return f"?{session}"
+
+
+# --- The state as JSON, for the database ---------------------------------------------------------------
+
+
+_NAMES: Final = {kind: [one.name for one in fields(kind)] for kind in (State, Attempt, Link)}
+
+
+def to_json(state: State) -> dict[str, Any]:
+    """Return *state* as JSON-ready data, with everything that is empty left out."""
+    encoded: dict[str, Any] = _encode(state)
+    return encoded
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if names := _NAMES.get(type(value)):
+        pairs = [(name, getattr(value, name)) for name in names]
+        return {name: _encode(item) for name, item in pairs if item is not None and item != {}}
+    if isinstance(value, tuple):  # the time comes first, and all else is plain
+        return [value[0].isoformat(), *value[1:]]
+    return {key: _encode(item) for key, item in value.items()}
+
+
+def from_json(data: Mapping[str, Any]) -> State:
+    """Return the state that :func:`to_json` wrote as *data*."""
+    return State(
+        attempts={key: _attempt(item) for key, item in data.get("attempts", {}).items()},
+        links={key: _link(item) for key, item in data.get("links", {}).items()},
+        banks={key: Standing(*_stamped(item)) for key, item in data.get("banks", {}).items()},
+        ended=_register(Noted, data.get("ended")),
+    )
+
+
+def _attempt(data: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        opened_at=_time(data.get("opened_at")),
+        returned_at=_time(data.get("returned_at")),
+        successes=_times(data.get("successes", {})),
+        named=_times(data.get("named", {})),
+        setback=_register(Setback, data.get("setback")),
+        progress=_register(Noted, data.get("progress")),
+    )
+
+
+def _link(data: Mapping[str, Any]) -> Link:
+    return Link(
+        standing=_register(Standing, data.get("standing")),
+        removed_at=_time(data.get("removed_at")),
+        last_success_at=_time(data.get("last_success_at")),
+        trouble=_register(Noted, data.get("trouble")),
+        listed=_register(Noted, data.get("listed")),
+        first_bare_success_at=_time(data.get("first_bare_success_at")),
+        last_bare_success_at=_time(data.get("last_bare_success_at")),
+        details={key: Noted(*_stamped(item)) for key, item in data.get("details", {}).items()},
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _times(data: Mapping[str, str]) -> dict[str, datetime]:
+    return {key: datetime.fromisoformat(text) for key, text in data.items()}
+
+
+def _stamped(item: list[Any]) -> tuple[Any, ...]:
+    return (datetime.fromisoformat(item[0]), *item[1:])
+
+
+def _register(kind: Callable[..., T], item: list[Any] | None) -> T | None:
+    return kind(*_stamped(item)) if item else None

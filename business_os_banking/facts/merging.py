@@ -1,0 +1,220 @@
+"""Merging a report into the rows that it is about: lock, join, save what changed. Used by the door alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
+
+from business_os_banking.facts import announce, lifecycle, sql
+from business_os_banking.facts.events import from_event
+from business_os_banking.facts.lifecycle import State
+from business_os_banking.facts.match import Match
+from business_os_banking.facts.report import Report
+from business_os_banking.facts.rows import connection_columns, session_columns, state_of, state_of_session
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
+from business_os_banking.vocabulary import EndedBy, Kind, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The connections that a report was merged into, and their states before and after."""
+
+    connections: tuple[int, ...]
+    before: list[State]
+    after: list[State]
+
+    def learnt_links(self) -> set[str]:
+        """Return the upstream ids that are known only since this merge."""
+        return _links(self.after) - _links(self.before)
+
+    def learnt_banks(self) -> set[str]:
+        """Return the bank codes that are known only since this merge."""
+        return _banks(self.after) - _banks(self.before)
+
+
+def _links(states: list[State]) -> set[str]:
+    named = {link for state in states for attempt in state.attempts.values() for link in attempt.named}
+    return named | {link for state in states for link in state.links if not link.startswith("?")}
+
+
+def _banks(states: list[State]) -> set[str]:
+    details = (link.details.get("provider_code") for state in states for link in state.links.values())
+    return {noted.value for noted in details if noted is not None}
+
+
+def merge_into(
+    cursor: CursorWrapper, event: ConnectionEvent, report: Report, found: Match, store: Mapping[str, Any]
+) -> Merged:
+    """Merge *report* into the state of what it is about, and return what came of it.
+
+    Sets on *event* what it did; the caller saves it, in the same transaction.
+    """
+    roots = sql.lock(cursor, found.connections)
+    event.note = found.conflict
+    here = {root.pk for root in roots}  # one that was found may have been erased since
+    event.connection_id = found.home if found.home in here else min(here, default=None)
+    event.session_id = found.session if found.home in here else None
+    before, after = join(report, found, roots)
+    due: list[announce.Announcement] = []
+    for root, old, new in zip(roots, before, after, strict=True):
+        home = root.pk == found.home
+        session = found.session if home else None
+        due += save(
+            cursor, root, old, new, session=session, named=found.reference if home else "", store=store
+        )
+    event.outcome = _outcome(report, roots, changed=bool(store) or before != after).value
+    set_announcements(event, due)
+    return Merged(tuple(root.pk for root in roots), before, after)
+
+
+def join(report: Report, found: Match, roots: list[BankingConnection]) -> tuple[list[State], list[State]]:
+    """Return the states of *roots* without, and with, what *report* says. Writes nothing."""
+    before = [state_of(root) for root in roots]
+    if found.session:
+        before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
+    return before, _with_banks(report.account, found.new_bank, before, _merged(report, found, roots, before))
+
+
+def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) -> None:
+    """Write on *event* what it makes due; if nobody listens, there is nobody to tell now or later."""
+    event.announcements = [*due, *announce.of_event(event)]
+    event.announced_at = None if announce.somebody_listens(event.announcements) else timezone.now()
+
+
+def _with_session(state: State, found: Match, root: int) -> State:
+    if root != found.home or not found.reference or found.reference in state.attempts:
+        return state
+    session = ConnectSession.objects.filter(reference=found.reference).first()
+    return state | state_of_session(session) if session else state
+
+
+def _merged(report: Report, found: Match, roots: list[BankingConnection], before: list[State]) -> list[State]:
+    said = lifecycle.evidence(report.of_session(found.reference))
+    if not found.reference:
+        return _with_shared_link(report, [old | said for old in before])
+    # The session is of one connection only; others that have the same link learn what was said of the link.
+    after = [old | said if root.pk == found.home else old for root, old in zip(roots, before, strict=True)]
+    return _with_shared_link(report, after)
+
+
+def _with_banks(account: str, new_bank: str, before: list[State], after: list[State]) -> list[State]:
+    """Add what is known of a bank to the connections that turn out to be there just now; of *new_bank*, nothing is."""
+    for code in _banks(after) - _banks(before) - {new_bank}:
+        change = latest_change(account, code)
+        if change is not None:
+            said = lifecycle.evidence(from_event(change).fact)
+            after = [state | said if code in _banks([state]) else state for state in after]
+    return after
+
+
+def latest_change(account: str, provider_code: str) -> ConnectionEvent | None:
+    """Return the event that told last whether this bank is switched on."""
+    changes = ConnectionEvent.objects.filter(
+        account=account, kind=Kind.PROVIDER_CHANGED, provider_code=provider_code
+    )
+    return changes.order_by("-occurred_at", "-pk").first()
+
+
+def _with_shared_link(report: Report, states: list[State]) -> list[State]:
+    """Let all states know the same of the link: the bank may give two connections of one owner the same."""
+    link = report.fact.link
+    known = [state.links[link] for state in states if link in state.links]
+    if len(states) == 1 or not known:
+        return states
+    shared = State(links={link: reduce(or_, known)})
+    return [state | shared for state in states]
+
+
+def save(
+    cursor: CursorWrapper,
+    root: BankingConnection,
+    old: State,
+    new: State,
+    *,
+    session: int | None = None,
+    named: str = "",
+    store: Mapping[str, Any] | None = None,
+) -> list[announce.Announcement]:
+    """Write the columns that changed from *old* to *new*; return what that makes due.
+
+    *session* and *named* are the key and the reference of the session that the fact was about, *store* holds
+    further columns for it.
+    """
+    due: list[announce.Announcement] = []
+    for reference in touched(old, new):
+        was, now = session_columns(old, reference), session_columns(new, reference)
+        extra = store if store and reference == named else {}
+        if was != now or extra or _named(old, reference) != _named(new, reference):
+            where = {"connection": root.pk, "reference": UUID(reference)}
+            sql.update(cursor, ConnectSession, where, {**extra, **now})
+            _keep_links(root, reference, set(new.attempts[reference].named) - {now["upstream_id"]})
+            if was["status"] != now["status"]:
+                pk = session if reference == named else _session_key(root, reference)
+                due += announce.of_session(was["status"], now["status"], root.pk, pk)
+    if old != new:
+        changed = connection_columns(new)
+        if changed["upstream_id"] != root.upstream_id:
+            changed["missing_since"] = None  # that was said of the link before
+        if changed["removal_due"] and not root.removal_due:
+            changed |= {"removal_tries": 0, "removal_next_at": None}  # those were of another link
+        changed["baseline"] = baseline(root, old)
+        written = {name: value for name, value in changed.items() if value != getattr(root, name)}
+        sql.update(cursor, BankingConnection, {"id": root.pk}, {**written, "updated_at": timezone.now()})
+        due += announce.of_connection(root.status, changed["status"], root.pk, session)
+    return due
+
+
+def baseline(root: BankingConnection, old: State) -> dict[str, Any]:
+    """Return the baseline of *root* if *old* was its state so far.
+
+    What the columns of an imported row said is in no event: without the baseline, no log could rebuild it.
+    """
+    stored: dict[str, Any] = root.baseline
+    if old == lifecycle.from_json(root.state):
+        return stored
+    return lifecycle.to_json(lifecycle.from_json(stored) | old)
+
+
+def _named(state: State, reference: str) -> set[str]:
+    attempt = state.attempts.get(reference)
+    return set(attempt.named) if attempt else set()
+
+
+def _keep_links(root: BankingConnection, reference: str, links: set[str]) -> None:
+    """Keep the links that a session named besides the one that its row shows, so that facts about them find it."""
+    if links and (pk := _session_key(root, reference)):
+        further = [SessionLink(session_id=pk, upstream_id=link) for link in sorted(links)]
+        SessionLink.objects.bulk_create(further, ignore_conflicts=True)
+
+
+def _session_key(root: BankingConnection, reference: str) -> int | None:
+    sessions = ConnectSession.objects.filter(connection=root, reference=reference)
+    return sessions.values_list("pk", flat=True).first()
+
+
+def touched(old: State, new: State) -> list[str]:
+    """Return the references of the sessions that may look different: those of which something new was said, and
+    those that share a link with what is new. All others need not be looked at, however many there are."""
+    said = {ref for ref, attempt in new.attempts.items() if attempt != old.attempts.get(ref)}
+    links = {key for key, link in new.links.items() if link != old.links.get(key)}
+    links |= {link for ref in said for link in new.attempts[ref].named}
+    sharing = {ref for ref, attempt in new.attempts.items() if not links.isdisjoint(attempt.named)}
+    return sorted((said | sharing) - {""})
+
+
+def _outcome(report: Report, roots: list[BankingConnection], *, changed: bool) -> Outcome:
+    if report.fact.kind is Kind.SELF_TEST:
+        return Outcome.NO_CHANGE  # it is about nothing, and so waits for nothing
+    if not roots:
+        return Outcome.UNMATCHED
+    ended = any(root.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR} for root in roots)
+    if report.fact.kind is Kind.SUCCEEDED and ended:
+        return Outcome.ORPHANED
+    return Outcome.APPLIED if changed else Outcome.NO_CHANGE

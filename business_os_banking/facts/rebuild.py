@@ -1,0 +1,104 @@
+"""State, made anew from the log. What is stored should equal it; where it does not, something wrote around the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from business_os_banking.facts import lifecycle
+from business_os_banking.facts.events import fact_of
+from business_os_banking.facts.lifecycle import State
+from business_os_banking.facts.rows import connection_columns, session_columns
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.vocabulary import Kind, Outcome
+
+_BATCH: Final = 200
+# Whoever has this address can finish the session, and differences are printed.
+_NOT_SHOWN: Final = {"connect_url"}
+_SETTLED_OUTCOMES: Final = (Outcome.APPLIED, Outcome.NO_CHANGE, Outcome.ORPHANED)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One column that is not what the log says."""
+
+    row: str  # "connection <reference>" or "session <reference>"
+    column: str
+    stored: Any
+    rebuilt: Any
+
+    def __str__(self) -> str:
+        return f"{self.row}: {self.column} is {self.stored!r}, the log says {self.rebuilt!r}"
+
+
+def rebuild(*, check: bool = False) -> Iterator[Difference]:
+    """Yield every difference between what is stored and what the log says; mend it unless *check*.
+
+    Each connection is looked at under its own lock, so it can run beside live traffic.
+    """
+    for pk in BankingConnection.objects.order_by("pk").values_list("pk", flat=True).iterator(_BATCH):
+        with transaction.atomic():
+            connection = BankingConnection.objects.select_for_update().filter(pk=pk).first()
+            if connection is not None:
+                yield from _rebuild_one(connection, check=check)
+
+
+def state_from_log(connection: BankingConnection) -> State:
+    """Return what the recorded facts of *connection* add up to, on top of its baseline.
+
+    The baseline is what no event tells: columns of rows that a site imported, and what pruned events had said.
+    """
+    state = lifecycle.from_json(connection.baseline)
+    own = ConnectionEvent.objects.filter(connection=connection, outcome__in=_SETTLED_OUTCOMES)
+    for event in own.select_related("session").iterator(_BATCH):
+        state |= lifecycle.evidence(fact_of(event))
+    links = [link for link in state.links if not link.startswith("?")]
+    if links:
+        shared = ConnectionEvent.objects.filter(upstream_id__in=links, outcome__in=_SETTLED_OUTCOMES)
+        others = shared.filter(account=connection.account).exclude(connection=connection)
+        for event in others.select_related("session").iterator(_BATCH):
+            said = lifecycle.evidence(fact_of(event)).links.get(event.upstream_id)
+            state |= State(links={event.upstream_id: said} if said else {})
+    banks = {
+        link.details["provider_code"].value
+        for link in state.links.values()
+        if "provider_code" in link.details
+    }
+    changes = ConnectionEvent.objects.filter(
+        account=connection.account, kind=Kind.PROVIDER_CHANGED, provider_code__in=banks
+    )
+    for event in changes.iterator(_BATCH):
+        state |= lifecycle.evidence(fact_of(event))
+    return state
+
+
+def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Difference]:
+    if not connection.state and not ConnectionEvent.objects.filter(connection=connection).exists():
+        return  # a row that a site imported, of which no fact has spoken: its columns are all there is
+    state = state_from_log(connection)
+    wanted = connection_columns(state)
+    found = {name: (getattr(connection, name), value) for name, value in wanted.items()}
+    # The stored state is compared as a state: how its JSON is written may differ between versions.
+    found["state"] = (lifecycle.to_json(lifecycle.from_json(connection.state)), wanted["state"])
+    yield from _differences(f"connection {connection.reference}", found)
+    for session in ConnectSession.objects.filter(connection=connection).order_by("pk"):
+        reference = str(session.reference)
+        if reference not in state.attempts:
+            continue
+        told = session_columns(state, reference)
+        pairs = {name: (getattr(session, name), value) for name, value in told.items()}
+        yield from _differences(f"session {reference}", pairs)
+        if not check and any(stored != value for stored, value in pairs.values()):
+            ConnectSession.objects.filter(pk=session.pk).update(**told)
+    if not check and any(stored != value for stored, value in found.values()):
+        BankingConnection.objects.filter(pk=connection.pk).update(**wanted, updated_at=timezone.now())
+
+
+def _differences(row: str, pairs: dict[str, tuple[Any, Any]]) -> Iterator[Difference]:
+    for column, (stored, value) in pairs.items():
+        if stored != value:
+            yield Difference(row, column, "(not shown)" if column in _NOT_SHOWN else stored, value)

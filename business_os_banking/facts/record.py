@@ -1,0 +1,168 @@
+"""The one door: every fact, whatever its source, changes state here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from business_os_banking.facts import announce, banks, merging, sql
+from business_os_banking.facts.events import from_event, to_event
+from business_os_banking.facts.match import match
+from business_os_banking.facts.merging import Merged
+from business_os_banking.facts.report import Report, returned
+from business_os_banking.models import ConnectionEvent, ConnectSession
+from business_os_banking.vocabulary import Kind, Outcome
+
+logger = logging.getLogger(__name__)
+
+_TO_BE_APPLIED = (Outcome.UNMATCHED, Outcome.FAILED)
+_EFFECTS = ["connection", "session", "outcome", "note", "announcements", "announced_at"]
+
+
+def record(report: Report, *, store: Mapping[str, Any] | None = None) -> ConnectionEvent:
+    """Record *report*: merge it into the state of what it is about, and keep it as an event.
+
+    One transaction; signals and the adoption of events that waited for this one come after the commit. A
+    repetition (same digest) changes nothing but the event's ``deliveries``. *store* holds further columns for
+    the session that the report names, saved in the same transaction.
+
+    If our own code or database fails, the event is kept as ``failed`` where that is still possible, and the
+    exception goes on: reconcile, or a redelivery, applies it.
+    """
+    if report.fact.kind is Kind.PROVIDER_CHANGED:
+        return _record_bank(report)
+    try:
+        found = match(report)
+        repeated = _event(found.repeated)
+        if repeated is None:
+            event = to_event(report)
+            with transaction.atomic(), sql.cursor() as cursor:
+                with sql.pipelined(cursor):
+                    merged = merging.merge_into(cursor, event, report, found, store or {})
+                    sql.insert(cursor, event)
+                event.pk = sql.key(cursor)
+                transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
+            return event
+    except IntegrityError:  # another worker has recorded the same since we looked
+        repeated = ConnectionEvent.objects.filter(digest=report.digest).first()
+        if repeated is None:
+            raise
+    except Exception:
+        _keep_failed(report)
+        raise
+    return _again(repeated)
+
+
+def record_return(session: ConnectSession, hints: Mapping[str, str]) -> ConnectionEvent:
+    """Record that the browser came back for *session*. *hints*, from the URL, are kept and decide nothing."""
+    return record(returned(session, hints, timezone.now()))
+
+
+def apply(event: ConnectionEvent) -> ConnectionEvent:
+    """Apply an event that matched nothing, or on which we failed; return it as it is then."""
+    report = from_event(event)
+    if report.fact.kind is Kind.PROVIDER_CHANGED:
+        return banks.apply(event)
+    found = match(report)
+    if event.outcome == Outcome.UNMATCHED and not found.connections:
+        return event
+    with transaction.atomic(), sql.cursor() as cursor:
+        # Another worker may be applying it too; whoever comes second finds it done.
+        waiting = ConnectionEvent.objects.select_for_update().filter(pk=event.pk, outcome__in=_TO_BE_APPLIED)
+        if waiting.exists():
+            merged = merging.merge_into(cursor, event, report, found, {})
+            event.save(update_fields=_EFFECTS)
+            transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
+            return event
+    event.refresh_from_db()
+    return event
+
+
+def _record_bank(report: Report) -> ConnectionEvent:
+    """Keep the event first, then bring it to all connections at the bank, a batch at a time.
+
+    There may be thousands of them, too many for one transaction. Until all are done the event counts as failed,
+    so that reconcile finishes what a crash interrupts.
+    """
+    event = to_event(report)
+    event.outcome = Outcome.FAILED.value
+    merging.set_announcements(event, [])
+    try:
+        _keep(event)
+    except IntegrityError:
+        return _again(ConnectionEvent.objects.get(digest=report.digest))
+    return banks.apply(event, at_most=1)
+
+
+def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> None:
+    """Tell the site, and look again: between our first look and our commit others may have committed theirs."""
+    if event.announced_at is None:
+        announce.announce(event)
+    if event.outcome == Outcome.UNMATCHED:
+        apply(event)
+        return
+    banks_learnt = merged.learnt_banks()
+    news = sql.what_has_come(
+        report.account,
+        link=report.fact.link,
+        waiting_token=report.pending_token if report.fact.kind is Kind.OPENED else None,
+        waiting_links=merged.learnt_links(),
+        banks=banks_learnt,
+    )
+    if not news.connections <= set(merged.connections):
+        # Another connection has come to share the link; it must know the same.
+        _spread(event, report, merged)
+    if news.a_bank_has_changed:
+        for code in banks_learnt:
+            banks.adopt(report.account, code, merged.connections)
+    for pk in news.waiting:
+        # One that is being recorded at this very moment looks again after its own commit.
+        if waiting := _event(pk):
+            apply(waiting)
+
+
+def _spread(event: ConnectionEvent, report: Report, merged: Merged) -> None:
+    found = match(report)
+    if found.connections <= set(merged.connections):
+        return  # it belongs to somebody else
+    with transaction.atomic(), sql.cursor() as cursor:
+        again = to_event(report)
+        merging.merge_into(cursor, again, report, found, {})
+        row = ConnectionEvent.objects.select_for_update().get(pk=event.pk)
+        row.announcements = [*row.announcements, *announce.transitions(again)]
+        row.announced_at = None if announce.somebody_listens(row.announcements) else row.announced_at
+        row.save(update_fields=["announcements", "announced_at"])
+    if row.announced_at is None:
+        announce.announce(row)
+
+
+def _event(pk: int | None) -> ConnectionEvent | None:
+    return ConnectionEvent.objects.filter(pk=pk).first() if pk else None
+
+
+def _again(event: ConnectionEvent) -> ConnectionEvent:
+    """Count a repetition; a repetition of what could not be applied is a chance to apply it."""
+    ConnectionEvent.objects.filter(pk=event.pk).update(deliveries=F("deliveries") + 1)
+    event.deliveries += 1
+    return apply(event) if event.outcome in _TO_BE_APPLIED else event
+
+
+def _keep_failed(report: Report) -> None:
+    event = to_event(report)
+    event.outcome = Outcome.FAILED.value
+    try:
+        _keep(event)
+    except Exception:
+        logger.exception("An event could not be kept; only a redelivery can bring it back.")
+
+
+def _keep(event: ConnectionEvent) -> None:
+    with transaction.atomic(), sql.cursor() as cursor:
+        sql.insert(cursor, event)
+        event.pk = sql.key(cursor)

@@ -1,0 +1,253 @@
+"""Statuses, read off a state: the only place where facts become the words that people see.
+
+Pure, as :mod:`business_os_banking.facts.lifecycle` is. The columns of the models are copies of these views.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
+
+from business_os_banking.facts.lifecycle import (
+    GOOD,
+    MISSING,
+    NEEDS_USER,
+    Attempt,
+    Link,
+    Standing,
+    State,
+    unnamed,
+)
+from business_os_banking.vocabulary import (
+    ConnectionStatus,
+    EndedBy,
+    Group,
+    SessionStatus,
+    StatusReason,
+    group_of,
+)
+
+
+class Success(NamedTuple):
+    """One session reaching one link for the first time."""
+
+    at: datetime
+    session: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionView:
+    """The columns of a connect session that follow from the state."""
+
+    status: SessionStatus
+    upstream_id: str
+    succeeded_at: datetime | None
+    returned_at: datetime | None
+    error_class: str
+    error_group: Group | None
+    stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionView:
+    """The columns of a connection that follow from the state."""
+
+    status: ConnectionStatus
+    status_reason: StatusReason | None
+    upstream_id: str
+    connected_at: datetime | None
+    last_success_at: datetime | None
+    last_error_class: str
+    disconnected_at: datetime | None
+    ended_by: EndedBy | None
+    details: Mapping[str, str]
+    to_remove: tuple[str, ...]  # links that live on upstream although the connection was ended
+    superseded: tuple[str, ...]  # links that live on upstream although a renewal replaced them
+    consented_at: datetime | None  # when the current session succeeded: the last consent
+    consent_expires_at: datetime | None  # as the provider said since then
+
+
+def view_session(state: State, reference: str) -> SessionView:
+    """Return what *state* says of the session with this *reference*."""
+    attempt = state.attempts.get(reference, Attempt())
+    successes = [s for s in _successes(state) if s.session == reference]
+    error_class = attempt.setback.error_class if attempt.setback and not successes else ""
+    return SessionView(
+        status=_session_status(attempt, succeeded=bool(successes)),
+        upstream_id=_session_link(attempt, successes),
+        succeeded_at=min(successes).at if successes else None,
+        returned_at=attempt.returned_at,
+        error_class=error_class,
+        error_group=group_of(error_class) if attempt.setback and not successes else None,
+        stage=attempt.progress.value if attempt.progress else "",
+    )
+
+
+def _session_status(attempt: Attempt, *, succeeded: bool) -> SessionStatus:
+    if succeeded:
+        return SessionStatus.SUCCEEDED
+    if attempt.setback:
+        return SessionStatus(attempt.setback.status)
+    return SessionStatus.OPEN if attempt.opened_at else SessionStatus.CREATED
+
+
+def _session_link(attempt: Attempt, successes: list[Success]) -> str:
+    """Return the link of the last success that named one, else the link mentioned last."""
+    named = [(s.at, s.link) for s in successes if s.link] or [
+        (at, link) for link, at in attempt.named.items()
+    ]
+    return max(named)[1] if named else ""
+
+
+def _successes(state: State) -> list[Success]:
+    """Return every first success of a session on a link, inherited ones included.
+
+    A success that named only the link counts for the session that mentioned this link first; for later
+    ones (a renewal that the bank folded into the old link) only if it came after they mentioned it. It does not
+    turn a setback into a success where another session is known to have reached the link.
+    """
+    found = [
+        Success(at, reference, link)
+        for reference, attempt in state.attempts.items()
+        for link, at in attempt.successes.items()
+    ]
+    own = {(s.session, s.link) for s in found}
+    reached = {s.link for s in found}
+    for key, link in state.links.items():
+        if link.first_bare_success_at is None or link.last_bare_success_at is None:
+            continue
+        namers = sorted((a.named[key], ref) for ref, a in state.attempts.items() if key in a.named)
+        for position, (named_at, reference) in enumerate(namers):
+            if (reference, key) in own or (key in reached and state.attempts[reference].setback):
+                continue
+            if position == 0:
+                found.append(Success(link.first_bare_success_at, reference, key))
+            elif link.last_bare_success_at >= named_at:
+                at = max(named_at, link.first_bare_success_at)
+                found.append(Success(at, reference, key))
+    return found
+
+
+def current_success(state: State) -> Success | None:
+    """Return the latest success: its session is the current one, its link the connection's link."""
+    return max(_successes(state), default=None)
+
+
+def view_connection(state: State) -> ConnectionView:
+    """Return what *state* says of the connection as a whole."""
+    successes = _successes(state)
+    current = max(successes, default=None)
+    link_id = _session_link(
+        state.attempts.get(current.session, Attempt()) if current else Attempt(),
+        [current] if current else [],
+    )
+    link = _link_of(state, current, link_id)
+    details = {key: noted.value for key, noted in _about(state, current, link).details.items()}
+    status, reason = _connection_status(state, current, link, details.get("provider_code", ""))
+    ended_at, ended_by = _ending(state, current, link)
+    return ConnectionView(
+        status=status,
+        status_reason=reason,
+        upstream_id=link_id,
+        connected_at=min(s.at for s in successes) if successes else None,
+        last_success_at=link.last_success_at,
+        last_error_class=_last_error(state, current, link),
+        disconnected_at=ended_at,
+        ended_by=ended_by,
+        details=details,
+        to_remove=_alive(state) if state.ended else (),
+        superseded=_superseded(state, link_id, link),
+        consented_at=current.at if current else None,
+        consent_expires_at=_consent_end(current, link),
+    )
+
+
+def _link_of(state: State, current: Success | None, link_id: str) -> Link:
+    if current is None:
+        return Link()
+    link, anonymous = state.links.get(link_id), state.links.get(unnamed(current.session))
+    return link | anonymous if link and anonymous else link or anonymous or Link()
+
+
+def _about(state: State, current: Success | None, link: Link) -> Link:
+    """Return the link whose details describe the connection: until one works, whatever is known of any."""
+    if current is not None:
+        return link
+    return reduce(or_, state.links.values(), Link())
+
+
+def _gone_at(link: Link) -> datetime | None:
+    """Return since when the link is gone: it was removed, or the list lacks it and nothing later proves it alive.
+
+    A removal is final. A list may have been the wrong one, so what it lacked can come back.
+    """
+    if link.removed_at:
+        return link.removed_at
+    listed = link.listed
+    if (
+        listed is None
+        or listed.value != MISSING
+        or (link.last_success_at and link.last_success_at > listed.at)
+    ):
+        return None
+    return listed.at
+
+
+def _connection_status(
+    state: State, current: Success | None, link: Link, provider_code: str
+) -> tuple[ConnectionStatus, StatusReason | None]:
+    if state.ended or (current and _gone_at(link)):
+        return ConnectionStatus.DISCONNECTED, None
+    if current is None:
+        return ConnectionStatus.PENDING, None
+    standing = link.standing
+    bank = state.banks.get(provider_code)
+    # What was said last of the bank as a whole and of this link's use of the bank is what counts: a success
+    # proves that a bank works again, and a bank switched on again mends the links that it had stopped.
+    about_the_bank = (
+        standing is None or standing.rank == GOOD or standing.reason == StatusReason.BANK_DISABLED
+    )
+    if bank and about_the_bank and not (standing and standing.at > bank.at):
+        standing = Standing(bank.at, bank.rank, StatusReason.BANK_DISABLED)
+    if standing and standing.rank == NEEDS_USER:
+        return ConnectionStatus.INACTIVE, StatusReason(standing.reason) if standing.reason else None
+    return ConnectionStatus.ACTIVE, None
+
+
+def _ending(state: State, current: Success | None, link: Link) -> tuple[datetime | None, EndedBy | None]:
+    if state.ended:
+        return state.ended.at, EndedBy(state.ended.value)
+    if current and (gone_at := _gone_at(link)):
+        return gone_at, EndedBy.PROVIDER
+    return None, None
+
+
+def _last_error(state: State, current: Success | None, link: Link) -> str:
+    if current is None:
+        setbacks = [a.setback for a in state.attempts.values() if a.setback]
+        return max(setbacks).error_class if setbacks else ""
+    if link.trouble and not (link.last_success_at and link.last_success_at >= link.trouble.at):
+        return link.trouble.value
+    return ""
+
+
+def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
+    if state.ended or not current or _gone_at(link):
+        return ()
+    return tuple(other for other in _alive(state) if other != current)
+
+
+def _consent_end(current: Success | None, link: Link) -> datetime | None:
+    """Return the end of the consent that was told with, or after, the last consent; older ones are over."""
+    told = link.details.get("consent_expires_at")
+    if current is None or told is None or told.at < current.at:
+        return None
+    return datetime.fromisoformat(told.value)
+
+
+def _alive(state: State) -> tuple[str, ...]:
+    alive = (s for s in _successes(state) if not _gone_at(_link_of(state, s, s.link)))
+    return tuple(sorted({s.link for s in alive if s.link}))

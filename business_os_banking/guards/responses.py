@@ -1,0 +1,73 @@
+"""Responses that no cache keeps, no other site frames and no log tells of; and a redirect after a POST."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Final
+
+from django.conf import settings as django_settings
+from django.contrib.auth.decorators import login_not_required, login_required
+from django.http import HttpRequest, HttpResponse
+from django.utils.encoding import iri_to_uri
+
+View = Callable[..., HttpResponse]
+
+HEADERS: Final = {
+    # "private" besides, for caches that look for that word alone.
+    "Cache-Control": "no-store, private",
+    # Nothing stricter where there are forms: a browser that may not say where it comes from fails Django's CSRF check.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+PUBLIC_HEADERS: Final = {**HEADERS, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+
+
+def guarded(view: View, headers: Mapping[str, str] = HEADERS) -> View:
+    """Send *headers* with whatever *view* answers, and let no other site frame it.
+
+    None of this is left to the site's middleware, which may not be there.
+    """
+
+    @wraps(view)
+    def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        for name, value in headers.items():
+            response[name] = value
+        # A site that shows these pages in frames of its own says so there. No Content-Security-Policy is sent:
+        # middleware that sends the site's leaves an answer alone that has one.
+        response["X-Frame-Options"] = django_settings.X_FRAME_OPTIONS.upper()
+        return response
+
+    return guard
+
+
+def private(view: View) -> View:
+    """Guard a page of the customer's own, which needs a login."""
+    return guarded(login_required(view))
+
+
+def public(view: View) -> View:
+    """Guard a page for anybody who has its address, which nobody else may learn."""
+    return login_not_required(guarded(view, PUBLIC_HEADERS))
+
+
+def unlogged(response: HttpResponse) -> HttpResponse:
+    """Keep Django from logging *response*, or mailing it to the admins, with the path: for paths that hold a secret."""
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+    return response
+
+
+class SeeOther(HttpResponse):
+    """A redirect that the browser follows with GET, whatever it sent.
+
+    Not Django's own class: that refuses addresses over 2048 characters, and a connect_url holds a token of a
+    length that the provider chooses.
+    """
+
+    status_code = 303
+
+    def __init__(self, url: str) -> None:
+        super().__init__(headers={"Location": iri_to_uri(url)})
+
+    @property
+    def url(self) -> str:
+        return self["Location"]

@@ -1,0 +1,231 @@
+"""The only place that speaks HTTP to Business OS.
+
+Facts about the API come from its public pages (docs.business-os.de: banking connect, banking connection
+delete); what is not written there is read tolerantly and can be corrected in the settings.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from business_os_banking import conf
+from business_os_banking.conf import Account, addresses
+from business_os_banking.exceptions import InvalidRequest, NotFound, Unintelligible
+from business_os_banking.upstream import answers, http
+from business_os_banking.upstream.objects import ConnectionObject, ConnectionPage, page_of
+
+CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
+RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
+CONNECT_URL_MAX_LENGTH: Final = 8000  # what servers and browsers are bound to take (RFC 9110 4.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedSession:
+    """What Business OS answers to a connect call. Times are aware and in UTC.
+
+    ``expires_at`` and ``owner_user_id`` are ``None`` where the answer lacks them or they cannot be read:
+    nothing depends on them, so that is no reason to lose a good session.
+    """
+
+    connect_url: str = field(repr=False)
+    pending_token: UUID = field(repr=False)
+    expires_at: datetime | None
+    owner_user_id: UUID | None
+
+
+class BusinessOSClient:
+    """Calls to Business OS with the credentials of one account. Cheap to make; make one per use."""
+
+    def __init__(self, account: Account | None = None) -> None:
+        self.account = account or conf.account()
+
+    def __repr__(self) -> str:
+        return f"<BusinessOSClient {self.account.alias} {self.account.base_url}>"
+
+    def connect(
+        self,
+        *,
+        return_to: str,
+        email: str = "",
+        api: str = "",
+        scopes: Sequence[str] = (),
+        custom_fields: Mapping[str, Any] | None = None,
+    ) -> OpenedSession:
+        """Open a connect session (``POST /v2/banking/connect``) and return what was opened.
+
+        *api* is ``partner`` or ``openbanking``; *scopes* are some of ``accounts``, ``holder_info``,
+        ``transactions``; both default to the account's settings. *custom_fields* come back in callbacks.
+        The call is not idempotent, so it is tried again only while no TCP connection could be made.
+        Raises a `BusinessOSError`; `InvalidRequest` also for what is refused here, before the call.
+        """
+        api = api or self.account.api
+        body: dict[str, Any] = {
+            "return_to": return_to,
+            "scopes": list(scopes or self.account.scopes),
+            "custom_fields": dict(custom_fields or {}),
+        }
+        if email:
+            body["email"] = email
+        check_connect(api=api, body=body)
+        answer = self._call("POST", self.account.connect_path, params={"api": api}, body=body)
+        return self._opened(answer)
+
+    def delete_connection(self, connection_id: str) -> None:
+        """Remove a connection at the provider (``DELETE /v2/banking/connections/{id}``).
+
+        Returns when it is gone, which includes that it was not there any more. Raises a `BusinessOSError`.
+        """
+        # Nothing, or dots, would name the list of all connections, or what is above it.
+        if not connection_id.strip("."):
+            raise InvalidRequest("Not sent: this is no id of a connection.")
+        path = self.account.connection_path.replace("{id}", quote(connection_id, safe=""))
+        try:
+            answer = self._call("DELETE", path)
+        except NotFound as error:
+            # 405 tells of the path, not of the connection: nothing was removed there.
+            if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+                raise
+            return
+        data = answers.data_of(answer)
+        if isinstance(data, Mapping) and data.get("removed") is False:
+            raise Unintelligible("The upstream says that the connection was not removed.")
+
+    def probe(self) -> http.Answer:
+        """Ask for a bank account that does not exist (``GET /v2/banking/accounts/{id}``); return the answer as it is.
+
+        Documented to cost no credits. 401 or 403 tell that the key is not accepted. Raises `NotReachable`,
+        `TimedOut` or `Unintelligible` where there is no answer to speak of.
+        """
+        return http.send(self.account, "GET", self.account.account_path.replace("{id}", "0"))
+
+    def list_connections(self) -> Iterator[ConnectionObject]:
+        """Yield every connection that the upstream lists, page after page (``GET /v2/banking/connections``).
+
+        The path is inferred (setting ``CONNECTIONS_PATH``); raises `NotFound` where there is no such list.
+        """
+        from_id, followed = "", {""}
+        while True:
+            page = self.list_connections_page(from_id)
+            yield from page.rows
+            if page.next_id in followed:
+                return
+            from_id = page.next_id
+            followed.add(from_id)
+
+    def list_connections_page(self, from_id: str = "") -> ConnectionPage:
+        """Return one page of the list, the one that starts at *from_id*. Each page may cost credits.
+
+        ``meta.next_id`` is followed, not ``meta.next_page``: that is a path of Salt Edge's own API.
+        """
+        params = {"from_id": from_id} if from_id else None
+        return page_of(self._call("GET", self.account.connections_path, params=params))
+
+    def _opened(self, answer: Any) -> OpenedSession:
+        # Documented flat; a field that happens to be called `data` must not hide that.
+        flat = isinstance(answer, Mapping) and "connect_url" in answer
+        data = answer if flat else answers.data_of(answer)
+        if not isinstance(data, Mapping):
+            raise Unintelligible("The answer to connect is not an object.")
+        url, token = data.get("connect_url"), answers.uuid_of(data.get("pending_token"))
+        if not isinstance(url, str) or token is None:
+            raise Unintelligible("The answer to connect lacks a connect_url or a pending_token.")
+        if len(url) > CONNECT_URL_MAX_LENGTH:
+            raise Unintelligible(f"The connect_url is longer than {CONNECT_URL_MAX_LENGTH} characters.")
+        check_connect_url(url, self.account.connect_url_hosts)
+        return OpenedSession(
+            connect_url=url,
+            pending_token=token,
+            expires_at=answers.time_of(data.get("expires_at")),
+            owner_user_id=answers.uuid_of(data.get("owner_user_id")),
+        )
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the decoded JSON of a 2xx answer, ``None`` for an empty one; raise for everything else."""
+        answer = http.send(self.account, method, path, params=params, body=body)
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise answers.error_of(answer.status, answer.headers, self._without_key(answer.content))
+        if not answer.content.strip():
+            return None
+        return answers.json_of(answer.content)
+
+    def _without_key(self, content: bytes) -> bytes:
+        """Return *content* without the key, should the upstream repeat it where an error's class stands."""
+        key = self.account.api_key
+        return content.replace(key.encode(), b"***") if conf.is_secret(key) else content
+
+
+def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
+    """Check a connect call against the documented limits; raise `InvalidRequest` that names the field."""
+    problems: dict[str, list[str]] = {}
+    if api not in conf.APIS:
+        problems["api"] = [f"must be one of {', '.join(conf.APIS)}"]
+    if unknown := sorted(set(body["scopes"]) - set(conf.SCOPES)):
+        problems["scopes"] = [f"unknown: {', '.join(unknown)}"]
+    if problem := _return_to_problem(body["return_to"]):
+        problems["return_to"] = [problem]
+    if problem := _custom_fields_problem(body["custom_fields"]):
+        problems["custom_fields"] = [problem]
+    if email := body.get("email"):
+        try:
+            validate_email(email)
+        except ValidationError:
+            problems["email"] = ["is not an e-mail address"]
+    if problems:
+        names = ", ".join(sorted(problems))
+        raise InvalidRequest(f"Not sent: {names} would be refused.", fields=problems)
+
+
+def _return_to_problem(return_to: str) -> str:
+    try:
+        parts = urlsplit(return_to)
+    except ValueError:
+        return "is not an address"
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return "must be an absolute http(s) address"
+    if len(return_to) > RETURN_TO_MAX_LENGTH:
+        return f"is longer than {RETURN_TO_MAX_LENGTH} characters"
+    return ""
+
+
+def _custom_fields_problem(custom_fields: Mapping[str, Any]) -> str:
+    try:
+        size = len(json.dumps(custom_fields, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError):
+        return "must be JSON"
+    return f"is larger than {CUSTOM_FIELDS_MAX_BYTES} bytes of JSON" if size > CUSTOM_FIELDS_MAX_BYTES else ""
+
+
+def check_connect_url(url: str, hosts: Sequence[str]) -> None:
+    """Raise `Unintelligible` unless *url* is https and its host is allowed by *hosts*.
+
+    An entry with a leading dot allows all hosts below it, but for names in other scripts (``xn--``): those must be
+    in the list themselves. Plain http is taken for a loopback host that the list names: that is the sandbox, and
+    nothing else.
+    """
+    address = addresses.parse(url)
+    if address is None:
+        raise Unintelligible("The connect_url is not a plain address.")
+    if not _is_allowed(address.host, [entry.lower() for entry in hosts]):
+        raise Unintelligible("The host of the connect_url is not in CONNECT_URL_HOSTS.")
+    if address.scheme != "https" and not addresses.is_loopback(address.host):
+        raise Unintelligible("The connect_url is not https.")
+
+
+def _is_allowed(host: str, entries: Sequence[str]) -> bool:
+    below = [entry for entry in entries if entry.startswith(".") and host.endswith(entry)]
+    return host in entries or any("xn--" not in host.removesuffix(entry) for entry in below)

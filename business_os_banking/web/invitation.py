@@ -1,0 +1,128 @@
+"""The page behind a renewal link. Public: the link is the right to renew one connection, and nothing else."""
+
+import logging
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_exempt
+
+from business_os_banking import conf, wording
+from business_os_banking.adapter import credentials_of, get_adapter
+from business_os_banking.exceptions import BusinessOSError, NotAllowed
+from business_os_banking.flows import invite
+from business_os_banking.flows.begin import HOUR
+from business_os_banking.flows.connect import agreed_scopes
+from business_os_banking.flows.invite import LinkNotValid, Why
+from business_os_banking.guards import throttle
+from business_os_banking.guards.responses import SeeOther, public, unlogged
+from business_os_banking.models import BankingConnection
+from business_os_banking.web.forms import scopes_in_words
+from business_os_banking.web.pages import error_page, page, retry_after
+from business_os_banking.wording import Wording
+
+logger = logging.getLogger(__name__)
+
+LINK_UNKNOWN = Wording(
+    _("This link does not work"),
+    _("It may have been cut off on its way, as happens in mails. Your bank connections are not affected."),
+    _("Open the whole link once more, or ask the person who sent it for a new one."),
+    "warning",
+)
+LINK_EXPIRED = Wording(
+    _("This link is too old"),
+    _("To keep your bank safe, such links are good for a few days only. Nothing was changed."),
+    _("Ask the person who sent it for a new one, or sign in and renew the connection there."),
+    "warning",
+)
+LINK_WITHDRAWN = Wording(
+    _("This link is no longer valid"),
+    _("It was withdrawn, or the connection has ended. Nothing was changed."),
+    _("If you still want to renew the connection, ask the person who sent the link for a new one."),
+    "warning",
+)
+LINK_USED = Wording(
+    _("This link has been used"),
+    _("The connection was renewed with it, or in another way since. Everything works."),
+    _("There is nothing to do."),
+    "good",
+)
+
+_METHODS: Final = ("GET", "HEAD", "POST")
+_REFUSALS: Final = {
+    Why.UNKNOWN: (LINK_UNKNOWN, 404),
+    Why.EXPIRED: (LINK_EXPIRED, 410),
+    Why.WITHDRAWN: (LINK_WITHDRAWN, 410),
+    Why.USED: (LINK_USED, 410),
+}
+
+
+# The API is called: in a transaction of the request, a crash would undo the row that was written before.
+@transaction.non_atomic_requests
+# No CSRF check: what lets somebody renew is the link, not a cookie, and a page that knows the link needs no tricks.
+# Django would log the path of what it refuses, as its decorators do, and browsers without cookies could not renew.
+@csrf_exempt
+@public
+def invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Say what will happen (GET), or go to the bank (POST). A GET starts nothing: mail scanners open links."""
+    try:
+        return unlogged(_answer(request, token))
+    except Exception:
+        # A fault of the site's own code, such as its adapter. Django logs the path of what failed.
+        request.path = request.path.replace(token, "***")
+        raise
+
+
+def _answer(request: HttpRequest, token: str) -> HttpResponse:
+    if request.method not in _METHODS:
+        return HttpResponseNotAllowed(_METHODS)
+    try:
+        connection = invite.find(token)
+    except LinkNotValid as error:
+        found, status = _REFUSALS[error.why]
+        return _error_page(request, found, status)
+    if request.method != "POST":
+        return page(
+            request, "invitation.html", connection=connection, scopes=_scopes(connection), public=True
+        )
+    limit = conf.settings.connects_per_hour
+    if not throttle.within("invitation", str(connection.reference), limit, HOUR):
+        response = _error_page(request, wording.TOO_MANY, 429)
+        response["Retry-After"] = str(throttle.seconds_left(HOUR))
+        return response
+    return _start(request, connection)
+
+
+def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
+    adapter = get_adapter()
+    try:
+        session = invite.start(
+            connection,
+            return_to=lambda session: adapter.get_return_to(request, session),
+            custom_fields=adapter.get_custom_fields(request, connection),
+        )
+    except NotAllowed:
+        return _error_page(request, LINK_WITHDRAWN, 410)
+    except BusinessOSError as error:
+        reference = error.session.reference if error.session else None
+        found = wording.for_exception(error)
+        return retry_after(
+            _error_page(request, found, 503, retry_url=request.path, reference=reference), error
+        )
+    return SeeOther(session.connect_url)
+
+
+def _error_page(request: HttpRequest, found: Wording, status: int, **more: Any) -> HttpResponse:
+    # Without the way to the list: whoever was sent a link may have no login.
+    return error_page(request, found, status=status, public=True, list_url="", **more)
+
+
+def _scopes(connection: BankingConnection) -> list[tuple[str, wording.Text, wording.Text]]:
+    try:
+        credentials = credentials_of(connection.account, connection)
+        return scopes_in_words(agreed_scopes(connection, credentials))
+    except ImproperlyConfigured as error:
+        logger.error("Bank connections are not set up: %s", error)
+        return []
