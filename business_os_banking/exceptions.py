@@ -1,4 +1,27 @@
-"""What can go wrong between this site and Business OS: one tree, so that callers can catch what they mean."""
+"""What can go wrong between this site and Business OS: one tree, so that callers can catch what they mean.
+
+::
+
+    BankingError
+    ├── NotAllowed                  the adapter or the connection's state says no
+    │   └── ConnectionEnded         its owner or an operator ended it for good
+    ├── NotOffered                  scopes that the account's settings do not offer
+    ├── TooManyAttempts             CONNECTS_PER_HOUR
+    ├── KeyReused                   the idempotency key of another request
+    └── BusinessOSError             a call to Business OS came to nothing
+        ├── NotReachable            no TCP connection: nothing was sent
+        ├── TimedOut                sent, and no whole answer in time
+        ├── Refused                 401, 403
+        ├── OutOfCredits            402
+        ├── NotFound                404, 405, 410
+        ├── RateLimited             429
+        ├── InvalidRequest          the other 4xx, and what is refused before the call
+        ├── UpstreamTrouble         5xx
+        └── Unintelligible          3xx, or an answer that cannot be used
+
+`upstream.answers.error_of` makes the exception of an answer. Rooms that raise a kind of their own derive it from
+`BankingError`, too; of these only `WebhookRejected` (in `webhooks.verifiers`) is for hosts.
+"""
 
 import traceback
 from collections.abc import Mapping, Sequence
@@ -7,6 +30,26 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
+
+__all__ = [
+    "BankingError",
+    "BusinessOSError",
+    "ConnectionEnded",
+    "FailedSession",
+    "InvalidRequest",
+    "KeyReused",
+    "NotAllowed",
+    "NotFound",
+    "NotOffered",
+    "NotReachable",
+    "OutOfCredits",
+    "RateLimited",
+    "Refused",
+    "TimedOut",
+    "TooManyAttempts",
+    "Unintelligible",
+    "UpstreamTrouble",
+]
 
 
 class FailedSession(Protocol):

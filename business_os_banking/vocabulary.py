@@ -1,14 +1,30 @@
 """The words the app uses for statuses, facts and errors: pure data, importable from anywhere.
 
 The classes of errors come from Salt Edge (error list of API v5 and v6) and, for calls that never got
-that far, from :mod:`business_os_banking.exceptions`.
+that far, from :mod:`business_os_banking.exceptions`. A new one goes into a group of `_GROUPS`, and into `REASONS`, if a
+link that worked needs its user, or its bank, from then on.
 """
 
 from enum import StrEnum
 from typing import Final
 
+__all__ = [
+    "KNOWN_CLASSES",
+    "ConnectionStatus",
+    "EndedBy",
+    "Group",
+    "Kind",
+    "Outcome",
+    "SessionStatus",
+    "Source",
+    "StatusReason",
+    "group_of",
+]
+
 
 class SessionStatus(StrEnum):
+    """How one trip to the bank stands."""
+
     CREATED = "created"  # written before the API call
     OPEN = "open"  # the upstream gave us a pending_token
     SUCCEEDED = "succeeded"
@@ -22,6 +38,8 @@ WAITING_STATUSES: Final = (SessionStatus.CREATED, SessionStatus.OPEN)
 
 
 class ConnectionStatus(StrEnum):
+    """How a connection stands."""
+
     PENDING = "pending"  # no session has succeeded yet
     ACTIVE = "active"
     INACTIVE = "inactive"  # only the user can help; see StatusReason
@@ -29,6 +47,8 @@ class ConnectionStatus(StrEnum):
 
 
 class StatusReason(StrEnum):
+    """Why a connection is ``inactive``."""
+
     CONSENT_EXPIRED = "consent_expired"
     CONSENT_REVOKED = "consent_revoked"
     LOGIN_CHANGED = "login_changed"
@@ -38,12 +58,16 @@ class StatusReason(StrEnum):
 
 
 class EndedBy(StrEnum):
+    """Who ended a connection."""
+
     OWNER = "owner"
     OPERATOR = "operator"
     PROVIDER = "provider"
 
 
 class Source(StrEnum):
+    """Who says so: where the app has an event from."""
+
     WEBHOOK = "webhook"
     READ = "read"  # an answer of the API, to a read, a connect call or a delete
     BROWSER = "browser"
@@ -52,6 +76,8 @@ class Source(StrEnum):
 
 
 class Kind(StrEnum):
+    """What an event says."""
+
     OPENED = "opened"
     SUCCEEDED = "succeeded"
     PROGRESSED = "progressed"
@@ -71,6 +97,8 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
+    """What an event did."""
+
     APPLIED = "applied"
     NO_CHANGE = "no_change"
     UNMATCHED = "unmatched"  # belongs to nothing we know yet
@@ -171,6 +199,7 @@ _GROUPS: Final[dict[Group, frozenset[str]]] = {
     ),
 }
 
+#: The group of every class of error that is known.
 KNOWN_CLASSES: Final[dict[str, Group]] = {name: group for group, names in _GROUPS.items() for name in names}
 
 

@@ -24,6 +24,16 @@ from business_os_banking.conf import Account
 from business_os_banking.exceptions import BankingError
 from business_os_banking.webhooks import saltedge
 
+__all__ = [
+    "Delivery",
+    "HMACSignature",
+    "SaltEdgeSignature",
+    "SharedSecret",
+    "StandardWebhooks",
+    "Verifier",
+    "WebhookRejected",
+]
+
 # What a stranger can make us do must be little: one header this long, this many signatures in it.
 HEADER_MAX_LENGTH: Final = 4096
 MAX_SIGNATURES: Final = 20
@@ -67,6 +77,7 @@ class Verifier:
         return [item for item in self.account.webhook_secrets if item.strip().removeprefix(_WHSEC)]
 
     def verify(self, delivery: Delivery) -> None:
+        """Raise `WebhookRejected` unless *delivery* is proved to come from who holds the account's secret or key."""
         raise WebhookRejected("this verifier accepts nothing")
 
     def sign(self, body: bytes, now: datetime) -> dict[str, str] | None:
