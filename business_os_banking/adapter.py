@@ -15,6 +15,8 @@ from business_os_banking.models import BankingConnection, BankingConnectionQuery
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
+__all__ = ["BankingAdapter", "get_adapter"]
+
 
 class BankingAdapter:
     """The site's answers to the app's questions. Override what differs; each hook says what it must keep to.
@@ -112,13 +114,27 @@ class WrongAccount(ImproperlyConfigured):
     """The site's adapter gave the credentials of another account than it was asked for."""
 
 
-def credentials_of(alias: str, connection: BankingConnection | None = None) -> conf.Account:
-    """Return the credentials behind *alias*, as the site's adapter gives them.
+def may_renew(
+    connection: BankingConnection, request: HttpRequest | None = None, adapter: BankingAdapter | None = None
+) -> bool:
+    """Return whether a session may be started on *connection*: its state allows it, and so does the adapter.
+
+    Without a *request* nobody in particular asks, as with a renewal link, and the state alone decides.
+    """
+    if not connection.can_renew or request is None:
+        return connection.can_renew
+    return (adapter or get_adapter()).can_connect(request, connection)
+
+
+def credentials_of(
+    alias: str, connection: BankingConnection | None = None, adapter: BankingAdapter | None = None
+) -> conf.Account:
+    """Return the credentials behind *alias*, as *adapter* (the site's own, if none is given) has them.
 
     Raises `ImproperlyConfigured` if there are none, or if they name another account: what one account's secret
     proves would be filed as said by the other.
     """
-    account = get_adapter().get_credentials(alias, connection)
+    account = (adapter or get_adapter()).get_credentials(alias, connection)
     if account.alias != alias:
         raise WrongAccount(
             f'get_credentials("{alias}") of the adapter {conf.settings.adapter} returned the account '

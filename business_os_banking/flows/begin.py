@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from business_os_banking import conf
-from business_os_banking.adapter import credentials_of, get_adapter
+from business_os_banking.adapter import BankingAdapter, get_adapter
 from business_os_banking.conf import Account
-from business_os_banking.exceptions import NotAllowed, NotOffered, Refused, TooManyAttempts
+from business_os_banking.exceptions import NotAllowed, NotOffered, TooManyAttempts
 from business_os_banking.facts.report import digest_of
 from business_os_banking.flows import connect
-from business_os_banking.flows.connect import Idempotency, Owner
+from business_os_banking.flows.claim import Idempotency, Owner
 from business_os_banking.guards import throttle
 from business_os_banking.models import BankingConnection, ConnectSession
-
-logger = logging.getLogger(__name__)
 
 HOUR: Final = 3600  # seconds
 NEXT_LENGTH: Final = 2048
@@ -31,6 +28,8 @@ def begin(
     request: HttpRequest,
     connection: BankingConnection | None = None,
     *,
+    adapter: BankingAdapter | None = None,
+    account: Account | None = None,
     api: str = "",
     email: str = "",
     scopes: Sequence[str] = (),
@@ -39,30 +38,30 @@ def begin(
 ) -> ConnectSession:
     """Open a session for whoever sent *request*: a new connection, or with *connection* a retry or renewal of it.
 
-    *connection* must come from the adapter's `visible_connections`. *scopes* can only narrow what the account's
-    settings offer (`NotOffered`). A *next_url* that leads away from this site is dropped. The same person's second
-    request with the same *idempotency_key* returns the session of the first, until `banking_prune` forgets the key, and
-    is not counted.
+    *connection* must come from the adapter's `visible_connections`. A page that has asked the *adapter* and
+    `account_for` already hands both on. *scopes* can only narrow what the account's settings offer (`NotOffered`).
+    A *next_url* that leads away from this site is dropped. The same person's second request with the same
+    *idempotency_key* returns the session of the first, until `banking_prune` forgets the key, and is not counted.
 
     Raises `NotAllowed` where the adapter or the connection's state says no, `TooManyAttempts`, `KeyReused`, and
     `BusinessOSError` for whatever goes wrong upstream. As `connect.start`, not to be called inside a transaction.
     """
-    adapter = get_adapter()
+    adapter = adapter or get_adapter()
     owner = adapter.get_owner(request)
-    asked = (str(connection.reference) if connection else "", api, email, " ".join(sorted(scopes)), next_url)
-    idempotency = _idempotency(owner, idempotency_key, asked)
+    values = (str(connection.reference) if connection else "", api, email, " ".join(sorted(scopes)), next_url)
+    idempotency = _idempotency(owner, idempotency_key, values)
     if idempotency and (session := connect.replay(idempotency)):
         return session  # it was allowed, and its address has been given out: whoever missed the answer gets it again
-    account = account_for(request, connection)
+    account = account or account_for(request, connection, adapter)
     if not set(scopes) <= set(account.scopes):
         raise NotOffered("The account's settings do not offer these scopes.")
     if not throttle.within("connect", _who(request, owner), conf.settings.connects_per_hour, HOUR):
         raise TooManyAttempts("Too many sessions were begun within an hour.")
     return connect.start(
         owner=owner,
-        return_to=lambda session: adapter.get_return_to(request, session),
+        return_to=partial(adapter.get_return_to, request),
         connection=connection,
-        account=account.alias,
+        account=account,
         api=api,
         email=email or adapter.get_email(request),
         scopes=scopes,
@@ -72,21 +71,18 @@ def begin(
     )
 
 
-def account_for(request: HttpRequest, connection: BankingConnection | None = None) -> Account:
+def account_for(
+    request: HttpRequest, connection: BankingConnection | None, adapter: BankingAdapter
+) -> Account:
     """Return the account that a session would be opened with.
 
     Raises `NotAllowed` if this request may not open one, and `Refused` if the account is not set up.
     """
-    adapter = get_adapter()
     if not adapter.can_connect(request, connection):
         raise NotAllowed("The site's adapter does not allow it.")
-    alias = connection.account if connection else adapter.get_account(request)
-    try:
-        return credentials_of(alias, connection)
-    except ImproperlyConfigured as error:
-        # The customer must not be shown this, and the operator must.
-        logger.error("Bank connections are not set up: %s", error)
-        raise Refused("Not set up.", error_class="NotConfigured") from error
+    return connect.account_of(
+        connection.account if connection else adapter.get_account(request), connection, adapter
+    )
 
 
 def safe_next(request: HttpRequest, url: str) -> str:
@@ -125,9 +121,9 @@ def _who(request: HttpRequest, owner: Owner) -> str:
     )
 
 
-def _idempotency(owner: Owner, key: str, asked: Sequence[str]) -> Idempotency | None:
+def _idempotency(owner: Owner, key: str, values: Sequence[str]) -> Idempotency | None:
     user, tenant = owner
     if not key or not (user or tenant):
         return None  # nobody is not one person, whose requests could be told from another's
     who = str(user.pk) if user else ""
-    return Idempotency(digest_of("idempotency", who, tenant, key), digest_of(*asked))
+    return Idempotency(digest_of("idempotency", who, tenant, key), digest_of(*values))

@@ -1,4 +1,4 @@
-"""The silence alarm: people come back from their bank, and no webhook says anything, or nothing that fits."""
+"""The silence alarm: people come back from their bank, and no webhook arrives, or none that matches."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.utils.translation import gettext_noop, override
+
 from business_os_banking.adapter import credentials_of
 from business_os_banking.models import AccountState, ConnectionEvent
+from business_os_banking.models.choices import SILENCES
 from business_os_banking.vocabulary import Kind, Outcome, Silence
 
 logger = logging.getLogger(__name__)
@@ -16,53 +19,67 @@ _WINDOW: Final = timedelta(hours=24)
 _PATIENCE: Final = timedelta(minutes=15)  # a webhook may take its time
 _ENOUGH: Final = 3  # of fewer, nothing can be said
 
-_WAYS_OUT: Final = {
-    Silence.NO_WEBHOOKS: (
-        "people come back from their bank, but no webhook has arrived since. Check that the webhook address of this "
-        "site is registered with Business OS, and that it answers 403 to: curl -X POST <address>"
+# What to do about each alarm: as it stands here in the log and by the doctor, translated in the admin.
+ADVICE: Final[dict[str, str]] = {
+    Silence.NO_WEBHOOKS: gettext_noop(
+        "Make sure that the webhook address of this site is registered with Business OS for this API key (see "
+        "docs/webhook.md), and that it answers 403 to: curl -X POST <address>. banking_doctor tries it out."
     ),
-    Silence.NOTHING_MATCHES: (
-        "webhooks arrive, but none of them matches a session of this site. Check that the API key and the webhook "
-        "belong to the same Business OS organisation, and look at the unmatched events in the admin"
+    Silence.NOTHING_MATCHES: gettext_noop(
+        "Make sure that the API key and the webhook are of the same Business OS organisation, and look at the "
+        "unmatched events in the admin. Ignore those that belong to another system."
     ),
 }
 
 
 def watch(alias: str, now: datetime) -> Silence | None:
     """Raise, keep or clear the alarm of the account *alias*; return it. It is logged once, at ERROR."""
-    state, _new = AccountState.objects.get_or_create(alias=alias)
-    # Once raised it lasts until something is heard: a night in which nobody comes proves nothing.
-    standing = state.silent_since if state.silence == Silence.NO_WEBHOOKS else None
-    found = _listen(alias, since=(state.silent_since or now) - _WINDOW, now=now, standing=standing)
-    if (found or "") == state.silence:
-        return found
-    # Two jobs may have found the same; the one whose write comes first tells of it.
+    state, _created = AccountState.objects.get_or_create(alias=alias)
+    # Once raised it lasts until a webhook arrives: a night in which nobody comes proves nothing.
+    silent_since = state.silent_since if state.silence == Silence.NO_WEBHOOKS else None
+    since = (state.silent_since or now) - _WINDOW
+    silence = _examine(alias, since=since, now=now, silent_since=silent_since)
+    if (silence or "") == state.silence:
+        return silence
+    # Two jobs may come to the same; the one whose write comes first logs it.
     unchanged = AccountState.objects.filter(pk=state.pk, silence=state.silence)
-    if unchanged.update(silence=found or "", silent_since=now if found else None):
-        if found:
-            logger.error("Account %s: %s.", alias, _WAYS_OUT[found])
+    if unchanged.update(silence=silence or "", silent_since=now if silence else None):
+        if silence:
+            logger.error("Account %s: %s. %s", alias, in_english(silence), ADVICE[silence])
         else:
             logger.info("Account %s: the silence is over.", alias)
-    return found
+    return silence
 
 
-def _listen(alias: str, *, since: datetime, now: datetime, standing: datetime | None) -> Silence | None:
-    heard = ConnectionEvent.objects.webhooks(alias).filter(received_at__gte=since, received_at__lte=now)
+def in_english(silence: str) -> str:
+    """Return the label of the alarm *silence* as the log and the doctor show it, whatever language is active."""
+    with override(None):
+        return str(dict(SILENCES).get(silence, silence))
+
+
+def _examine(
+    alias: str, *, since: datetime, now: datetime, silent_since: datetime | None
+) -> Silence | None:
+    """Return the alarm that the events between *since* and *now* give reason for.
+
+    *silent_since* is when the alarm for missing webhooks was raised, ``None`` where it is off.
+    """
+    webhooks = ConnectionEvent.objects.webhooks(alias).filter(received_at__gte=since, received_at__lte=now)
     # What an operator has set aside belongs to somebody else, and says nothing of this site.
-    looked_at = heard.filter(ignored_at=None).order_by("-received_at")
-    outcomes = list(looked_at.values_list("outcome", flat=True)[: 10 * _ENOUGH])
+    latest = webhooks.filter(ignored_at=None).order_by("-received_at")
+    outcomes = list(latest.values_list("outcome", flat=True)[: 10 * _ENOUGH])
     if len(outcomes) >= _ENOUGH and set(outcomes) == {Outcome.UNMATCHED}:
         return Silence.NOTHING_MATCHES
     # From the log: sessions have no index on it, and sites have many of them.
-    returned = ConnectionEvent.objects.filter(
+    returns = ConnectionEvent.objects.filter(
         account=alias, kind=Kind.RETURNED, received_at__gte=since, received_at__lte=now - _PATIENCE
     )
-    times = list(returned.order_by("-received_at").values_list("received_at", flat=True)[:_ENOUGH])
+    times = list(returns.order_by("-received_at").values_list("received_at", flat=True)[:_ENOUGH])
     # Those who came back may have been pruned since the alarm; it stands all the same.
-    begin = min(times) - _PATIENCE if len(times) >= _ENOUGH else standing
+    begin = min(times) - _PATIENCE if len(times) >= _ENOUGH else silent_since
     if begin is None or not wants_webhooks(alias):
         return None
-    return None if heard.filter(received_at__gte=begin).exists() else Silence.NO_WEBHOOKS
+    return None if webhooks.filter(received_at__gte=begin).exists() else Silence.NO_WEBHOOKS
 
 
 def wants_webhooks(alias: str) -> bool:

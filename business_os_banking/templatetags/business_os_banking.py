@@ -54,10 +54,10 @@ def banking_wording(connection: BankingConnection) -> wording.Wording:
     return wording.for_connection(connection)
 
 
-@register.simple_tag
-def banking_actions(connection: BankingConnection) -> list[Action]:
+@register.simple_tag(takes_context=True)
+def banking_actions(context: RequestContext, connection: BankingConnection) -> list[Action]:
     """``{% banking_actions connection as actions %}``: what can be done, each with name, label, url and is_main."""
-    return actions_for(connection)
+    return actions_for(connection, context.get("request"))
 
 
 @register.simple_tag

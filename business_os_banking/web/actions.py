@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from business_os_banking.adapter import may_renew
 from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import ConnectionStatus
 from business_os_banking.wording import Text
@@ -22,21 +24,21 @@ class Action:
     is_main: bool = False
 
 
-def actions_for(connection: BankingConnection) -> list[Action]:
-    """Return the actions that the state of *connection* allows, the way forward first.
+def actions_for(connection: BankingConnection, request: HttpRequest | None = None) -> list[Action]:
+    """Return what whoever sent *request* can do about *connection*, the way forward first.
 
-    Where `may_renew` of it is set to False, as the pages do where the adapter says no, it cannot be renewed.
+    Without a request it is what the state of the connection allows.
     """
-    found = []
-    if connection.can_renew and getattr(connection, "may_renew", True):
+    actions = []
+    if may_renew(connection, request):
         is_unfinished = connection.status == ConnectionStatus.PENDING and not connection.is_checking
         is_main = is_unfinished or connection.needs_attention
-        found.append(Action("renew", _renew_label(connection), _url("renew", connection), is_main))
+        actions.append(Action("renew", _renew_label(connection), _url("renew", connection), is_main))
     if connection.can_disconnect:
         is_pending = connection.status == ConnectionStatus.PENDING
         label = _("Remove") if is_pending else _("Disconnect")
-        found.append(Action("disconnect", label, _url("disconnect", connection)))
-    return found
+        actions.append(Action("disconnect", label, _url("disconnect", connection)))
+    return actions
 
 
 def _renew_label(connection: BankingConnection) -> Text:

@@ -1,6 +1,7 @@
 """The page behind a renewal link. Public: the link is the right to renew one connection, and nothing else."""
 
 import logging
+from functools import partial
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -81,8 +82,8 @@ def _answer(request: HttpRequest, token: str) -> HttpResponse:
     try:
         connection = invite.find(token)
     except LinkNotValid as error:
-        found, status = _REFUSALS[error.why]
-        return _error_page(request, found, status)
+        words, status = _REFUSALS[error.why]
+        return _error_page(request, words, status)
     if request.method != "POST":
         return page(
             request, "invitation.html", connection=connection, scopes=_scopes(connection), public=True
@@ -100,23 +101,23 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
     try:
         session = invite.start(
             connection,
-            return_to=lambda session: adapter.get_return_to(request, session),
+            return_to=partial(adapter.get_return_to, request),
             custom_fields=adapter.get_custom_fields(request, connection),
         )
     except NotAllowed:
         return _error_page(request, LINK_WITHDRAWN, 410)
     except BusinessOSError as error:
         reference = error.session.reference if error.session else None
-        found = wording.for_exception(error)
+        words = wording.for_exception(error)
         return retry_after(
-            _error_page(request, found, 503, retry_url=request.path, reference=reference), error
+            _error_page(request, words, 503, retry_url=request.path, reference=reference), error
         )
     return SeeOther(session.connect_url)
 
 
-def _error_page(request: HttpRequest, found: Wording, status: int, **more: Any) -> HttpResponse:
+def _error_page(request: HttpRequest, words: Wording, status: int, **context: Any) -> HttpResponse:
     # Without the way to the list: whoever was sent a link may have no login.
-    return error_page(request, found, status=status, public=True, list_url="", **more)
+    return error_page(request, words, status=status, public=True, list_url="", **context)
 
 
 def _scopes(connection: BankingConnection) -> list[tuple[str, wording.Text, wording.Text]]:

@@ -37,25 +37,25 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         return error_page(request, wording.UNKNOWN_ATTEMPT, status=404, public=True)
     if session.returned_at is None and request.method == "GET":
         _note_return(request, session)
-    stored = found = wording.for_session(session)
+    stored = shown = wording.for_session(session)
     hint = ""
     visit = number(request, "n")
     slow = visit >= len(REFRESH_SECONDS)
-    waiting = found.tone == "waiting"
+    waiting = stored.tone == "waiting"
     if waiting:
         hint = _hint(request)
-        found = wording.SLOW if slow else wording.for_hint(hint)
+        shown = wording.SLOW if slow else wording.for_hint(hint)
     stored_phase = _phase(session, stored)
     phase = "slow" if waiting and slow else "hinted" if hint else stored_phase
     next_page = {"n": visit + 1, **({"error_class": hint} if hint else {})}
     list_url = reverse("business_os_banking:connection-list")
     retry_url = reverse("business_os_banking:session-retry", args=[session.reference])
-    answer = page(
+    response = page(
         request,
         "return.html",
         session=session,
         connection=session.connection,
-        wording=found,
+        wording=shown,
         stored=f"{stored_phase} {stored.title} {stored.text}",
         phase=phase,
         final=session.is_final,
@@ -71,8 +71,8 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         public=True,
     )
     # As a pop-up it comes from the bank's site; Django's default, same-origin, would cut it off its opener.
-    answer["Cross-Origin-Opener-Policy"] = "unsafe-none"
-    return answer
+    response["Cross-Origin-Opener-Policy"] = "unsafe-none"
+    return response
 
 
 @public
@@ -92,26 +92,26 @@ def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse
             "final": True,
         }
         return JsonResponse(gone, status=404)
-    found = wording.for_session(session)
-    answer = {
+    stored = wording.for_session(session)
+    data = {
         "status": session.status,
         "connection_status": session.connection.status,
         "group": session.error_group or None,
-        "message": str(found.text),
+        "message": str(stored.text),
         "final": session.is_final,
-        "title": str(found.title),
-        "next_step": str(found.next_step),
-        "tone": found.tone,
-        "phase": _phase(session, found),
+        "title": str(stored.title),
+        "next_step": str(stored.next_step),
+        "tone": stored.tone,
+        "phase": _phase(session, stored),
     }
-    return JsonResponse(answer)
+    return JsonResponse(data)
 
 
 def _session(reference: UUID | str) -> ConnectSession | None:
     if isinstance(reference, str):
         return None  # an address that was cut off on its way
-    found = ConnectSession.objects.select_related("connection").filter(reference=reference)
-    return found.defer("connection__state", "connection__metadata").first()
+    sessions = ConnectSession.objects.select_related("connection").filter(reference=reference)
+    return sessions.defer("connection__state", "connection__metadata").first()
 
 
 def _phase(session: ConnectSession, stored: wording.Wording) -> str:
@@ -127,10 +127,10 @@ def _phase(session: ConnectSession, stored: wording.Wording) -> str:
 
 def _hint(request: HttpRequest) -> str:
     """Return an error class that means what the one in the address does: nothing of the address is written back."""
-    hinted = request.GET.get("error_class", "")
-    if not hinted:
+    error_class = request.GET.get("error_class", "")
+    if not error_class:
         return ""
-    return CANCELLED if group_of(hinted) == Group.YOU_CANCELLED else OTHER
+    return CANCELLED if group_of(error_class) == Group.YOU_CANCELLED else OTHER
 
 
 def _note_return(request: HttpRequest, session: ConnectSession) -> None:

@@ -32,7 +32,7 @@ def _site_name(request: HttpRequest) -> str:
 
 def error_page(
     request: HttpRequest,
-    found: wording.Wording,
+    words: wording.Wording,
     *,
     status: int,
     retry_url: str = "",
@@ -45,7 +45,7 @@ def error_page(
         request,
         "error.html",
         status=status,
-        wording=found,
+        wording=words,
         list_url=reverse("business_os_banking:connection-list") if list_url is None else list_url,
         retry_url=retry_url,
         reference=reference,

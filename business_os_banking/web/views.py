@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from business_os_banking import conf, wording
-from business_os_banking.adapter import get_adapter
+from business_os_banking.adapter import BankingAdapter, get_adapter
 from business_os_banking.exceptions import BusinessOSError, NotAllowed, Refused, TooManyAttempts
 from business_os_banking.flows import disconnect as disconnect_flow
 from business_os_banking.flows.begin import HOUR, account_for, begin, safe_next
@@ -42,14 +42,12 @@ def connection_list(request: HttpRequest) -> HttpResponse:
     start = (current - 1) * PAGE_SIZE
     ended = Case(When(status="disconnected", then=Value(1)), default=Value(0), output_field=IntegerField())
     # An attempt that was given up before it ever worked is nothing to keep looking at.
-    found = adapter.visible_connections(request).exclude(status="disconnected", connected_at__isnull=True)
-    found = found.with_checking().defer("state", "metadata").order_by(ended, "-pk")
+    queryset = adapter.visible_connections(request).exclude(status="disconnected", connected_at__isnull=True)
+    queryset = queryset.with_checking().defer("state", "metadata").order_by(ended, "-pk")
     # One row more than is shown tells whether there is a next page, with no count.
-    rows = list(found[start : start + PAGE_SIZE + 1])
+    rows = list(queryset[start : start + PAGE_SIZE + 1])
     if not rows and current > 1:
         return SeeOther(request.path)  # past the end: what stood there has gone since
-    for row in rows[:PAGE_SIZE]:
-        row.may_renew = row.can_renew and adapter.can_connect(request, row)  # type: ignore[attr-defined]
     return page(
         request,
         "connection_list.html",
@@ -64,11 +62,10 @@ def connection_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
     """One connection: how it stands, since when, and what was tried."""
-    connection = _visible(request, reference)
+    adapter = get_adapter()
+    connection = _visible(request, reference, adapter)
     if connection is None:
         return _unknown_connection(request)
-    adapter = get_adapter()
-    connection.may_renew = adapter.can_connect(request, connection)  # type: ignore[attr-defined]
     return page(
         request,
         "connection_detail.html",
@@ -86,7 +83,7 @@ def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def connect(request: HttpRequest) -> HttpResponse:
     """Say what will happen (GET), or go to the bank (POST)."""
-    return _start(request, None)
+    return _start(request, None, get_adapter())
 
 
 @sensitive_post_parameters()
@@ -95,12 +92,13 @@ def connect(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def renew(request: HttpRequest, reference: UUID) -> HttpResponse:
     """The same for a connection that exists: its consent is renewed, or its first attempt repeated."""
-    connection = _visible(request, reference)
+    adapter = get_adapter()
+    connection = _visible(request, reference, adapter)
     if connection is None:
         return _unknown_connection(request)
     if not connection.can_renew:
         return SeeOther(connection.get_absolute_url())
-    return _start(request, connection)
+    return _start(request, connection, adapter)
 
 
 @transaction.non_atomic_requests
@@ -108,7 +106,7 @@ def renew(request: HttpRequest, reference: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def disconnect(request: HttpRequest, reference: UUID) -> HttpResponse:
     """Say what will happen (GET), or end the connection (POST)."""
-    connection = _visible(request, reference)
+    connection = _visible(request, reference, get_adapter())
     if connection is None:
         return _unknown_connection(request)
     if not connection.can_disconnect:
@@ -129,14 +127,16 @@ def disconnect(request: HttpRequest, reference: UUID) -> HttpResponse:
 def retry(request: HttpRequest, reference: UUID) -> HttpResponse:
     """Lead on from the landing page, which is public and names no connection, to where a bank is tried again."""
     session = ConnectSession.objects.filter(reference=reference).select_related("connection").first()
-    if session is None or _visible(request, session.connection.reference) is None:
+    if session is None or _visible(request, session.connection.reference, get_adapter()) is None:
         return _unknown_connection(request)
     return SeeOther(retry_url(known_connection(session) or session.connection, session.next_url))
 
 
-def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpResponse:
+def _start(
+    request: HttpRequest, connection: BankingConnection | None, adapter: BankingAdapter
+) -> HttpResponse:
     try:
-        account = account_for(request, connection)
+        account = account_for(request, connection, adapter)
     except NotAllowed:
         return error_page(request, wording.NOT_ALLOWED, status=403)
     except Refused:
@@ -148,15 +148,16 @@ def _start(request: HttpRequest, connection: BankingConnection | None) -> HttpRe
     form = ConnectForm(request.POST, account=account)
     if not form.is_valid():
         return _connect_page(request, form, connection, account, status=400)
-    asked = form.cleaned_data
-    next_url = asked["next"] or ""
+    next_url = form.cleaned_data["next"] or ""
     try:
         session = begin(
             request,
             connection,
-            api=asked["api"],
-            email=asked["email"],
-            scopes=asked["scopes"],
+            adapter=adapter,
+            account=account,
+            api=form.cleaned_data["api"],
+            email=form.cleaned_data["email"],
+            scopes=form.cleaned_data["scopes"],
             next_url=next_url,
         )
     except NotAllowed:
@@ -207,8 +208,8 @@ def _unavailable(
     return retry_after(response, error)
 
 
-def _visible(request: HttpRequest, reference: UUID) -> BankingConnection | None:
-    return get_adapter().visible_connections(request).filter(reference=reference).first()
+def _visible(request: HttpRequest, reference: UUID, adapter: BankingAdapter) -> BankingConnection | None:
+    return adapter.visible_connections(request).filter(reference=reference).first()
 
 
 def _unknown_connection(request: HttpRequest) -> HttpResponse:

@@ -36,7 +36,10 @@ def secret_of(alias: str) -> str:
 
 
 def start(alias: str, user: User, **more: Any) -> ConnectSession:
-    return connect.start(owner=(user, ""), account=alias, return_to=lambda s: "https://site.example/", **more)
+    account = connect.account_of(alias)
+    return connect.start(
+        owner=(user, ""), account=account, return_to=lambda s: "https://site.example/", **more
+    )
 
 
 def post(alias: str, body: dict[str, Any], *, secret: str = "") -> int:

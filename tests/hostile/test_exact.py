@@ -35,7 +35,9 @@ def post(body: dict[str, Any], url: str = "/banking/webhook/") -> None:
 
 
 def start(user: User, account: str = "default") -> ConnectSession:
-    return connect.start(owner=(user, ""), return_to=lambda s: "https://site.example/", account=account)
+    return connect.start(
+        owner=(user, ""), return_to=lambda s: "https://site.example/", account=connect.account_of(account)
+    )
 
 
 def statuses() -> list[str]:

@@ -343,6 +343,6 @@ def test_a_gateway_in_trouble_at_connect(
     with pytest.raises(error) as caught:
         start(user)
     failed = caught.value.session
-    assert failed is not None
+    assert isinstance(failed, ConnectSession)
     assert stands(failed)[0] == "failed"
     assert stands(start(user)) == WAITING
