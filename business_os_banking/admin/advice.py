@@ -7,10 +7,12 @@ from typing import Final
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import conf
 from business_os_banking.admin.display import Text
+from business_os_banking.doctor import findings
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.models.connections import REMOVAL_TRIES
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus, StatusReason
@@ -36,9 +38,7 @@ def next_step(connection: BankingConnection) -> Text:
     """Return what an operator should do next about *connection*."""
     if connection.removal_due:
         if connection.removal_tries >= REMOVAL_TRIES:
-            return _(
-                "The provider still holds it. Read the log for the reason, then disconnect it once more."
-            )
+            return gettext(findings.ADVICE["removals-stuck"].fix)
         return _("Nothing: banking_reconcile removes it at the provider.")
     if connection.status == ConnectionStatus.PENDING:
         return _for_pending(connection)

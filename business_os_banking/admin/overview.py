@@ -15,25 +15,14 @@ from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin.actions import page
 from business_os_banking.admin.display import Text
+from business_os_banking.flows import silence
 from business_os_banking.flows.figures import MOST, Figures, Funnel, figures
 from business_os_banking.models import AccountState
 from business_os_banking.models.choices import APIS, ERROR_GROUPS
-from business_os_banking.vocabulary import Silence
 
 TEMPLATE: Final = "admin/business_os_banking/overview.html"
 PERIODS: Final = {1: _("Today"), 7: _("7 days"), 30: _("30 days")}
 _TENTHS: Final = 10
-
-WAYS_OUT: Final[dict[str, Text]] = {
-    Silence.NO_WEBHOOKS: _(
-        "People come back from their bank, and no webhook has arrived since. Make sure that the webhook address of "
-        "this site is registered with Business OS, and that nothing stands in its way: banking_doctor tries it out."
-    ),
-    Silence.NOTHING_MATCHES: _(
-        "Webhooks arrive, and none of them matches a session of this site. Make sure that the API key and the webhook "
-        "are of the same Business OS organisation. Ignore events that belong to another system."
-    ),
-}
 
 
 def may_see(request: HttpRequest) -> bool:
@@ -76,7 +65,7 @@ def overview(admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
             for group, count in found.failures
         ],
         silent=[
-            (state, WAYS_OUT.get(state.silence, ""))
+            (state, gettext(silence.ADVICE.get(state.silence, "")))
             for state in AccountState.objects.exclude(silence="").order_by("alias")
         ],
     )

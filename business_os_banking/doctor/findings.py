@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+from django.utils.translation import gettext_noop
+
+from business_os_banking.flows import silence
+from business_os_banking.vocabulary import Silence
+
 Severity = Literal["error", "warning"]
 
 
@@ -200,13 +205,12 @@ ADVICE: Final[dict[str, Advice]] = {
     "silence": Advice(
         "error",
         "Connections become active only when they are read back.",
-        "Ask Business OS which address is registered for this key; then send one: see docs/webhook.md.",
+        "{advice}",
     ),
     "webhooks-quiet": Advice(
         "warning",
         "Either nobody has registered the webhook, or it does not get through.",
-        "Ask Business OS which address is registered for this key. On a site that gets none, leave WEBHOOK_SECRETS "
-        "empty.",
+        f"{silence.ADVICE[Silence.NO_WEBHOOKS]} On a site that gets none, leave WEBHOOK_SECRETS empty.",
     ),
     "nothing-is-heard": Advice(
         "error",
@@ -245,7 +249,11 @@ ADVICE: Final[dict[str, Advice]] = {
     "removals-stuck": Advice(
         "warning",
         "The provider still holds, and may charge for, what was ended here.",
-        "Read the log at business_os_banking.flows.disconnect; then disconnect it once more in the admin.",
+        # The admin shows it, too, and translated.
+        gettext_noop(
+            "Read the log at business_os_banking.flows.disconnect for the reason, then disconnect once more in the "
+            "admin."
+        ),
     ),
 }
 

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from business_os_banking import conf
 from business_os_banking.doctor.findings import Finding, found
-from business_os_banking.flows.silence import wants_webhooks
+from business_os_banking.flows import silence
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.models.connections import UNREMOVABLE
 from business_os_banking.vocabulary import Outcome
@@ -64,10 +64,10 @@ def _reconcile(state: AccountState, now: datetime) -> Iterator[Finding]:
 def _hearing(state: AccountState, now: datetime) -> Iterator[Finding]:
     alias = state.alias
     if state.silence:
-        what = f"{state.get_silence_display()}, since {state.silent_since:%Y-%m-%d %H:%M} UTC."
-        yield found("silence", what, account=alias)
+        what = f"{silence.in_english(state.silence)}, since {state.silent_since:%Y-%m-%d %H:%M} UTC."
+        yield found("silence", what, account=alias, advice=silence.ADVICE.get(state.silence, ""))
         return
-    if not wants_webhooks(alias):
+    if not silence.wants_webhooks(alias):
         if state.list_missing_at is not None:
             yield found(
                 "nothing-is-heard",

@@ -57,9 +57,7 @@ def in_english(silence: str) -> str:
         return str(dict(SILENCES).get(silence, silence))
 
 
-def _examine(
-    alias: str, *, since: datetime, now: datetime, silent_since: datetime | None
-) -> Silence | None:
+def _examine(alias: str, *, since: datetime, now: datetime, silent_since: datetime | None) -> Silence | None:
     """Return the alarm that the events between *since* and *now* give reason for.
 
     *silent_since* is when the alarm for missing webhooks was raised, ``None`` where it is off.

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from business_os_banking.flows.silence import ADVICE
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 
 
@@ -102,6 +103,17 @@ def test_no_webhook_has_ever_come(site: Any, doctor: Any) -> None:
     comes_back(ago(hours=2))
     event(kind="self_test")
     assert "No webhook has ever come" in doctor()["webhooks-quiet"]["what"]
+
+
+@pytest.mark.parametrize("silence", ADVICE)
+def test_the_alarm_is_in_english_with_its_advice(site: Any, doctor: Any, silence: str) -> None:
+    state(silence=silence, silent_since=ago(hours=1))
+    with translation.override("de"):
+        finding = doctor()["silence"]
+    assert "ebhook" in finding["what"]
+    assert "trifft ein" not in finding["what"]
+    assert "treffen ein" not in finding["what"]
+    assert finding["fix"] == ADVICE[silence]
 
 
 def test_the_figures_are_there_for_other_programs(site: Any, plain_doctor: Any) -> None:
