@@ -1,10 +1,10 @@
-"""What the app remembers about each Business OS account."""
+"""The states of the Business OS accounts: reading, alarms and credits."""
 
 from business_os_banking.admin.base import ReadMostlyAdmin
 
 
 class AccountStateAdmin(ReadMostlyAdmin):
-    """When it was reconciled and read last, what today's reads came to, and the credits that are left."""
+    """Account states are looked at only: reconcile writes them."""
 
     list_display = (
         "alias",

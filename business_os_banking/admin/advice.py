@@ -1,4 +1,4 @@
-"""What an operator should do next about a connection, in words; and which rows need a look at all."""
+"""What an operator should do next about a connection, and which rows need a look at all."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.models.connections import REMOVAL_TRIES
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus, StatusReason
 
-_AN_ANSWER_TAKES: Final = timedelta(minutes=15)
-_OPENING_TAKES: Final = timedelta(minutes=5)
+_ANSWER_TIMEOUT: Final = timedelta(minutes=15)  # after the browser came back
+_OPENING_TIMEOUT: Final = timedelta(minutes=5)
 
 
 def stuck_sessions(now: datetime) -> QuerySet[ConnectSession]:
     """Return the waiting sessions that came back without an answer, are over, or were never opened."""
-    came_back = Q(returned_at__lt=now - _AN_ANSWER_TAKES)
-    never_opened = Q(status=SessionStatus.CREATED, created_at__lt=now - _OPENING_TAKES)
+    came_back = Q(returned_at__lt=now - _ANSWER_TIMEOUT)
+    never_opened = Q(status=SessionStatus.CREATED, created_at__lt=now - _OPENING_TIMEOUT)
     return ConnectSession.objects.waiting().filter(came_back | never_opened | Q(expires_at__lt=now))
 
 

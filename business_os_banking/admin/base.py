@@ -1,6 +1,6 @@
-"""What the three pages have in common: they show, and change next to nothing.
+"""What all pages of the admin share: they show, and change next to nothing.
 
-Statuses and all the other columns that facts decide are written by `flows.record` alone. A form that could
+Statuses and all the other columns that facts decide are written by `facts.record` alone. A form that could
 write them would make the row contradict its own history until the next event, and `banking_rebuild` would
 undo it.
 """
@@ -19,12 +19,13 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 
 from business_os_banking.admin import overview
-from business_os_banking.admin.actions import Action, confirm, may
+from business_os_banking.admin.actions import Action, confirm, is_permitted
+from business_os_banking.admin.display import admin_url, url_name
 from business_os_banking.admin.paginator import BoundedPaginator, QuickChangeList
-from business_os_banking.models import AccountState
+from business_os_banking.models import AccountState, BankingConnection, ConnectSession
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -44,6 +45,13 @@ def uuid_of(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def keys_by_reference(
+    model: type[BankingConnection | ConnectSession], reference: UUID, column: str = "pk"
+) -> list[int]:
+    """Return *column* of the rows of *model* with this reference: ready keys, so that a search needs no join."""
+    return list(model._default_manager.filter(reference=reference).values_list(column, flat=True))  # noqa: SLF001
 
 
 class ReadMostlyAdmin(_ModelAdmin):
@@ -79,8 +87,8 @@ class ReadMostlyAdmin(_ModelAdmin):
         return QuickChangeList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        shown: list[Any] = flatten_fieldsets(self.get_fieldsets(request, obj))
-        return [name for name in shown if name not in self.editable_fields]
+        fields: list[Any] = flatten_fieldsets(self.get_fieldsets(request, obj))
+        return [name for name in fields if name not in self.editable_fields]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -101,9 +109,9 @@ class ReadMostlyAdmin(_ModelAdmin):
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def _filterable(self, request: HttpRequest | None) -> set[str]:
-        chosen = self.get_list_filter(request) if request else self.list_filter
+        filters = self.get_list_filter(request) if request else self.list_filter
         names = {"id", *self.filterable_fields}
-        for item in chosen:
+        for item in filters:
             name = item[0] if isinstance(item, tuple | list) else item
             names.add(name.split("__")[0] if isinstance(name, str) else getattr(name, "parameter_name", ""))
         return names
@@ -125,10 +133,11 @@ class ReadMostlyAdmin(_ModelAdmin):
 
 
 class ActingAdmin(ReadMostlyAdmin):
-    """Rows at which something can be done: each action on the page of a row, at an address of its own.
+    """Rows to which something can be done: each action on the page of a row, at an address of its own.
 
     Subclass freely: add an `Action` of yours to `row_actions`, and the method that its permission needs,
-    ``has_<verb>_permission(request, obj=None)``.
+    ``has_<verb>_permission(request, obj=None)``; `permission_method` makes one. To have it in the menu of the list
+    as well, assign `list_action` of it to a name in the class, and add that name to `actions`.
     """
 
     row_actions: ClassVar[tuple[Action, ...]] = ()
@@ -137,10 +146,10 @@ class ActingAdmin(ReadMostlyAdmin):
     # one, which may be rolled back after the provider has removed the connection.
     @transaction.non_atomic_requests
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        self._refuse_what_is_not_offered(request)
+        self._refuse_other_actions(request)
         return super().changelist_view(request, extra_context)
 
-    def _refuse_what_is_not_offered(self, request: HttpRequest) -> None:
+    def _refuse_other_actions(self, request: HttpRequest) -> None:
         """Answer 403 to an action that the list does not offer to this person; Django would say nothing."""
         for name in request.POST.getlist("action") if request.method == "POST" else []:
             permissions = getattr(getattr(self, name, None), "allowed_permissions", ())
@@ -155,36 +164,36 @@ class ActingAdmin(ReadMostlyAdmin):
             context = {"banking_tools": self._tools(request, row), **context}
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def _has_perm(self, request: HttpRequest, codename: str) -> bool:
-        return request.user.has_perm(f"{self.opts.app_label}.{codename}")
-
     def _tools(self, request: HttpRequest, row: Any) -> list[tuple[Any, str]]:
-        """Return label and address of what this person may do to *row* now."""
-        offered = [item for item in self.row_actions if may(item, self, request, row) and item.is_due(row)]
-        return [(item.label, self._url(item.verb, row.pk)) for item in offered]
+        """Return label and address of each action that this person may do to *row* now."""
+        return [
+            (action.label, self._url(action.verb, row.pk))
+            for action in self.row_actions
+            if is_permitted(action, self, request, row) and action.is_due(row)
+        ]
 
-    def _url(self, page: str, *args: Any) -> str:
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
-        return reverse(name, args=args, current_app=self.admin_site.name)
+    def _url(self, page: str, *args: object) -> str:
+        return admin_url(self.admin_site.name, self.model, page, *args)
 
     def get_urls(self) -> list[URLPattern]:
-        urls = []
-        for item in self.row_actions:
-            view = self.admin_site.admin_view(self._view_of(item))
-            name = f"{self.opts.app_label}_{self.opts.model_name}_{item.verb}"
-            urls.append(path(f"<path:object_id>/{item.verb}/", view, name=name))
-        return [*urls, *super().get_urls()]
+        own = [
+            self.path_of(action.verb, self._view_of(action), f"<path:object_id>/{action.verb}/")
+            for action in self.row_actions
+        ]
+        return [*own, *super().get_urls()]
 
-    def _view_of(self, item: Action) -> Callable[..., HttpResponse]:
+    def path_of(self, page: str, view: Callable[..., HttpResponse], route: str) -> URLPattern:
+        """Return the URL pattern of a page of this admin, named as Django names its own, for staff only."""
+        return path(route, self.admin_site.admin_view(view), name=url_name(self.model, page))
+
+    def _view_of(self, action: Action) -> Callable[..., HttpResponse]:
         @transaction.non_atomic_requests
         def view(request: HttpRequest, object_id: str) -> HttpResponse:
             row = self.get_object(request, unquote(object_id))
             if row is None:
                 raise Http404
-            if not may(item, self, request, row):
-                raise PermissionDenied
-            chosen = self.get_queryset(request).filter(pk=row.pk)
-            return confirm(item, self, request, chosen, back=self._url("change", row.pk))
+            selected = self.get_queryset(request).filter(pk=row.pk)
+            return confirm(action, self, request, selected, back=self._url("change", row.pk))
 
         return view
 

@@ -33,7 +33,7 @@ from business_os_banking.vocabulary import EndedBy, Kind
 logger = logging.getLogger(__name__)
 
 LINKS: Final = "admin/business_os_banking/bankingconnection/renewal_links.html"
-MOST_EVENTS: Final = 500
+MAX_EVENTS: Final = 500
 
 Form = forms.Form | None
 Connections = Sequence[BankingConnection]
@@ -49,10 +49,12 @@ class Check(ConnectionAction):
 
     verb = "check"
     label = _("Check now")
+    list_label = _("Check selected connections now")
     question = _("Check now?")
     button = _("Yes, check now")
+    log_message = _("Checked by an operator.")
 
-    def says(self, rows: Connections) -> list[Text]:
+    def describe(self, rows: Connections) -> list[Text]:
         aliases = sorted({row.account for row in rows})
         states = {state.alias: state for state in AccountState.objects.filter(alias__in=aliases)}
         texts: list[Text] = [
@@ -64,32 +66,34 @@ class Check(ConnectionAction):
         for alias in aliases:
             state = states.get(alias)
             used = state.reads if state and state.reads_on == timezone.now().date() else 0
-            told = {"account": alias, "used": used, "most": conf.settings.reads_per_day}
-            texts.append(gettext("Account %(account)s: %(used)d of today's %(most)d reads are used.") % told)
+            values = {"account": alias, "used": used, "most": conf.settings.reads_per_day}
+            texts.append(
+                gettext("Account %(account)s: %(used)d of today's %(most)d reads are used.") % values
+            )
         return texts
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Connections, form: Form) -> None:
-        for row in rows:
-            admin.log_change(request, row, gettext("Checked by an operator."))
+        self.log(admin, request, rows)
         for alias in sorted({row.account for row in rows}):
-            self._tell(admin, request, alias, read_account(alias, timezone.now(), asked=True))
+            self._report(admin, request, alias, read_account(alias, timezone.now(), by_hand=True))
         for row in rows:
-            was = row.get_status_display()
+            before = row.get_status_display()
             row.refresh_from_db()
-            if row.get_status_display() != was:
-                told = {"bank": row.display_name, "before": was, "after": row.get_status_display()}
-                text = gettext("%(bank)s: %(before)s, now %(after)s.") % told
+            after = row.get_status_display()
+            if after != before:
+                values = {"bank": row.display_name, "before": before, "after": after}
+                text = gettext("%(bank)s: %(before)s, now %(after)s.") % values
                 admin.message_user(request, text, messages.SUCCESS)
 
-    def _tell(self, admin: ModelAdmin[Any], request: HttpRequest, alias: str, reading: Reading) -> None:
+    def _report(self, admin: ModelAdmin[Any], request: HttpRequest, alias: str, reading: Reading) -> None:
         if reading.pages:
             text = gettext("Account %(account)s: pages read: %(pages)d, new facts: %(facts)d.")
-            told = {"account": alias, "pages": reading.pages, "facts": reading.facts}
-            admin.message_user(request, text % told, messages.SUCCESS)
+            values = {"account": alias, "pages": reading.pages, "facts": reading.facts}
+            admin.message_user(request, text % values, messages.SUCCESS)
         if reading.problem:
             text = gettext("Account %(account)s: %(problem)s.")
-            told = {"account": alias, "problem": reading.problem_in_words().rstrip(".")}
-            admin.message_user(request, text % told, messages.WARNING)
+            values = {"account": alias, "problem": reading.problem_in_words().rstrip(".")}
+            admin.message_user(request, text % values, messages.WARNING)
 
 
 class Renew(ConnectionAction):
@@ -97,14 +101,16 @@ class Renew(ConnectionAction):
 
     verb = "renew"
     label = _("Renewal link")
+    list_label = _("Make renewal links for selected connections")
     question = _("Make a renewal link?")
     button = _("Yes, make a link")
-    nothing = _("What you selected was disconnected: the customer has to connect the bank anew.")
+    log_message = _("Renewal link made by an operator.")
+    nothing_due = _("What you selected was disconnected: the customer has to connect the bank anew.")
 
     def is_due(self, row: BankingConnection) -> bool:
         return row.can_renew
 
-    def says(self, rows: Connections) -> list[Text]:
+    def describe(self, rows: Connections) -> list[Text]:
         days = f"{conf.settings.renew_link_days:g}"
         return [
             gettext(
@@ -123,9 +129,8 @@ class Renew(ConnectionAction):
             path = reverse("business_os_banking:invitation", args=[invite.create(row)])
             origin = conf.settings.site_url
             url = f"{origin}{path}" if origin else request.build_absolute_uri(path)
-            admin.log_change(request, row, gettext("Renewal link made by an operator."))
-            name = f"admin:{admin.opts.app_label}_{admin.opts.model_name}_withdraw"
-            withdraw = reverse(name, args=[row.pk], current_app=admin.admin_site.name)
+            self.log(admin, request, [row])
+            withdraw = display.admin_url(admin.admin_site.name, admin.model, "withdraw", row.pk)
             links.append((*self.line(row), url, qr.svg(url), withdraw))
         until = timezone.now() + timedelta(days=conf.settings.renew_link_days)
         title = gettext("Renewal link")
@@ -140,32 +145,37 @@ class Withdraw(ConnectionAction):
     label = _("Withdraw links")
     question = _("Withdraw all renewal links?")
     button = _("Yes, withdraw them")
+    log_message = _("Renewal links withdrawn by an operator.")
 
-    def says(self, rows: Connections) -> list[Text]:
+    def describe(self, rows: Connections) -> list[Text]:
         return [
             _("All links that were made for this connection so far stop working. You can make a new one.")
         ]
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Connections, form: Form) -> None:
         for row in rows:
-            admin.log_change(request, row, gettext("Renewal links withdrawn by an operator."))
+            self.log(admin, request, [row])
             invite.withdraw(row)
         admin.message_user(request, gettext("All renewal links were withdrawn."), messages.SUCCESS)
 
 
 class Disconnect(ConnectionAction):
+    """End connections here at once, and at the provider now or as soon as that works."""
+
     verb = "disconnect"
     label = _("Disconnect")
+    list_label = _("Disconnect selected connections")
     question = _("Disconnect?")
     button = _("Yes, disconnect")
+    log_message = _("Disconnected by an operator.")
     is_final = True
-    nothing = _("There is nothing to do: what you selected is disconnected already.")
+    nothing_due = _("There is nothing to do: what you selected is disconnected already.")
 
     def is_due(self, row: BankingConnection) -> bool:
         # One that is ended here but still held upstream may be tried once more.
         return row.can_disconnect or row.removal_due
 
-    def says(self, rows: Connections) -> list[Text]:
+    def describe(self, rows: Connections) -> list[Text]:
         return [
             _(
                 "It ends here at once and is then removed at the provider. This cannot be undone: the customer would "
@@ -175,9 +185,9 @@ class Disconnect(ConnectionAction):
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Connections, form: Form) -> None:
         for row in rows:
-            # Before, not after: if the worker is killed while it waits for the provider, it is still known who
-            # wanted this.
-            admin.log_change(request, row, gettext("Disconnected by an operator."))
+            # Before, not after: if the worker is killed while it waits for the provider, the log still says who
+            # did this.
+            self.log(admin, request, [row])
             try:
                 disconnect(row, by=EndedBy.OPERATOR)
             except ImproperlyConfigured as error:
@@ -189,13 +199,13 @@ class Disconnect(ConnectionAction):
             "%(count)d connection was disconnected.", "%(count)d connections were disconnected.", count
         )
         admin.message_user(request, text % {"count": count}, messages.SUCCESS)
-        if kept := sum(row.removal_due for row in rows):
+        if not_removed := sum(row.removal_due for row in rows):
             text = ngettext(
                 "%(count)d of them could not be removed at the provider yet. banking_reconcile tries again.",
                 "%(count)d of them could not be removed at the provider yet. banking_reconcile tries again.",
-                kept,
+                not_removed,
             )
-            admin.message_user(request, text % {"count": kept}, messages.WARNING)
+            admin.message_user(request, text % {"count": not_removed}, messages.WARNING)
 
 
 class ReplayAll(ConnectionAction):
@@ -205,15 +215,16 @@ class ReplayAll(ConnectionAction):
     label = _("Replay")
     question = _("Apply all events again?")
     button = _("Yes, replay")
-    most: ClassVar[int] = 1
+    log_message = _("All events applied again by an operator.")
+    max_rows: ClassVar[int] = 1
 
-    def says(self, rows: Connections) -> list[Text]:
+    def describe(self, rows: Connections) -> list[Text]:
         (row,) = rows
-        count = events_of(row)[: MOST_EVENTS + 1].count()
-        if count > MOST_EVENTS:
+        count = events_of(row)[: MAX_EVENTS + 1].count()
+        if count > MAX_EVENTS:
             text = gettext("There are more than %(most)d events; the oldest %(most)d are applied again here.")
             return [
-                text % {"most": MOST_EVENTS},
+                text % {"most": MAX_EVENTS},
                 _("For all of them, use banking_replay or banking_rebuild."),
             ]
         text = ngettext(
@@ -224,27 +235,29 @@ class ReplayAll(ConnectionAction):
         return [text % {"count": count}]
 
     def changes(self, rows: Connections, form: Form) -> list[tuple[Text, Text, Text, Text]]:
-        return display.foretold(preview.of_connection(rows[0]))
+        return display.change_rows(preview.of_connection(rows[0]))
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Connections, form: Form) -> None:
         (row,) = rows
-        admin.log_change(request, row, gettext("All events applied again by an operator."))
-        keys = list(events_of(row).values_list("pk", flat=True)[:MOST_EVENTS])
-        tell_replayed(admin, request, ConnectionEvent.objects.filter(pk__in=keys).order_by("pk"))
+        self.log(admin, request, rows)
+        keys = list(events_of(row).values_list("pk", flat=True)[:MAX_EVENTS])
+        replay_and_report(admin, request, ConnectionEvent.objects.filter(pk__in=keys).order_by("pk"))
 
 
 def events_of(connection: BankingConnection) -> QuerySet[ConnectionEvent]:
-    """Return the events of *connection*, oldest first. A change of a bank is not of one connection."""
+    """Return the events of *connection*, oldest first, without changes of its bank: those concern many connections."""
     events = ConnectionEvent.objects.filter(connection=connection).exclude(kind=Kind.PROVIDER_CHANGED)
     return events.order_by("pk")
 
 
-def tell_replayed(admin: ModelAdmin[Any], request: HttpRequest, events: QuerySet[ConnectionEvent]) -> None:
-    """Apply *events* again, and tell what came of it."""
+def replay_and_report(
+    admin: ModelAdmin[Any], request: HttpRequest, events: QuerySet[ConnectionEvent]
+) -> None:
+    """Apply *events* again, and message the operator how many had an effect."""
     result = replay(events)
     text = gettext("Applied again: %(applied)d had an effect, %(unchanged)d changed nothing.")
-    told = {"applied": result.applied, "unchanged": result.unchanged}
-    admin.message_user(request, text % told, messages.SUCCESS)
+    values = {"applied": result.applied, "unchanged": result.unchanged}
+    admin.message_user(request, text % values, messages.SUCCESS)
     if result.failed:
         text = gettext("%(failed)d could not be applied: the log says why.") % {"failed": result.failed}
         admin.message_user(request, text, messages.ERROR)

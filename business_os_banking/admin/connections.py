@@ -10,15 +10,15 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import wording
 from business_os_banking.admin import advice, display, overview
-from business_os_banking.admin.actions import confirm
-from business_os_banking.admin.base import ActingAdmin, uuid_of
+from business_os_banking.admin.actions import list_action, permission_method
+from business_os_banking.admin.base import ActingAdmin, keys_by_reference, uuid_of
 from business_os_banking.admin.connection_actions import Check, Disconnect, Renew, ReplayAll, Withdraw
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.filters import AccountFilter, ConnectionLookFilter, CountryFilter
@@ -89,10 +89,20 @@ class BankingConnectionAdmin(ActingAdmin):
         "or the user name of its owner."
     )
     actions: Any = ("check_selected", "renew_selected", "disconnect_selected")
+    check_selected = list_action(Check())
+    renew_selected = list_action(Renew())
+    disconnect_selected = list_action(Disconnect())
     row_actions = (Check(), Renew(), Withdraw(), Disconnect(), ReplayAll())
+    has_check_permission = permission_method("check_bankingconnection")
+    has_renew_permission = permission_method("renew_bankingconnection")
+    has_disconnect_permission = permission_method("disconnect_bankingconnection")
+    has_replay_permission = permission_method("replay_connectionevent")
     inlines: ClassVar[Any] = (SessionInline,)
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("status_word", "operator_next", "what_now", "owner_link", "tenant", "account")}),
+        (
+            None,
+            {"fields": ("status_word", "operator_step", "customer_text", "owner_link", "tenant", "account")},
+        ),
         (
             _("Bank"),
             {"classes": ("banking-pairs",), "fields": (("provider_name", "provider_code", "country_code"),)},
@@ -125,25 +135,25 @@ class BankingConnectionAdmin(ActingAdmin):
         obj.save(update_fields=[*self.editable_fields, "updated_at"])
 
     def search_for(self, term: str) -> Q:
-        found = Q(upstream_id=term)
+        condition = Q(upstream_id=term)
         reference = uuid_of(term)
         if reference is not None:
-            sessions = ConnectSession.objects.filter(reference=reference)
-            found |= Q(reference=reference) | Q(pk__in=list(sessions.values_list("connection", flat=True)))
+            keys = keys_by_reference(ConnectSession, reference, "connection")
+            condition |= Q(reference=reference) | Q(pk__in=keys)
         users = self.find_users(term)
-        return found | Q(user__in=users) if users else found
+        return condition | Q(user__in=users) if users else condition
 
     def find_users(self, term: str) -> list[Any]:
         """Return the primary keys of the users whose name is *term*.
 
-        Where e-mail addresses are the user names, nobody is found: addresses that are searched for end up in
-        logs and browser histories.
+        None where e-mail addresses are the user names: addresses that are searched for end up in logs and browser
+        histories.
         """
         model = get_user_model()
         if getattr(model, "EMAIL_FIELD", "email") == model.USERNAME_FIELD:
             return []
-        named = model._default_manager.filter(**{model.USERNAME_FIELD: term})  # noqa: SLF001
-        return list(named.values_list("pk", flat=True)[:10])
+        users = model._default_manager.filter(**{model.USERNAME_FIELD: term})  # noqa: SLF001
+        return list(users.values_list("pk", flat=True)[:10])
 
     @admin.display(description=_("bank"))
     def bank(self, connection: BankingConnection) -> SafeString:
@@ -181,42 +191,24 @@ class BankingConnectionAdmin(ActingAdmin):
         return display.moment(connection.created_at)
 
     @admin.display(description=_("what the customer reads"))
-    def what_now(self, connection: BankingConnection) -> SafeString:
+    def customer_text(self, connection: BankingConnection) -> SafeString:
         try:
-            says = wording.for_connection(connection)
-        except ValueError:  # a word that this version does not know: the page must open all the same
+            words = wording.for_connection(connection)
+        except ValueError:  # a status that this version does not know: the page must open all the same
             return display.lines()
-        return display.lines(says.title, says.next_step)
+        return display.lines(words.title, words.next_step)
 
     @admin.display(description=_("next step"))
-    def operator_next(self, connection: BankingConnection) -> Text:
+    def operator_step(self, connection: BankingConnection) -> Text:
         return advice.next_step(connection)
 
     @admin.display(description=_("more"))
     def more(self, connection: BankingConnection) -> SafeString:
-        site, only = self.admin_site.name, {"connection__id__exact": connection.pk}
+        site, filters = self.admin_site.name, {"connection__id__exact": connection.pk}
         return display.lines(
-            display.list_link(site, ConnectSession, _("All sessions of this connection"), **only),
-            display.list_link(site, ConnectionEvent, _("All events of this connection"), **only),
+            display.list_link(site, ConnectSession, _("All sessions of this connection"), **filters),
+            display.list_link(site, ConnectionEvent, _("All events of this connection"), **filters),
         )
-
-    @admin.action(description=_("Check selected connections now"), permissions=["check"])
-    def check_selected(
-        self, request: HttpRequest, queryset: QuerySet[BankingConnection]
-    ) -> HttpResponse | None:
-        return confirm(Check(), self, request, queryset)
-
-    @admin.action(description=_("Make renewal links for selected connections"), permissions=["renew"])
-    def renew_selected(
-        self, request: HttpRequest, queryset: QuerySet[BankingConnection]
-    ) -> HttpResponse | None:
-        return confirm(Renew(), self, request, queryset)
-
-    @admin.action(description=_("Disconnect selected connections"), permissions=["disconnect"])
-    def disconnect_selected(
-        self, request: HttpRequest, queryset: QuerySet[BankingConnection]
-    ) -> HttpResponse | None:
-        return confirm(Disconnect(), self, request, queryset)
 
     def overview_view(self, request: HttpRequest) -> HttpResponse:
         """Show today's funnel, and what did not work."""
@@ -225,9 +217,7 @@ class BankingConnectionAdmin(ActingAdmin):
         return overview.overview(self, request)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.overview_view)
-        name = f"{self.opts.app_label}_{self.opts.model_name}_overview"
-        return [path("overview/", view, name=name), *super().get_urls()]
+        return [self.path_of("overview", self.overview_view, "overview/"), *super().get_urls()]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -240,27 +230,15 @@ class BankingConnectionAdmin(ActingAdmin):
     def _timeline(self, request: HttpRequest, connection: BankingConnection) -> dict[str, Any]:
         entries = explain.latest(connection, TIMELINE)
         oldest_first = request.GET.get("timeline") == "oldest"
-        site, only = self.admin_site.name, {"connection__id__exact": connection.pk}
+        site, filters = self.admin_site.name, {"connection__id__exact": connection.pk}
         return {
             "timeline": [
-                (entry, display.page_of(site, ConnectionEvent, entry.event))
+                (entry, display.change_url(site, ConnectionEvent, entry.event))
                 for entry in (reversed(entries) if oldest_first else entries)
             ],
             "timeline_oldest_first": oldest_first,
             "timeline_is_cut": len(entries) == TIMELINE,
             "timeline_all": display.list_link(
-                site, ConnectionEvent, _("All events of this connection"), **only
+                site, ConnectionEvent, _("All events of this connection"), **filters
             ),
         }
-
-    def has_check_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._has_perm(request, "check_bankingconnection")
-
-    def has_renew_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._has_perm(request, "renew_bankingconnection")
-
-    def has_disconnect_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._has_perm(request, "disconnect_bankingconnection")
-
-    def has_replay_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._has_perm(request, "replay_connectionevent")

@@ -29,7 +29,7 @@ EMPTY: Final = "-"
 
 # How many characters of a secret may be shown, by its length: never more than a quarter of it.
 _SHOWN: Final = ((16, 4), (8, 2))
-_TELLTALE: Final = re.compile(
+_SENSITIVE_KEY: Final = re.compile(
     r"token|secret|mail|passw|credential|authori[sz]ation|api_?key|connect_url|custom_fields", re.IGNORECASE
 )
 
@@ -42,8 +42,8 @@ def mask(secret: object) -> str:
     text = "" if secret is None else str(secret)
     if not text:
         return ""
-    shown = next((shown for length, shown in _SHOWN if len(text) >= length), 0)
-    return text[:shown] + ELLIPSIS
+    count = next((count for length, count in _SHOWN if len(text) >= length), 0)
+    return text[:count] + ELLIPSIS
 
 
 def mask_email(address: str) -> str:
@@ -62,7 +62,7 @@ def person(user: Any) -> SafeString:
 
 
 def word(text: Text, tone: str) -> SafeString:
-    """Return *text* as a coloured word. What it means must be in the text: the tone only adds to it."""
+    """Return *text* as a coloured word. The meaning must be in the text: the colour only adds to it."""
     return format_html('<span class="banking-word banking-word-{}">{}</span>', tone, text)
 
 
@@ -82,21 +82,21 @@ def moment(at: datetime | None) -> SafeString:
 
 
 def value(column: Field[Any, Any], content: Any) -> str:
-    """Return what a column holds in words: a choice by its name, a moment in the active time zone."""
+    """Return the content of a column in words: a choice by its label, a moment in the active time zone."""
     if column.choices:
         return str(dict(column.flatchoices).get(content, content) or EMPTY)
     return str(display_for_field(content, column, EMPTY))
 
 
-def foretold(changes: Iterable[Change]) -> list[tuple[Text, Text, Text, Text]]:
-    """Return changes as (of what, which column, what it holds, what it would hold)."""
-    told: list[tuple[Text, Text, Text, Text]] = []
+def change_rows(changes: Iterable[Change]) -> list[tuple[Text, Text, Text, Text]]:
+    """Return changes as (row, column, value before, value after), in words."""
+    rows: list[tuple[Text, Text, Text, Text]] = []
     for change in changes:
         opts = change.model._meta  # noqa: SLF001
         column = cast("Field[Any, Any]", opts.get_field(change.column))
-        of_what = f"{opts.verbose_name} {change.row[:8]}"
-        told.append((of_what, column.verbose_name, value(column, change.before), value(column, change.after)))
-    return told
+        row = f"{opts.verbose_name} {change.row[:8]}"
+        rows.append((row, column.verbose_name, value(column, change.before), value(column, change.after)))
+    return rows
 
 
 def host_of(url: str) -> str:
@@ -108,9 +108,9 @@ def host_of(url: str) -> str:
 
 
 def pretty(value: Any) -> SafeString:
-    """Return *value* as readable JSON.
+    """Return *value* as indented JSON.
 
-    What is stored is redacted when it is written. Values under telling names are masked all the same, so that
+    What is stored is redacted when it is written. Values whose keys look sensitive are masked all the same, so that
     a row that came from elsewhere shows nothing either.
     """
     text = json.dumps(_masked(value), indent=2, sort_keys=True, ensure_ascii=False, default=str)
@@ -120,7 +120,7 @@ def pretty(value: Any) -> SafeString:
 def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
-            key: _hidden(inner) if _TELLTALE.search(str(key)) else _masked(inner)
+            key: _hidden(inner) if _SENSITIVE_KEY.search(str(key)) else _masked(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
@@ -132,36 +132,37 @@ def _hidden(value: Any) -> Any:
     return mask(value) if isinstance(value, str) else ELLIPSIS
 
 
-def change_link(site: str, thing: Model | None, text: Text) -> Text:
-    """Return *text* as a link to the page of *thing* in the admin site *site*; plain if it has none there."""
-    if thing is None:
+def change_link(site: str, row: Model | None, text: Text) -> Text:
+    """Return *text* as a link to the page of *row* in the admin site *site*; plain if it has none there."""
+    if row is None:
         return EMPTY
-    name = _url_name(type(thing), "change")
-    try:
-        url = reverse(name, args=[quote(thing.pk)], current_app=site)
-    except NoReverseMatch:
-        return text
-    return format_html('<a href="{}">{}</a>', url, text)
+    url = change_url(site, type(row), quote(row.pk))
+    return format_html('<a href="{}">{}</a>', url, text) if url else text
 
 
-def page_of(site: str, model: type[Model], pk: int) -> str:
+def change_url(site: str, model: type[Model], key: object) -> str:
     """Return the address of a row's page in the admin site *site*, or "" if it has none there."""
     try:
-        return reverse(_url_name(model, "change"), args=[pk], current_app=site)
+        return admin_url(site, model, "change", key)
     except NoReverseMatch:
         return ""
 
 
 def list_link(site: str, model: type[Model], text: Text, **filters: Any) -> Text:
     """Return *text* as a link to the list of *model*, filtered."""
-    name = _url_name(model, "changelist")
     try:
-        url = reverse(name, current_app=site)
+        url = admin_url(site, model, "changelist")
     except NoReverseMatch:
         return text
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
 
 
-def _url_name(model: type[Model], page: str) -> str:
+def admin_url(site: str, model: type[Model], page: str, *args: object) -> str:
+    """Return the address of a page about *model* in the admin site *site*; raise `NoReverseMatch` without one."""
+    return reverse(f"admin:{url_name(model, page)}", args=args, current_app=site)
+
+
+def url_name(model: type[Model], page: str) -> str:
+    """Return the name of a page about *model* within an admin site, as Django forms it."""
     opts = model._meta  # noqa: SLF001
-    return f"admin:{opts.app_label}_{opts.model_name}_{page}"
+    return f"{opts.app_label}_{opts.model_name}_{page}"

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin import display
 from business_os_banking.admin.actions import Action
-from business_os_banking.admin.connection_actions import tell_replayed
+from business_os_banking.admin.connection_actions import replay_and_report
 from business_os_banking.admin.display import Text
 from business_os_banking.exceptions import NotAllowed
 from business_os_banking.facts import preview
@@ -35,26 +35,30 @@ class EventAction(Action):
 
 
 class Replay(EventAction):
+    """Apply events again, oldest first."""
+
     verb = "replay"
     label = _("Replay")
+    list_label = _("Replay selected events")
     question = _("Apply again?")
     button = _("Yes, replay")
-    nothing = _("A change of a bank concerns many connections: banking_replay applies it again.")
+    log_message = _("Applied again by an operator.")
+    ordering = ("pk",)
+    nothing_due = _("A change of a bank concerns many connections: banking_replay applies it again.")
 
     def is_due(self, row: ConnectionEvent) -> bool:
         return row.kind != Kind.PROVIDER_CHANGED
 
-    def says(self, rows: Events) -> list[Text]:
+    def describe(self, rows: Events) -> list[Text]:
         return [_("An event that has had its effect has no other: this can repair, and does no harm.")]
 
     def changes(self, rows: Events, form: forms.Form | None) -> list[tuple[Text, Text, Text, Text]]:
-        return [told for row in rows for told in display.foretold(preview.of_event(row))]
+        return [change for row in rows for change in display.change_rows(preview.of_event(row))]
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Events, form: forms.Form | None) -> None:
-        for row in rows:
-            admin.log_change(request, row, gettext("Applied again by an operator."))
+        self.log(admin, request, rows)
         keys = [row.pk for row in rows]
-        tell_replayed(admin, request, ConnectionEvent.objects.filter(pk__in=keys).order_by("pk"))
+        replay_and_report(admin, request, ConnectionEvent.objects.filter(pk__in=keys).order_by("pk"))
 
 
 class MatchForm(forms.Form):
@@ -88,19 +92,21 @@ class MatchForm(forms.Form):
 
 
 class Match(EventAction):
-    """Say which session an event belongs to."""
+    """Decide by hand which session an event belongs to."""
 
     verb = "match"
     label = _("Match to a connection")
     question = _("Match to a connection?")
     button = _("Yes, match")
-    nothing = _("Only an event that matches nothing, and does not contradict itself, can be matched by hand.")
-    most: ClassVar[int] = 1
+    nothing_due = _(
+        "Only an event that matches nothing, and does not contradict itself, can be matched by hand."
+    )
+    max_rows: ClassVar[int] = 1
 
     def is_due(self, row: ConnectionEvent) -> bool:
         return row.outcome == Outcome.UNMATCHED and not row.note
 
-    def says(self, rows: Events) -> list[Text]:
+    def describe(self, rows: Events) -> list[Text]:
         return [
             _(
                 "What the event says is filed under the session that you name, for good. Whatever else waits for the "
@@ -113,7 +119,7 @@ class Match(EventAction):
 
     def changes(self, rows: Events, form: forms.Form | None) -> list[tuple[Text, Text, Text, Text]]:
         # The form has put the session onto the event.
-        return display.foretold(preview.of_event(rows[0]))
+        return display.change_rows(preview.of_event(rows[0]))
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Events, form: forms.Form | None) -> None:
         assert isinstance(form, MatchForm)  # noqa: S101 - for the type checker
@@ -125,7 +131,7 @@ class Match(EventAction):
             with transaction.atomic():
                 admin.log_change(request, row, text)
                 row = assign(row, form.session)
-        except NotAllowed as error:  # something has changed since the form was looked at
+        except NotAllowed as error:  # something has changed since the form was validated
             admin.message_user(request, str(error), messages.ERROR)
             return
         text = gettext("The event was matched: %(effect)s.") % {"effect": row.get_outcome_display()}
@@ -133,16 +139,20 @@ class Match(EventAction):
 
 
 class Ignore(EventAction):
+    """Set events aside that match nothing."""
+
     verb = "ignore"
     label = _("Ignore")
+    list_label = _("Ignore selected events")
     question = _("Ignore?")
     button = _("Yes, ignore")
-    nothing = _("Only events that match nothing can be ignored.")
+    log_message = _("Ignored by an operator.")
+    nothing_due = _("Only events that match nothing can be ignored.")
 
     def is_due(self, row: ConnectionEvent) -> bool:
         return row.outcome == Outcome.UNMATCHED and row.ignored_at is None
 
-    def says(self, rows: Events) -> list[Text]:
+    def describe(self, rows: Events) -> list[Text]:
         return [
             _(
                 "It is no longer listed or counted among what matches nothing. Nothing is deleted: it can be taken "
@@ -151,30 +161,32 @@ class Ignore(EventAction):
         ]
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Events, form: forms.Form | None) -> None:
-        for row in rows:
-            admin.log_change(request, row, gettext("Ignored by an operator."))
+        self.log(admin, request, rows)
         count = ignore([row.pk for row in rows], timezone.now())
         text = ngettext("%(count)d event is ignored now.", "%(count)d events are ignored now.", count)
         admin.message_user(request, text % {"count": count}, messages.SUCCESS)
 
 
 class StopIgnoring(EventAction):
+    """List events again that were set aside."""
+
     verb = "unignore"
     permission = "ignore"
     label = _("Stop ignoring")
+    list_label = _("Stop ignoring selected events")
     question = _("Stop ignoring?")
     button = _("Yes, list it again")
-    nothing = _("What you selected is not ignored.")
+    log_message = _("No longer ignored, by an operator.")
+    nothing_due = _("What you selected is not ignored.")
 
     def is_due(self, row: ConnectionEvent) -> bool:
         return row.outcome == Outcome.UNMATCHED and row.ignored_at is not None
 
-    def says(self, rows: Events) -> list[Text]:
+    def describe(self, rows: Events) -> list[Text]:
         return [_("It is listed and counted again among what matches nothing.")]
 
     def do(self, admin: ModelAdmin[Any], request: HttpRequest, rows: Events, form: forms.Form | None) -> None:
-        for row in rows:
-            admin.log_change(request, row, gettext("No longer ignored, by an operator."))
+        self.log(admin, request, rows)
         count = stop_ignoring([row.pk for row in rows])
         text = ngettext("%(count)d event is listed again.", "%(count)d events are listed again.", count)
         admin.message_user(request, text % {"count": count}, messages.SUCCESS)

@@ -1,4 +1,4 @@
-"""Events: what happened, who said so, and what it did."""
+"""Events: what happened, which source reported it, and what effect it had."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin import display
-from business_os_banking.admin.actions import confirm
-from business_os_banking.admin.base import ActingAdmin, uuid_of
+from business_os_banking.admin.actions import list_action, permission_method
+from business_os_banking.admin.base import ActingAdmin, keys_by_reference, uuid_of
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.event_actions import Ignore, Match, Replay, StopIgnoring
 from business_os_banking.admin.filters import AccountFilter, EventLookFilter
@@ -33,7 +33,7 @@ TONES: Final[dict[str, Tone]] = {
 class ConnectionEventAdmin(ActingAdmin):
     list_display: Any = (
         "received",
-        "happening",
+        "kind_and_detail",
         "source",
         "outcome_word",
         "bank",
@@ -45,7 +45,13 @@ class ConnectionEventAdmin(ActingAdmin):
     list_select_related = ("connection", "session")
     sortable_by = ("received",)
     actions: Any = ("replay_selected", "ignore_selected", "unignore_selected")
+    replay_selected = list_action(Replay())
+    ignore_selected = list_action(Ignore())
+    unignore_selected = list_action(StopIgnoring())
     row_actions = (Match(), Ignore(), StopIgnoring(), Replay())
+    has_replay_permission = permission_method("replay_connectionevent")
+    has_match_permission = permission_method("match_connectionevent")
+    has_ignore_permission = permission_method("ignore_connectionevent")
     search_fields = ("upstream_id",)
     search_help_text = _(
         "The whole reference of a session or a connection, or the whole id of a connection at the provider."
@@ -58,11 +64,11 @@ class ConnectionEventAdmin(ActingAdmin):
                     "kind",
                     "source",
                     "outcome_word",
-                    "noted",
+                    "note_text",
                     "by_hand",
                     "ignored_at",
                     "bank",
-                    "trip",
+                    "session_link",
                     "account",
                 )
             },
@@ -92,36 +98,9 @@ class ConnectionEventAdmin(ActingAdmin):
         reference = uuid_of(term)
         if reference is None:
             return Q(upstream_id=term)
-        connections = BankingConnection.objects.filter(reference=reference).values_list("pk", flat=True)
-        sessions = ConnectSession.objects.filter(reference=reference).values_list("pk", flat=True)
-        return Q(connection__in=list(connections)) | Q(session__in=list(sessions)) | Q(upstream_id=term)
-
-    @admin.action(description=_("Replay selected events"), permissions=["replay"])
-    def replay_selected(
-        self, request: HttpRequest, queryset: QuerySet[ConnectionEvent]
-    ) -> HttpResponse | None:
-        return confirm(Replay(), self, request, queryset.order_by("pk"))
-
-    @admin.action(description=_("Ignore selected events"), permissions=["ignore"])
-    def ignore_selected(
-        self, request: HttpRequest, queryset: QuerySet[ConnectionEvent]
-    ) -> HttpResponse | None:
-        return confirm(Ignore(), self, request, queryset)
-
-    @admin.action(description=_("Stop ignoring selected events"), permissions=["ignore"])
-    def unignore_selected(
-        self, request: HttpRequest, queryset: QuerySet[ConnectionEvent]
-    ) -> HttpResponse | None:
-        return confirm(StopIgnoring(), self, request, queryset)
-
-    def has_replay_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._has_perm(request, "replay_connectionevent")
-
-    def has_match_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._has_perm(request, "match_connectionevent")
-
-    def has_ignore_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._has_perm(request, "ignore_connectionevent")
+        connections = keys_by_reference(BankingConnection, reference)
+        sessions = keys_by_reference(ConnectSession, reference)
+        return Q(connection__in=connections) | Q(session__in=sessions) | Q(upstream_id=term)
 
     @admin.display(description=_("effect"))
     def outcome_word(self, event: ConnectionEvent) -> SafeString:
@@ -133,11 +112,11 @@ class ConnectionEventAdmin(ActingAdmin):
         )
 
     @admin.display(description=_("note"))
-    def noted(self, event: ConnectionEvent) -> str:
+    def note_text(self, event: ConnectionEvent) -> str:
         return notes.in_words(event.note) or display.EMPTY
 
     @admin.display(description=_("what happened"))
-    def happening(self, event: ConnectionEvent) -> SafeString:
+    def kind_and_detail(self, event: ConnectionEvent) -> SafeString:
         return display.lines(event.get_kind_display(), event.error_class or event.stage)
 
     @admin.display(description=_("received"), ordering="pk")
@@ -150,7 +129,7 @@ class ConnectionEventAdmin(ActingAdmin):
         return display.change_link(self.admin_site.name, event.connection, name)
 
     @admin.display(description=_("session"))
-    def trip(self, event: ConnectionEvent) -> Text:
+    def session_link(self, event: ConnectionEvent) -> Text:
         return display.change_link(self.admin_site.name, event.session, str(event.session))
 
     @admin.display(description=_("announces"))

@@ -1,4 +1,4 @@
-"""Filters whose choices cost next to nothing. Django's own read the whole table for its distinct values."""
+"""Filters whose choices are cheap. Django's own read the whole table for its distinct values."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from business_os_banking.models import ConnectSession
 from business_os_banking.models.connections import UNREMOVABLE
 from business_os_banking.vocabulary import WAITING_STATUSES, ConnectionStatus, Outcome
 
-_RECENT: Final = 2_000
-_LISTED: Final = 200
+_RECENT: Final = 2_000  # connections of which the countries are listed
+_LISTED: Final = 200  # rows of each condition
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -46,18 +46,18 @@ class CountryFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
         latest = model_admin.get_queryset(request).order_by("-pk").values_list("country_code", flat=True)
-        chosen = {self.used_parameters.get(self.parameter_name, "")}
-        return [(code, code) for code in sorted({*latest[:_RECENT], *chosen}) if code]
+        selected = self.used_parameters.get(self.parameter_name, "")
+        return [(code, code) for code in sorted({*latest[:_RECENT], selected}) if code]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(country_code=self.value()) if self.value() else queryset
 
 
 class LookFilter(admin.SimpleListFilter):
-    """By what an operator should look at. Subclasses say which choices there are, and what they find.
+    """Rows that an operator should look at. Subclasses define the choices, and the conditions behind each.
 
-    Where a look is for several conditions, and nothing else narrows the list, it finds the first `_LISTED` of each:
-    each condition has an index of its own, and an OR of them would read and sort all that there are, however many.
+    Where a choice stands for several conditions, and nothing else narrows the list, it lists the first `_LISTED` rows
+    of each: each condition has an index of its own, and an OR of them would read and sort all rows that meet any.
     """
 
     title = _("look at")
@@ -69,9 +69,9 @@ class LookFilter(admin.SimpleListFilter):
         return list(self.labels.items())
 
     def is_alone(self, request: HttpRequest) -> bool:
-        """Whether nothing else narrows the list."""
-        given = {name for name, value in request.GET.items() if value}
-        return given <= {self.parameter_name, PAGE_VAR, ORDER_VAR, ALL_VAR}
+        """Return whether nothing else narrows the list."""
+        parameters = {name for name, value in request.GET.items() if value}
+        return parameters <= {self.parameter_name, PAGE_VAR, ORDER_VAR, ALL_VAR}
 
 
 class ConnectionLookFilter(LookFilter):
@@ -85,18 +85,18 @@ class ConnectionLookFilter(LookFilter):
         if self.value() not in self.labels:
             return queryset
         is_alone = self.is_alone(request)
-        found = self._conditions(timezone.now(), is_alone=is_alone)
+        conditions = self._conditions(timezone.now(), is_alone=is_alone)
         if not is_alone:
-            return queryset.filter(reduce(or_, (condition for condition, _order in found)))
-        first = (queryset.filter(condition).order_by(order)[:_LISTED] for condition, order in found)
-        return queryset.filter(pk__in={key for some in first for key in some.values_list("pk", flat=True)})
+            return queryset.filter(reduce(or_, (condition for condition, _order in conditions)))
+        first = (queryset.filter(condition).order_by(order)[:_LISTED] for condition, order in conditions)
+        return queryset.filter(pk__in={key for rows in first for key in rows.values_list("pk", flat=True)})
 
     def _conditions(self, now: datetime, *, is_alone: bool) -> list[tuple[Q, str]]:
-        """Return the conditions, each with the order in which an index finds what meets it."""
+        """Return the conditions, each with the ordering for which there is an index."""
         if self.value() == "stuck":
             stuck = advice.stuck_sessions(now).values_list("connection_id", flat=True)
-            found = [Q(pk__in=keys) for keys in _first(stuck)] if is_alone else [Q(pk__in=stuck.order_by())]
-            return [*((condition, "-pk") for condition in found), (UNREMOVABLE, "-pk")]
+            lists: list[Any] = _first(stuck) if is_alone else [stuck.order_by()]
+            return [*((Q(pk__in=keys), "-pk") for keys in lists), (UNREMOVABLE, "-pk")]
         ending = (advice.consent_ending(now), "consent_expires_at")
         if self.value() == "ending":
             return [ending]
@@ -117,10 +117,10 @@ class SessionLookFilter(LookFilter):
 
 
 def _first(stuck: QuerySet[ConnectSession, int]) -> list[list[int]]:
-    """Return what *stuck* selects of the first `_LISTED` of each status.
+    """Return the values that *stuck* selects, of the first `_LISTED` sessions of each status.
 
-    Ordered by the other column of the index that finds them, which has an order within one status only; by keys, a
-    database may rather walk down the table.
+    They are ordered by the other column of the index, which is sorted within one status only; ordered by keys, a
+    database may walk down the table instead.
     """
     return [list(stuck.filter(status=status).order_by("expires_at")[:_LISTED]) for status in WAITING_STATUSES]
 

@@ -1,4 +1,4 @@
-"""The overview: what an operator wants to know in the morning, on one page, without any script."""
+"""The overview: sessions, failures and alarms of the last days on one page, without any script."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 from django.utils import formats, timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin.actions import page
-from business_os_banking.admin.display import Text
+from business_os_banking.admin.display import Text, admin_url
 from business_os_banking.flows import silence
 from business_os_banking.flows.figures import MOST, Figures, Funnel, figures
-from business_os_banking.models import AccountState
+from business_os_banking.models import AccountState, BankingConnection
 from business_os_banking.models.choices import APIS, ERROR_GROUPS
 
 TEMPLATE: Final = "admin/business_os_banking/overview.html"
@@ -34,9 +34,9 @@ def may_see(request: HttpRequest) -> bool:
 
 
 def address(request: HttpRequest, site: str) -> str:
-    """Return where the overview is in the admin site *site*, or "" if it is not there or not for this person."""
+    """Return the address of the overview in the admin site *site*, "" if it has none or this person may not see it."""
     try:
-        url = reverse("admin:business_os_banking_bankingconnection_overview", current_app=site)
+        url = admin_url(site, BankingConnection, "overview")
     except NoReverseMatch:
         return ""
     return url if may_see(request) else ""
@@ -44,25 +44,25 @@ def address(request: HttpRequest, site: str) -> str:
 
 def overview(admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     """Show the figures of today, or of the last 7 or 30 days (``?days=``)."""
-    asked = request.GET.get("days", "")
-    days = int(asked) if asked in {"7", "30"} else 1
-    found = figures(_since(days))
-    known = dict(ERROR_GROUPS)
+    parameter = request.GET.get("days", "")
+    days = int(parameter) if parameter in {"7", "30"} else 1
+    results = figures(_since(days))
+    group_labels = dict(ERROR_GROUPS)
     return page(
         admin,
         request,
         TEMPLATE,
         title=_("Overview"),
         periods=[(number, label, number == days) for number, label in PERIODS.items()],
-        found=found,
+        found=results,
         most=MOST,
-        steps=_steps(found.total),
-        answer=_seconds(found),
-        by_api=_rows(found.by_api, dict(APIS)),
-        by_bank=_rows(found.by_bank, {"": _("Not known yet")}),
+        steps=_steps(results.total),
+        answer=_seconds(results),
+        by_api=_rows(results.by_api, dict(APIS)),
+        by_bank=_rows(results.by_bank, {"": _("Not known yet")}),
         failures=[
-            (known.get(group, group), count, *_share(count, found.total.started))
-            for group, count in found.failures
+            (group_labels.get(group, group), count, *_share(count, results.total.started))
+            for group, count in results.failures
         ],
         silent=[
             (state, gettext(silence.ADVICE.get(state.silence, "")))
@@ -72,7 +72,7 @@ def overview(admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
 
 
 def _since(days: int) -> datetime:
-    """Return the beginning of the first of so many days, the last of which is today, in the active time zone."""
+    """Return the midnight at which the last *days* days began, today included, in the active time zone."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight - timedelta(days=days - 1)
 
@@ -94,14 +94,14 @@ def _rows(funnels: Iterable[Funnel], names: dict[str, Any]) -> list[tuple[Text, 
 
 
 def _share(part: int, whole: int) -> tuple[int, str]:
-    """Return a part in whole per cent, as the width of a bar, and in words."""
+    """Return the share of *part* in *whole*: as the width of a bar (0 to 100), and in words."""
     share = round(100 * part / whole) if whole else 0
     return min(share, 100), gettext("%(share)d %%") % {"share": share}
 
 
-def _seconds(found: Figures) -> str:
-    if found.answer is None:
+def _seconds(results: Figures) -> str:
+    if results.answer is None:
         return ""
-    seconds = found.answer.total_seconds()
+    seconds = results.answer.total_seconds()
     digits = 1 if seconds < _TENTHS else 0
     return gettext("%(seconds)s seconds") % {"seconds": formats.number_format(seconds, digits)}

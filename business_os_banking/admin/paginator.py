@@ -1,4 +1,4 @@
-"""Lists that stay quick however long the table is: nothing is counted to its end."""
+"""Lists that stay quick however long the table is: no table is counted to its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-MOST: Final = 2_000
+MAX_COUNT: Final = 2_000
 
 
 class AtLeast(int):
@@ -27,18 +27,18 @@ else:
 
 
 class BoundedPaginator(_Paginator):
-    """Count `most` rows and no more: a COUNT of a million rows takes longer than the page itself.
+    """Count `max_count` rows and no more: a COUNT of a million rows takes longer than the page itself.
 
     Nobody pages that far; what lies beyond is reached by filters and search.
     """
 
-    most = MOST
+    max_count = MAX_COUNT
 
     def page(self, number: Any) -> Page[Any]:
         """Return a page: its keys first, then its rows.
 
-        Keys come from an index alone. Asked for whole rows, a database may rather walk down the table until it has
-        found enough of them, and it joins what it then skips.
+        Keys come from an index alone. For whole rows a database may walk down the table instead, until it has enough
+        of them, and join what it then skips.
         """
         number = self.validate_number(number)
         bottom = (number - 1) * self.per_page
@@ -54,8 +54,8 @@ class BoundedPaginator(_Paginator):
         rows = self.object_list
         if not isinstance(rows, QuerySet):
             return len(rows)
-        counted = rows.order_by()[: self.most + 1].count()
-        return AtLeast(self.most) if counted > self.most else counted
+        count = rows.order_by()[: self.max_count + 1].count()
+        return AtLeast(self.max_count) if count > self.max_count else count
 
 
 class QuickChangeList(ChangeList):

@@ -1,4 +1,4 @@
-"""Connect sessions: each trip to the bank. Its token and its address are as good as a login: never shown."""
+"""Connect sessions: each trip to the bank. Token and address of one are as good as a login: they are never shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin import display
-from business_os_banking.admin.base import LatestRows, ReadMostlyAdmin, ReadOnlyInline, uuid_of
+from business_os_banking.admin.base import (
+    LatestRows,
+    ReadMostlyAdmin,
+    ReadOnlyInline,
+    keys_by_reference,
+    uuid_of,
+)
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.filters import SessionLookFilter
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
@@ -29,7 +35,7 @@ TONES: Final[dict[str, Tone]] = {
 
 
 class SessionColumns:
-    """What the list of sessions and a connection's page both show."""
+    """The columns that the list of sessions and the page of a connection share."""
 
     @admin.display(description=_("status"))
     def status_word(self, session: ConnectSession) -> SafeString:
@@ -92,8 +98,8 @@ class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
         reference = uuid_of(term)
         if reference is None:
             return Q(upstream_id=term)
-        connections = BankingConnection.objects.filter(reference=reference).values_list("pk", flat=True)
-        return Q(reference=reference) | Q(connection__in=list(connections)) | Q(upstream_id=term)
+        connections = keys_by_reference(BankingConnection, reference)
+        return Q(reference=reference) | Q(connection__in=connections) | Q(upstream_id=term)
 
     @admin.display(description=_("started"), ordering="pk")
     def started(self, session: ConnectSession) -> SafeString:
@@ -144,9 +150,9 @@ class LatestSessions(LatestRows):
 class SessionInline(SessionColumns, ReadOnlyInline):
     model = ConnectSession
     formset = LatestSessions
-    fields = ("page", "status_word", "api_name", "error", "returned", "ends")
+    fields = ("session_link", "status_word", "api_name", "error", "returned", "ends")
     verbose_name_plural = _("latest sessions")
 
     @admin.display(description=_("started"))
-    def page(self, session: ConnectSession) -> Text:
+    def session_link(self, session: ConnectSession) -> Text:
         return display.change_link(self.admin_site.name, session, display.moment(session.created_at))

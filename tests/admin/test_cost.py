@@ -117,7 +117,7 @@ def test_far_pages_join_nothing_that_they_skip(operator: Client, owner: User) ->
 def test_every_count_has_a_bound(operator: Client, rows: Any, model: str) -> None:
     counts = [sql for sql in queries(operator, list_url(model)) if "COUNT(" in sql]
     assert len(counts) == 1
-    assert all(f"LIMIT {BoundedPaginator.most + 1}" in sql for sql in counts)
+    assert all(f"LIMIT {BoundedPaginator.max_count + 1}" in sql for sql in counts)
     assert not any("DISTINCT" in sql for sql in queries(operator, list_url(model)))
 
 
@@ -128,7 +128,7 @@ def test_a_user_is_looked_up_before_not_joined_in_the_search(operator: Client, r
 
 
 def test_counting_stops(operator: Client, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BoundedPaginator, "most", 100)
+    monkeypatch.setattr(BoundedPaginator, "max_count", 100)
     monkeypatch.setattr(BankingConnectionAdmin, "list_max_show_all", 60)
     add(owner, 101)
     page = operator.get(list_url("bankingconnection")).content.decode()

@@ -146,7 +146,7 @@ def test_events_by_what_needs_a_look(operator: Client) -> None:
 def test_the_next_step_is_said(operator: Client, status: str, values: dict[str, Any], says: str) -> None:
     connection = make_connection(None, status, **values)
     page = BeautifulSoup(operator.get(page_url(connection)).content, "html.parser")
-    (step,) = page.select(".field-operator_next .readonly")
+    (step,) = page.select(".field-operator_step .readonly")
     assert says in step.get_text()
 
 
@@ -164,7 +164,7 @@ def test_the_next_step_of_one_that_is_under_way(operator: Client) -> None:
 def test_the_timeline_says_what_banking_explain_says(operator: Client, connected: BankingConnection) -> None:
     page = BeautifulSoup(operator.get(page_url(connected)).content, "html.parser")
     shown = [entry.select_one(".banking-what a").get_text() for entry in page.select(".banking-timeline li")]  # type: ignore[union-attr]
-    assert shown == [entry.what for entry in explain(connected)][::-1]
+    assert shown == [entry.text for entry in explain(connected)][::-1]
     oldest = BeautifulSoup(operator.get(page_url(connected) + "?timeline=oldest").content, "html.parser")
     assert [item.get_text() for item in oldest.select(".banking-what a")] == shown[::-1]
 

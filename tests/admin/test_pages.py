@@ -63,7 +63,7 @@ def test_a_connection_opens_in_every_state(operator: Client, status: str, reason
     connection = make_connection(None, status, status_reason=reason)
     response = operator.get(page_url(connection))
     assert str(dict(choices.CONNECTION_STATUSES)[status]) in text_of(response, ".field-status_word")
-    assert len(text_of(response, ".field-what_now .readonly")) > 10
+    assert len(text_of(response, ".field-customer_text .readonly")) > 10
     assert listed(operator, "bankingconnection", f"?status__exact={status}") == 1
 
 
@@ -150,7 +150,7 @@ def test_a_connection_shows_its_latest_sessions_and_events_latest_first(operator
     sessions = [make_session(connection) for _ in range(12)]
     events = [make_event(connection) for _ in range(23)]
     page = BeautifulSoup(operator.get(page_url(connection)).content, "html.parser")
-    links = [str(link["href"]) for link in page.select(".field-page a")]
+    links = [str(link["href"]) for link in page.select(".field-session_link a")]
     assert links == [page_url(row) for row in sessions[:-11:-1]]
     assert timeline_of(page) == [page_url(row) for row in events[::-1]]
 
