@@ -103,7 +103,7 @@ def test_the_tree_of_exceptions_is_drawn_as_it_is() -> None:
         above[len(indent) // 4 :] = [name]
         drawn[name] = above[-2] if len(above) > 1 else "Exception"
     real = {
-        name: item.__base__.__name__
+        name: item.__bases__[0].__name__
         for name, item in vars(exceptions).items()
         if inspect.isclass(item) and issubclass(item, Exception) and item.__module__ == exceptions.__name__
     }
