@@ -19,7 +19,8 @@ COLUMNS: Final = [
 
 
 def test_the_map_has_every_column_of_every_table() -> None:
-    assert column(PAGE, "map") == COLUMNS
+    # The page begins with what matters most, and not in the order of the modules.
+    assert sorted(column(PAGE, "map")) == sorted(COLUMNS)
 
 
 def test_every_column_says_what_why_and_until_when() -> None:
