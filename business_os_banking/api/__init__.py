@@ -1,1 +1,1 @@
-"""The REST API, a surface like the pages: it asks the adapter who may do what, calls flows, and adds nothing."""
+"""The REST API: like the pages, it asks the adapter who may do what, calls flows, and adds nothing."""

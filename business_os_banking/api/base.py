@@ -1,4 +1,4 @@
-"""What all views of the API share: whom they let in, what they speak, and what of a site's settings they follow."""
+"""What all views of the API share: permissions, formats, and which settings of a site they follow."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class JSONAlone(DefaultContentNegotiation):
 
 
 class LazySchema(DefaultSchema):
-    """Our own description of a view where the site uses drf-spectacular, which is an extra; else what it uses."""
+    """Our own schema of a view where the site uses drf-spectacular, which is an extra; else the site's."""
 
     def __get__(self, instance: Any, owner: Any) -> Any:
-        found: Any = super().__get__(instance, owner)
-        if not any(base.__module__.startswith("drf_spectacular.") for base in type(found).__mro__):
-            return found
+        schema: Any = super().__get__(instance, owner)
+        if not any(base.__module__.startswith("drf_spectacular.") for base in type(schema).__mro__):
+            return schema
         from business_os_banking.api.schema import BankingSchema
 
         schema = BankingSchema()
@@ -50,8 +50,8 @@ class LazySchema(DefaultSchema):
 class BankingView(APIView):
     """JSON in and out, and errors in one shape, whatever ``REST_FRAMEWORK`` says for the rest of the site.
 
-    Who is let in, and how often, follows the site: ``API_*_CLASSES`` by operation, else ``REST_FRAMEWORK``.
-    ``operations`` names what each method of a view does.
+    Authentication, permissions and throttles follow the site: ``API_*_CLASSES`` by operation, else
+    ``REST_FRAMEWORK``. ``operations`` maps the methods of a view to operations.
     """
 
     operations: ClassVar[Mapping[str, str]] = {}
@@ -72,31 +72,32 @@ class BankingView(APIView):
         return self.operations.get("GET" if method == "HEAD" else method, "")
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        # The adapter's hooks are given this; Django REST framework notes on it whom it has let in.
+        # The adapter's hooks take this; Django REST framework sets its user when it has authenticated one.
         self.site_request = request
         return super().initialize_request(request, *args, **kwargs)
 
     def get_authenticators(self) -> list[Any]:
-        return self._made(
+        return self._instances(
             conf.settings.api_authentication_classes, api_settings.DEFAULT_AUTHENTICATION_CLASSES
         )
 
     def get_permissions(self) -> list[Any]:
-        of_the_site: Any = api_settings.DEFAULT_PERMISSION_CLASSES
-        site = [found for found in of_the_site if found is not AllowAny]
-        return self._made(conf.settings.api_permission_classes, [*site, IsAuthenticated])
+        default_classes: Any = api_settings.DEFAULT_PERMISSION_CLASSES
+        classes = [cls for cls in default_classes if cls is not AllowAny]
+        return self._instances(conf.settings.api_permission_classes, [*classes, IsAuthenticated])
 
     def get_throttles(self) -> list[Any]:
-        return self._made(conf.settings.api_throttle_classes, api_settings.DEFAULT_THROTTLE_CLASSES)
+        return self._instances(conf.settings.api_throttle_classes, api_settings.DEFAULT_THROTTLE_CLASSES)
 
     def get_exception_handler(self) -> Any:
         return lambda error, _context: handle(error)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
-        answer = super().finalize_response(request, response, *args, **kwargs)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        final: Response = super().finalize_response(request, response, *args, **kwargs)
+        final["Cache-Control"] = "no-store"
+        return final
 
-    def _made(self, by_operation: Mapping[str, Sequence[str]], of_the_site: Any) -> list[Any]:
-        chosen = by_operation.get(self.operation)
-        return [found() for found in (of_the_site if chosen is None else map(import_string, chosen))]
+    def _instances(self, by_operation: Mapping[str, Sequence[str]], default_classes: Any) -> list[Any]:
+        """Return an instance of each class that the settings name for this operation, else of the default ones."""
+        paths = by_operation.get(self.operation)
+        return [cls() for cls in (default_classes if paths is None else map(import_string, paths))]

@@ -1,4 +1,4 @@
-"""One shape for everything that goes wrong, in the words of the pages and the active language."""
+"""One body for all errors, with the texts of the pages in the active language."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ KEY_REUSED: Final = Wording(
     "warning",
 )
 
-# Status and words by kind of exception, the closest ancestor's first.
+# Status and wording by exception class; those of the closest ancestor count.
 WORDS: Final[dict[type[Exception], tuple[int, Wording]]] = {
     exceptions.ConnectionEnded: (409, ENDED),
     exceptions.NotAllowed: (403, wording.NOT_ALLOWED),
@@ -83,35 +83,35 @@ WORDS: Final[dict[type[Exception], tuple[int, Wording]]] = {
     drf.Throttled: (429, wording.TOO_FAST),
     drf.APIException: (400, NOT_UNDERSTOOD),
 }
-# Of these a site's own classes, or the check for CSRF, may have more to say than our text.
-_TOLD_EXACTLY: Final = (drf.PermissionDenied, drf.AuthenticationFailed)
+# Of these a site's own classes, or the check for CSRF, may have a detail that says more than our text.
+_WITH_DETAIL: Final = (drf.PermissionDenied, drf.AuthenticationFailed)
 
 
 def handle(error: Exception) -> Response | None:
-    """Return the answer for *error*; ``None`` for a fault of ours, which is Django's to report."""
+    """Return the response for *error*; ``None`` for a fault of ours, which is Django's to report."""
     if isinstance(error, Http404):
         error = drf.NotFound()
     elif isinstance(error, PermissionDenied):
         error = drf.PermissionDenied()
     if isinstance(error, BusinessOSError):
         return _unavailable(error)
-    kind = next((kind for kind in type(error).__mro__ if kind in WORDS), None)
-    if kind is None:
+    cls = next((cls for cls in type(error).__mro__ if cls in WORDS), None)
+    if cls is None:
         return None
-    status, words = WORDS[kind]
+    status, words = WORDS[cls]
     headers = {}
     if isinstance(error, drf.APIException):
         status = error.status_code
-        words = _exactly(error, words)
+        words = _with_detail(error, words)
         headers = _headers(error)
     elif isinstance(error, exceptions.TooManyAttempts):
         headers = {"Retry-After": str(throttle.seconds_left(HOUR))}
     group = Group.TRY_AGAIN if status == 429 else None
-    body = shape(type(error).__name__, words, group=group, fields=_fields(error))
+    body = error_body(type(error).__name__, words, group=group, fields=_fields(error))
     return Response(body, status=status, headers=headers)
 
 
-def shape(
+def error_body(
     error_class: str,
     words: Wording,
     *,
@@ -119,7 +119,7 @@ def shape(
     fields: Mapping[str, Any] | None = None,
     session: FailedSession | None = None,
 ) -> dict[str, Any]:
-    """Return the body of an error. All keys are always there."""
+    """Return the JSON body of an error. All keys are always there."""
     known = known_connection(session) if session else None
     return {
         "error": {
@@ -137,17 +137,17 @@ def shape(
 
 def _unavailable(error: BusinessOSError) -> Response:
     words = wording.for_exception(error)
-    body = shape(error.error_class, words, group=group_of(error.error_class), session=error.session)
+    body = error_body(error.error_class, words, group=group_of(error.error_class), session=error.session)
     response = Response(body, status=503)
     if isinstance(error, exceptions.RateLimited) and error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     return response
 
 
-def _exactly(error: drf.APIException, words: Wording) -> Wording:
-    """Return *words*, or what the error itself says where that is more: of a class of the site's, or for developers."""
+def _with_detail(error: drf.APIException, words: Wording) -> Wording:
+    """Return *words*, with the detail of *error* as text where that says more: of a site's class, or for developers."""
     detail = str(error.detail) if isinstance(error.detail, str) else ""
-    may_have_more = isinstance(error, _TOLD_EXACTLY)
+    may_have_more = isinstance(error, _WITH_DETAIL)
     has_more = detail != str(error.default_detail) if may_have_more else type(error) not in WORDS
     return replace(words, text=detail) if detail and has_more else words
 
@@ -166,14 +166,14 @@ def _fields(error: Exception) -> dict[str, list[str]]:
         return {"scopes": [str(_("This is not offered here."))]}
     if not isinstance(error, drf.ValidationError) or not isinstance(error.detail, dict):
         return {}
-    unnamed = api_settings.NON_FIELD_ERRORS_KEY
-    return {"body" if name == unnamed else name: _texts(found) for name, found in error.detail.items()}
+    non_field = api_settings.NON_FIELD_ERRORS_KEY
+    return {"body" if name == non_field else name: _texts(detail) for name, detail in error.detail.items()}
 
 
-def _texts(found: Any) -> list[str]:
-    """Return all the messages in *found*, however deep: a list has them by place, an object by name."""
-    if isinstance(found, Mapping):
-        found = list(found.values())
-    if isinstance(found, list):
-        return [text for item in found for text in _texts(item)]
-    return [str(found)]
+def _texts(detail: Any) -> list[str]:
+    """Return all the messages in *detail*, however deep: a list has them by place, an object by name."""
+    if isinstance(detail, Mapping):
+        detail = list(detail.values())
+    if isinstance(detail, list):
+        return [text for item in detail for text in _texts(item)]
+    return [str(detail)]

@@ -1,4 +1,4 @@
-"""Answers as the OpenAPI description shows them."""
+"""The responses that the OpenAPI description shows as examples."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ PAGE: Final = {
     "results": [CONNECTION],
 }
 
-SAID_OF_ERRORS: Final[dict[int, tuple[str, Wording, dict[str, Any]]]] = {
+ERRORS: Final[dict[int, tuple[str, Wording, dict[str, Any]]]] = {
     400: ("ValidationError", errors.NOT_UNDERSTOOD, {"fields": {"status": ["There is no such field."]}}),
     401: ("NotAuthenticated", errors.SIGN_IN, {}),
     403: ("NotAuthenticated", errors.SIGN_IN, {}),
@@ -112,5 +112,5 @@ SAID_OF_ERRORS: Final[dict[int, tuple[str, Wording, dict[str, Any]]]] = {
 
 def error(status: int) -> dict[str, Any]:
     """Return the body of an error with this status, in the active language."""
-    error_class, words, more = SAID_OF_ERRORS[status]
-    return errors.shape(error_class, words, **more)
+    error_class, words, values = ERRORS[status]
+    return errors.error_body(error_class, words, **values)

@@ -1,4 +1,4 @@
-"""Kinds of fields: strict about what comes in, plain about what goes out."""
+"""Serializer fields that are strict about what comes in, whatever the site's settings are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TONES: Final = ("good", "waiting", "warning", "bad")
 
 
 class Word(serializers.ChoiceField):
-    """One word of a vocabulary, which the schema knows by *name*; going out, none is ``null``."""
+    """One of several words; *name* is what the schema calls their enumeration. An empty one goes out as ``null``."""
 
     def __init__(self, words: Iterable[str], name: str, **kwargs: Any) -> None:
         self.name = name
@@ -24,21 +24,21 @@ class Word(serializers.ChoiceField):
         return super().get_attribute(instance) or None
 
     def to_internal_value(self, data: Any) -> Any:
-        # Django REST framework would compare the text of a number, too.
+        # Django REST framework would accept a number whose text is one of the choices.
         if not isinstance(data, str):
             self.fail("invalid_choice", input=data)
         return super().to_internal_value(data)
 
 
 class Vocabulary(Word):
-    """A `Word` of one of our own enumerations, by whose name the schema knows it."""
+    """A `Word` of one of our own enumerations, under the name of that class."""
 
     def __init__(self, words: type[StrEnum], **kwargs: Any) -> None:
         super().__init__([word.value for word in words], words.__name__, **kwargs)
 
 
-class Told(serializers.CharField):
-    """A text of the wording that the serializer's ``words`` has for the row."""
+class WordingText(serializers.CharField):
+    """One text (*part*) of the `Wording` that the serializer's method ``words`` returns for the row."""
 
     def __init__(self, part: str, **kwargs: Any) -> None:
         self.part = part
@@ -50,7 +50,7 @@ class Told(serializers.CharField):
 
 
 class Tone(Word):
-    """The tone of that wording."""
+    """The tone of that `Wording`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(TONES, "Tone", read_only=True, **kwargs)
@@ -68,7 +68,7 @@ class Moment(serializers.DateTimeField):
 
 
 class Text(serializers.CharField):
-    """A text and nothing that only looks like one: no number is taken for it, and blanks count."""
+    """A string as it is: a number is refused, and blanks are kept."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
@@ -82,10 +82,10 @@ class Mail(Text, serializers.EmailField):
 
 
 class Switch(serializers.BooleanField):
-    """``true`` or ``false`` in an address, and no other way to say it."""
+    """``true`` or ``false`` in a query string, and no other spelling."""
 
     default_error_messages = {"invalid": _("Write true or false.")}
 
     def to_internal_value(self, data: Any) -> bool:
-        known = {"true": True, "false": False}
-        return known[data] if data in known else self.fail("invalid", input=data)
+        values = {"true": True, "false": False}
+        return values[data] if data in values else self.fail("invalid", input=data)

@@ -1,4 +1,4 @@
-"""A page of the list: by keys and not by offset, so that it costs the same however far down, and no row is missed."""
+"""A page of the list: by key, not by offset, so that each costs the same, however far down, and no row is missed."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ _EXACT = ("status", "status_reason", "account", "provider_code")
 
 @dataclass(frozen=True)
 class Page:
-    """The rows, and the cursors of the pages after and before this one."""
+    """The rows of a page, and the cursors of the pages after and before it."""
 
     rows: list[BankingConnection]
     next: str | None
     previous: str | None
 
 
-def page_of(visible: BankingConnectionQuerySet, asked: Mapping[str, Any]) -> Page:
-    """Return the page that *asked* (the names of `QuerySerializer`) wants. Two queries at most, and no count."""
-    direction, _, reference = asked.get("cursor", "").partition(".")
+def page_of(visible: BankingConnectionQuerySet, query: Mapping[str, Any]) -> Page:
+    """Return the page for *query*, the validated data of a `QuerySerializer`. Two queries at most, and no count."""
+    direction, _, reference = query.get("cursor", "").partition(".")
     forward = direction != "before"
-    rows = (
-        _filtered(visible, asked)
+    queryset = (
+        _filtered(visible, query)
         .with_checking()
         .defer("state", "baseline", "metadata")
         .order_by("-pk" if forward else "pk")
     )
     if reference:
-        place = visible.filter(reference=reference).values_list("pk", flat=True).first()
-        if place is None:
+        key = visible.filter(reference=reference).values_list("pk", flat=True).first()
+        if key is None:
             raise UnknownConnection
-        rows = rows.filter(pk__lt=place) if forward else rows.filter(pk__gt=place)
-    size = asked["page_size"]
+        queryset = queryset.filter(pk__lt=key) if forward else queryset.filter(pk__gt=key)
+    size = query["page_size"]
     # One row more than is shown tells whether there is a further page.
-    found = list(rows[: size + 1])
-    more, found = len(found) > size, found[:size]
+    rows = list(queryset[: size + 1])
+    is_cut, rows = len(rows) > size, rows[:size]
     if not forward:
-        found.reverse()
-    has_next, has_previous = (more, bool(reference)) if forward else (True, more)
+        rows.reverse()
+    has_next, has_previous = (is_cut, bool(reference)) if forward else (True, is_cut)
     return Page(
-        rows=found,
-        next=f"after.{found[-1].reference}" if found and has_next else None,
-        previous=f"before.{found[0].reference}" if found and has_previous else None,
+        rows=rows,
+        next=f"after.{rows[-1].reference}" if rows and has_next else None,
+        previous=f"before.{rows[0].reference}" if rows and has_previous else None,
     )
 
 
-def _filtered(rows: BankingConnectionQuerySet, asked: Mapping[str, Any]) -> BankingConnectionQuerySet:
-    rows = rows.filter(**{name: asked[name] for name in _EXACT if name in asked})
-    if "needs_attention" in asked:
-        rows = rows.needing_attention(asked["needs_attention"])
-    if "expires_before" in asked:
-        rows = rows.filter(consent_expires_at__lt=asked["expires_before"])
-    return rows
+def _filtered(queryset: BankingConnectionQuerySet, query: Mapping[str, Any]) -> BankingConnectionQuerySet:
+    queryset = queryset.filter(**{name: query[name] for name in _EXACT if name in query})
+    if "needs_attention" in query:
+        queryset = queryset.needing_attention(query["needs_attention"])
+    if "expires_before" in query:
+        queryset = queryset.filter(consent_expires_at__lt=query["expires_before"])
+    return queryset

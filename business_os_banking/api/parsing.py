@@ -1,4 +1,4 @@
-"""What is read of a request: a small JSON object, and the key that makes it safe to repeat."""
+"""Reading a request: a small JSON object, and the key that makes it safe to repeat."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ class SmallJSONParser(BaseParser):
 
 
 def idempotency_key(request: Request) -> str:
-    """Return the request's key without quotes, or an empty text; `ValidationError` if it cannot be one."""
+    """Return the request's idempotency key without quotes, or ""; raise `ValidationError` for an invalid one."""
     value = request.headers.get(KEY_HEADER)
     if value is None:
         return ""
-    found = re.fullmatch(KEY, value)
-    if found is None:
+    match = re.fullmatch(KEY, value)
+    if match is None:
         raise ValidationError({KEY_HEADER: [_("Use 1 to 255 visible ASCII characters.")]})
-    return found[1]
+    return match[1]
 
 
 def single_values(query: QueryDict) -> dict[str, Any]:
-    """Return the parameters of an address by name; `ValidationError` for one that is given twice."""
-    twice = [name for name, values in query.lists() if len(values) > 1]
-    if twice:
-        raise ValidationError({name: [_("Give this only once.")] for name in twice})
+    """Return the parameters of an address by name; raise `ValidationError` for one that is repeated."""
+    repeated = [name for name, values in query.lists() if len(values) > 1]
+    if repeated:
+        raise ValidationError({name: [_("Give this only once.")] for name in repeated})
     return query.dict()

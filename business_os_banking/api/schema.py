@@ -1,4 +1,4 @@
-"""What drf-spectacular is told of each operation. Imported only where a site uses that."""
+"""The OpenAPI description of each operation, for drf-spectacular. Imported only where a site uses that."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ _STARTING: Final = (*_ALWAYS, 400, 413, 415, 422, 503)
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: its id, what it is, what it takes and gives, and how it can fail."""
+    """One operation: its id and texts, the serializers of its body and its response, and how it can fail."""
 
     id: str
     summary: str
     description: str
     status: int
-    gives: Kind
+    response: Kind
     example: Any
     errors: tuple[int, ...] = _ALWAYS
-    takes: Kind | None = None
+    body: Kind | None = None
     parameters: tuple[Any, ...] = ()
 
 
@@ -140,51 +140,52 @@ NAMES: Final[dict[Kind, str]] = {
 
 
 class BankingSchema(AutoSchema):
-    """Looks everything up in `OPERATIONS`. Who may ask is read off the view."""
+    """Looks everything up in `OPERATIONS`, but the authentication, which is that of the view."""
 
     @property
-    def told(self) -> Operation:
+    def operation(self) -> Operation:
         view: Any = self.view
         return OPERATIONS[view.operations[self.method]]
 
     def get_operation_id(self) -> str:
-        return self.told.id
+        return self.operation.id
 
     def get_tags(self) -> list[str]:
         return ["bank connections"]
 
     def get_summary(self) -> str:
-        return self.told.summary
+        return self.operation.summary
 
     def get_description(self) -> str:  # type: ignore[override]
-        return self.told.description
+        return self.operation.description
 
     def get_override_parameters(self) -> list[Any]:
-        return [*self.told.parameters, RETRY_AFTER]
+        return [*self.operation.parameters, RETRY_AFTER]
 
     def get_request_serializer(self) -> Any:
-        return self.told.takes
+        return self.operation.body
 
     def get_response_serializers(self) -> Any:
-        given = OpenApiResponse(
-            self.told.gives, self.told.summary, [OpenApiExample("An answer", self.told.example)]
+        operation = self.operation
+        response = OpenApiResponse(
+            operation.response, operation.summary, [OpenApiExample("An answer", operation.example)]
         )
-        failed = {
+        error_responses = {
             status: OpenApiResponse(
                 serializers.ErrorSerializer,
                 ERRORS[status],
                 [OpenApiExample("An error", examples.error(status))],
             )
-            for status in sorted(self.told.errors)
+            for status in sorted(operation.errors)
         }
-        return {self.told.status: given, **failed}
+        return {operation.status: response, **error_responses}
 
     def get_serializer_name(self, serializer: Serializer[Any], direction: Any) -> str:
         return NAMES.get(type(serializer)) or super().get_serializer_name(serializer, direction)
 
 
 class VocabularyExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """Each vocabulary is a component of its own: the name that generated clients use."""
+    """Each vocabulary is a component of its own, whose name generated clients use."""
 
     target_class = "business_os_banking.api.fields.Word"
     match_subclasses = True
@@ -197,21 +198,21 @@ class VocabularyExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-u
 
 
 class StrictExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """A name that is not known is refused."""
+    """Unknown names are refused."""
 
     target_class = "business_os_banking.api.serializers.Strict"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        known = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - as advised
-        return {**known, "additionalProperties": False}
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - as advised
+        return {**schema, "additionalProperties": False}
 
 
 class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """No database keeps a NUL, so no text may hold one."""
+    """No text may contain a NUL: not every database can store one."""
 
     target_class = "business_os_banking.api.fields.Text"
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        known = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - as advised
-        return {**known, "pattern": r"^[^\u0000]+$"}
+        schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - as advised
+        return {**schema, "pattern": r"^[^\u0000]+$"}

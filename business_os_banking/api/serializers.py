@@ -1,4 +1,4 @@
-"""What goes in and out. Nothing here opens a door but ``connect_url``, and that is for its owner alone."""
+"""What goes in and out. Nothing of it is a secret but ``connect_url``, which its owner alone is shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from business_os_banking import conf, wording
-from business_os_banking.api.fields import Mail, Moment, Switch, Text, Told, Tone, Vocabulary, Word
+from business_os_banking.api.fields import Mail, Moment, Switch, Text, Tone, Vocabulary, Word, WordingText
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Group, SessionStatus, StatusReason
 from business_os_banking.wording import Wording
@@ -20,7 +20,7 @@ MAX_PAGE_SIZE: Final = 100
 # The connection at the end of the page before, or at the beginning of the page after.
 CURSOR: Final = r"^(after|before)\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
-# Seconds until asking again may bring news: the browser is back, the customer is at the bank, little hope.
+# Seconds until asking again may bring news: the browser is back, the customer is at the bank, little is expected.
 _SOON, _LATER, _SELDOM = 2, 5, 30
 _PATIENCE: Final = timedelta(minutes=2)
 
@@ -38,9 +38,9 @@ class ConnectionSerializer(serializers.Serializer[Any]):
         help_text="The status in a word or two, for a badge."
     )
     tone = Tone(help_text="Picks a colour or an icon.")
-    title = Told("title")
-    message = Told("text")
-    next_step = Told("next_step")
+    title = WordingText("title")
+    message = WordingText("text")
+    next_step = WordingText("next_step")
     bank = serializers.CharField(source="display_name", read_only=True, help_text="A name to show.")
     provider_code = serializers.CharField(read_only=True)
     provider_name = serializers.CharField(read_only=True)
@@ -78,9 +78,9 @@ class SessionSerializer(serializers.Serializer[Any]):
         Group, source="error_group", read_only=True, allow_null=True, help_text="The kind of setback."
     )
     tone = Tone(help_text="Picks a colour or an icon.")
-    title = Told("title")
-    message = Told("text")
-    next_step = Told("next_step")
+    title = WordingText("title")
+    message = WordingText("text")
+    next_step = WordingText("next_step")
     final = serializers.BooleanField(
         source="is_final", read_only=True, help_text="Whether nothing can change any more."
     )

@@ -14,7 +14,7 @@ urlpatterns = [
         "connections/<uuid:reference>/disconnect/", views.Disconnect.as_view(), name="connection-disconnect"
     ),
     path("sessions/<uuid:reference>/", views.Session.as_view(), name="session-detail"),
-    # An address that is none answers in the shape of every other error, and not with the site's page.
-    # Whatever is in it: "path" matches no line break.
-    re_path(r"^(?:[\s\S]+/)?\Z", views.Nothing.as_view()),
+    # An unknown address answers with the body of every other error, and not with the site's page,
+    # whatever characters are in it: "path" matches no line break.
+    re_path(r"^(?:[\s\S]+/)?\Z", views.UnknownAddress.as_view()),
 ]

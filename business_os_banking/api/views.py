@@ -1,4 +1,4 @@
-"""The API's views. Whose connection it is, and who may begin a session, the adapter says."""
+"""The API's views. The adapter decides whose connection it is, and who may begin a session."""
 
 from __future__ import annotations
 
@@ -26,33 +26,34 @@ from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.models import BankingConnection, ConnectSession
 
 
-class _OfConnections(BankingView):
-    def visible(self, reference: UUID) -> BankingConnection:
+class _ConnectionView(BankingView):
+    def get_connection(self, reference: UUID) -> BankingConnection:
+        """Return the connection with this reference; raise `UnknownConnection` unless this person may see it."""
         rows = get_adapter().visible_connections(self.site_request)
         connection = rows.filter(reference=reference).first()
         if connection is None:
             raise UnknownConnection
         return connection
 
-    def started(self, request: Request, connection: BankingConnection | None) -> Response:
-        """Open a session, and answer with the connection and the address to send the browser to."""
+    def begin_session(self, request: Request, connection: BankingConnection | None) -> Response:
+        """Open a session on *connection*, or on a new one, and respond with both: 201."""
         key = idempotency_key(request)
-        asked = ConnectSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        values: dict[str, Any] = dict(asked.validated_data)
+        serializer = ConnectSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        values: dict[str, Any] = dict(serializer.validated_data)
         values["next_url"] = values.pop("next", "")
         session = begin(self.site_request, connection, idempotency_key=key, **values)
-        answer = {**ConnectionSerializer(session.connection).data, "session": SessionSerializer(session).data}
-        return Response(answer, status=201)
+        data = {**ConnectionSerializer(session.connection).data, "session": SessionSerializer(session).data}
+        return Response(data, status=201)
 
 
-class Connections(_OfConnections):
+class Connections(_ConnectionView):
     operations = {"GET": "list", "POST": "create"}
 
     def get(self, request: Request) -> Response:
-        asked = QuerySerializer(data=single_values(request.query_params))
-        asked.is_valid(raise_exception=True)
-        page = page_of(get_adapter().visible_connections(self.site_request), asked.validated_data)
+        serializer = QuerySerializer(data=single_values(request.query_params))
+        serializer.is_valid(raise_exception=True)
+        page = page_of(get_adapter().visible_connections(self.site_request), serializer.validated_data)
         return Response(
             {
                 "next": self._link(page.next),
@@ -62,31 +63,31 @@ class Connections(_OfConnections):
         )
 
     def post(self, request: Request) -> Response:
-        return self.started(request, None)
+        return self.begin_session(request, None)
 
     def _link(self, cursor: str | None) -> str | None:
         return replace_query_param(self.request.build_absolute_uri(), "cursor", cursor) if cursor else None
 
 
-class Connection(_OfConnections):
+class Connection(_ConnectionView):
     operations = {"GET": "detail"}
 
     def get(self, request: Request, reference: UUID) -> Response:
-        return Response(ConnectionSerializer(self.visible(reference)).data)
+        return Response(ConnectionSerializer(self.get_connection(reference)).data)
 
 
-class Renew(_OfConnections):
+class Renew(_ConnectionView):
     operations = {"POST": "renew"}
 
     def post(self, request: Request, reference: UUID) -> Response:
-        return self.started(request, self.visible(reference))
+        return self.begin_session(request, self.get_connection(reference))
 
 
-class Disconnect(_OfConnections):
+class Disconnect(_ConnectionView):
     operations = {"POST": "disconnect"}
 
     def post(self, request: Request, reference: UUID) -> Response:
-        connection = self.visible(reference)
+        connection = self.get_connection(reference)
         if connection.can_disconnect:
             connection = disconnect(connection)
         return Response(ConnectionSerializer(connection).data)
@@ -96,19 +97,19 @@ class Session(BankingView):
     operations = {"GET": "session"}
 
     def get(self, request: Request, reference: UUID) -> Response:
-        mine = get_adapter().visible_connections(self.site_request)
-        found = ConnectSession.objects.select_related("connection").filter(
-            reference=reference, connection__in=mine
+        connections = get_adapter().visible_connections(self.site_request)
+        rows = ConnectSession.objects.select_related("connection").filter(
+            reference=reference, connection__in=connections
         )
         unread = [f"connection__{name}" for name in ("state", "baseline", "metadata")]
-        session = found.defer(*unread, "custom_fields").first()
+        session = rows.defer(*unread, "custom_fields").first()
         if session is None:
             raise UnknownSession
         return Response(SessionSerializer(session).data)
 
 
-class Nothing(BankingView):
-    """An address below the API that is none."""
+class UnknownAddress(BankingView):
+    """Any other address below the API: 404, with the body of every error."""
 
     schema = None
 
@@ -118,7 +119,7 @@ class Nothing(BankingView):
     def get_throttles(self) -> list[Any]:
         return []
 
-    def get(self, request: Request, **anywhere: str) -> NoReturn:
+    def get(self, request: Request, **_kwargs: str) -> NoReturn:
         raise NotFound
 
     post = get

@@ -36,8 +36,10 @@ def test_every_operation_is_described() -> None:
     from business_os_banking import conf
 
     assert tuple(schema.OPERATIONS) == conf.API_OPERATIONS
-    assert set(examples.SAID_OF_ERRORS) == set(schema.ERRORS)
-    assert {status for told in schema.OPERATIONS.values() for status in told.errors} == set(schema.ERRORS)
+    assert set(examples.ERRORS) == set(schema.ERRORS)
+    assert {status for operation in schema.OPERATIONS.values() for status in operation.errors} == set(
+        schema.ERRORS
+    )
 
 
 def test_examples_have_the_keys_of_real_answers(page: Page, user: User, upstream: Upstream) -> None:
@@ -45,11 +47,11 @@ def test_examples_have_the_keys_of_real_answers(page: Page, user: User, upstream
     assert list(started) == list(examples.STARTED)
     assert list(started["session"]) == list(examples.SESSION)
     connection = a_connection(user)
-    told = page.get(url_of(connection)).json()
-    assert list(told) == list(examples.CONNECTION)
+    shown = page.get(url_of(connection)).json()
+    assert list(shown) == list(examples.CONNECTION)
     assert list(page.get(CONNECTIONS).json()) == list(examples.PAGE)
     texts = ("label", "tone", "title", "message", "next_step")
-    assert {name: told[name] for name in texts} == {name: examples.CONNECTION[name] for name in texts}
+    assert {name: shown[name] for name in texts} == {name: examples.CONNECTION[name] for name in texts}
     session = page.get(url_of(a_session(connection, returned_at=None))).json()
     assert {name: session[name] for name in texts[1:]} == {name: examples.SESSION[name] for name in texts[1:]}
     ended = page.post(url_of(connection, "disconnect/")).json()
