@@ -1,4 +1,4 @@
-"""The fake Business OS API: plain JSON views that refuse what the real thing would refuse."""
+"""The fake Business OS API: plain JSON views that refuse what the real one would refuse."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,18 +24,18 @@ Endpoint = Callable[..., HttpResponse]
 
 
 def endpoint(method: str) -> Callable[[Endpoint], View]:
-    """A view for one HTTP method that gets the caller's API key as its second argument."""
+    """Decorate a view for one HTTP method, which takes the caller's API key as its second argument."""
 
     def decorate(view: Endpoint) -> View:
         @wraps(view)
         def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
             if request.method != method:
-                answer = _error(405, "MethodNotAllowed", f"Only {method} is possible here.")
-                answer["Allow"] = method
-                return answer
-            given = request.headers.get("x-api-key", "").encode()
+                response = _error(405, "MethodNotAllowed", f"Only {method} is possible here.")
+                response["Allow"] = method
+                return response
+            header = request.headers.get("x-api-key", "").encode()
             for key in conf.settings.api_keys:
-                if compare_digest(given, key.encode()):
+                if compare_digest(header, key.encode()):
                     return view(request, key, *args, **kwargs)
             return _error(401, "ApiKeyNotFound", "The API key is missing or unknown.")
 
@@ -54,22 +54,22 @@ def connect(request: HttpRequest, key: str) -> HttpResponse:
         body = read_json(request.body)
     except NotJSONError as error:
         return _error(400, "WrongRequestFormat", f"The body is not JSON. {error}")
-    wanted, problems = check_connect(request.GET.get("api", "partner"), body)
-    if wanted is None:
+    connect_request, problems = check_connect(request.GET.get("api", "partner"), body)
+    if connect_request is None:
         return _invalid(problems)
     now = timezone.now()
     session = SandboxSession(
         api_key=key,
         owner_user_id=payloads.owner_user_id(key),
-        api=wanted.api,
-        email=wanted.email,
-        return_to=wanted.return_to,
-        scopes=wanted.scopes,
-        custom_fields=wanted.custom_fields,
+        api=connect_request.api,
+        email=connect_request.email,
+        return_to=connect_request.return_to,
+        scopes=connect_request.scopes,
+        custom_fields=connect_request.custom_fields,
         webhook_url=outcomes.webhook_url(request),
         expires_at=now + timedelta(minutes=conf.settings.session_minutes),
     )
-    session.customer_id = payloads.customer_id(key, wanted.api, wanted.email, str(session.pending_token))
+    session.customer_id = payloads.customer_id(key, session.api, session.email, str(session.pending_token))
     session.save()
     if conf.settings.early_webhook:
         outcomes.succeed_early(session, SCENARIOS["succeed"])
@@ -141,9 +141,9 @@ def account_detail(_request: HttpRequest, key: str, account_id: str) -> HttpResp
     return JsonResponse({"data": payloads.account(row)})
 
 
-def _find(key: str, condition: Q, given_id: str) -> SandboxConnection | None:
+def _find(key: str, condition: Q, id_: str) -> SandboxConnection | None:
     # Only ids reach the database: PostgreSQL raises for a NUL in a text.
-    return _connections(key).filter(condition).first() if _is_id(given_id) else None
+    return _connections(key).filter(condition).first() if _is_id(id_) else None
 
 
 def _is_id(text: str) -> bool:
@@ -160,6 +160,6 @@ def _invalid(problems: list[Problem]) -> JsonResponse:
     return _error(422, problems[0].error_class, problems[0].message, errors=errors)
 
 
-def _error(status: int, error_class: str, message: str, **beside: object) -> JsonResponse:
+def _error(status: int, error_class: str, message: str, **fields: object) -> JsonResponse:
     error = {"class": error_class, "message": message, "documentation_url": None}
-    return JsonResponse({"error": error, **beside}, status=status)
+    return JsonResponse({"error": error, **fields}, status=status)

@@ -1,4 +1,4 @@
-"""Callbacks that leave, and changes that happen, on their own: in a thread, or before an answer."""
+"""Sends callbacks and makes changes on its own: in a thread, or before a response leaves."""
 
 import logging
 import threading
@@ -25,16 +25,16 @@ Work = Job | SandboxChange
 
 
 def schedule(rows: Sequence[SandboxDelivery], planned: Sequence[SandboxChange] = ()) -> None:
-    """Send and do these after the present transaction, in the background, if the settings say so."""
+    """Send these callbacks and make these changes after the transaction, in the background; see ``DELIVERY``."""
     work: list[Work] = [*map(deliveries.job_of, rows), *planned]
     if work and conf.settings.delivery == "thread":
         transaction.on_commit(lambda: _start(work))
 
 
 def send_at_once(rows: Sequence[SandboxDelivery]) -> None:
-    """Send these when the present transaction is committed, before anything else goes on.
+    """Send these when the transaction is committed, before anything else goes on.
 
-    With ``ATOMIC_REQUESTS`` that is after the view and still before the answer leaves. What does not get
+    With ``ATOMIC_REQUESTS`` that is after the view and still before the response leaves. What does not get
     through is tried again as any other callback.
     """
     jobs = [deliveries.job_of(row) for row in rows]
@@ -42,7 +42,7 @@ def send_at_once(rows: Sequence[SandboxDelivery]) -> None:
 
 
 def _send_at_once(jobs: list[Job]) -> None:
-    left: list[Work] = []
+    undelivered: list[Work] = []
     for job in jobs:
         now = timezone.now()
         try:
@@ -52,9 +52,9 @@ def _send_at_once(jobs: list[Job]) -> None:
             return
         deliveries.save(job, now, status)
         if not deliveries.is_success(status):
-            left.append(job)
-    if left and conf.settings.delivery == "thread":
-        _start(left)
+            undelivered.append(job)
+    if undelivered and conf.settings.delivery == "thread":
+        _start(undelivered)
 
 
 def _start(work: list[Work]) -> None:
@@ -62,7 +62,7 @@ def _start(work: list[Work]) -> None:
 
 
 def _run(work: list[Work]) -> None:
-    """The thread's body. Nothing may escape it: there is nobody to catch it but the console."""
+    """The thread's target. No exception may escape it: the console alone would show it."""
     try:
         _do_all(work)
     except ImproperlyConfigured as error:
@@ -86,18 +86,18 @@ def _do_all(work: list[Work]) -> None:
         item = waiting.pop(0)
         sleep(max(0.0, (item.due_at - timezone.now()).total_seconds()))
         if isinstance(item, SandboxChange):
-            rows = _patiently(partial(changes.happen, item))
+            rows = _retry_if_busy(partial(changes.happen, item))
             waiting += [deliveries.job_of(row) for row in rows]
-        elif _patiently(partial(_is_waiting, item)):
+        elif _retry_if_busy(partial(_is_waiting, item)):
             waiting += _send(item)
             sleep(PACE if waiting else 0)
 
 
 def _send(job: Job) -> list[Job]:
-    """Try once; returns the job again if it is to be tried again."""
+    """Try once. Returns the job if it is to be tried again, else nothing."""
     now = timezone.now()
     status = deliveries.attempt(job, now, deliveries.post)
-    _patiently(partial(deliveries.save, job, now, status))
+    _retry_if_busy(partial(deliveries.save, job, now, status))
     is_done = deliveries.is_success(status) or job.attempts > len(deliveries.BACKOFF)
     return [] if is_done else [job]
 
@@ -107,8 +107,8 @@ def _is_waiting(job: Job) -> bool:
     return SandboxDelivery.objects.filter(reference=job.reference, sent_at=None).exists()
 
 
-def _patiently(action: Callable[[], T]) -> T:
-    """Do it, again for a while if the database is busy: SQLite locks whole files and tables."""
+def _retry_if_busy(action: Callable[[], T]) -> T:
+    """Return the result of *action*, tried again for a while if the database is busy: SQLite locks whole tables."""
     for _ in range(20):
         try:
             return action()

@@ -1,4 +1,4 @@
-"""What happens to connections: each change shows in the list, and has its callbacks."""
+"""Changes of connections: each shows in the list, and has its callbacks."""
 
 from datetime import datetime
 
@@ -17,17 +17,17 @@ _CONSENT_ENDS = {
 
 @transaction.atomic
 def happen(change: SandboxChange) -> list[SandboxDelivery]:
-    """Let a planned change happen, if it has not happened yet; returns the callbacks, stored, not sent."""
+    """Make a planned change, unless it has been made already. Returns the callbacks, stored, not sent."""
     rows = SandboxChange.objects.filter(reference=change.reference)
     planned = rows.select_related("connection__session").first()
-    # Of two that are at it at once, only one gets to delete the row.
+    # Of two that do this at once, only one deletes the row.
     if planned is None or not rows.delete()[0]:
         return []
     return apply(planned.connection, planned.what, planned.due_at)
 
 
 def apply(connection: SandboxConnection, what: str, at: datetime) -> list[SandboxDelivery]:
-    """Let ``what`` (a stage or a ``Change``) happen at ``at``, or as soon after as the order demands.
+    """Make the change ``what`` (a stage or a ``Change``) at ``at``, or as soon after as the order demands.
 
     Returns the callbacks, stored, not sent. Nothing happens to a connection that is gone.
     """

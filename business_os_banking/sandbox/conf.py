@@ -14,7 +14,7 @@ DELIVERIES = ("thread", "manual")
 TROUBLES = ("", "html_502", "hang", "drip")
 LIST_MISSING = (0, 404, 405)
 
-# What some keys may be; others may be anything of their type that is not too small.
+# The values that some keys may have; others may have any of their type that is not too small.
 _ALLOWED: dict[str, tuple[object, ...]] = {
     "WEBHOOK_SIGNING": SIGNINGS,
     "DELIVERY": DELIVERIES,
@@ -47,17 +47,17 @@ KEYS: dict[str, tuple[type | tuple[type, ...], object]] = {
 
 
 def problems() -> list[str]:
-    """What is wrong with the settings dict, one English sentence per mistake."""
+    """Return the mistakes in the settings dict, an English sentence each."""
     configured = getattr(django_settings, "BUSINESS_OS_SANDBOX", {})
     if not isinstance(configured, Mapping):
         return ["BUSINESS_OS_SANDBOX must be a dict."]
-    found = [f"BUSINESS_OS_SANDBOX has an unknown key {key!r}." for key in configured if key not in KEYS]
+    problems = [f"BUSINESS_OS_SANDBOX has an unknown key {key!r}." for key in configured if key not in KEYS]
     for key in KEYS:
         try:
             _read(key)
         except ImproperlyConfigured as error:
-            found.append(str(error))
-    return found
+            problems.append(str(error))
+    return problems
 
 
 def _read(key: str) -> Any:
@@ -66,7 +66,7 @@ def _read(key: str) -> Any:
     value: Any = configured.get(key)
     if value is None:
         return default
-    # A bool is an int for Python, and never a number that somebody meant.
+    # A bool is an int for Python, but no number.
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise ImproperlyConfigured(f"BUSINESS_OS_SANDBOX[{key!r}] has the wrong type.")
     allowed = _ALLOWED.get(key)

@@ -1,7 +1,6 @@
-"""Getting callbacks to the site's webhook, one try at a time. On their own they go in `background`.
+"""Delivers callbacks to the site's webhook, one try at a time; `background` does so on its own.
 
-The first try and up to three more, unless the answer is a 2xx. Signed at each try, since some
-signatures hold the time.
+There are up to four tries, until the response is a 2xx. Each is signed anew, since some signatures hold the time.
 """
 
 import logging
@@ -31,7 +30,7 @@ Sender = Callable[[str, bytes, dict[str, str]], int | None]
 
 @dataclass
 class Job:
-    """What it takes to try a delivery, away from the database."""
+    """A stored delivery, as far as it takes to try it without the database."""
 
     reference: uuid.UUID
     url: str
@@ -41,22 +40,22 @@ class Job:
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int | None:
-    """POST one callback as Salt Edge would. Returns the status, or ``None`` without an answer."""
+    """POST one callback as Salt Edge would. Returns the status, or ``None`` without a response."""
     with requests.Session() as http:
         # A proxy from the environment cannot reach this machine's own loopback.
         http.trust_env = urlsplit(url).hostname not in _LOOPBACK
         try:
-            answer = http.post(url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False)
+            response = http.post(url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException:
             return None
-        return answer.status_code
+        return response.status_code
 
 
 def deliver_due(now: datetime | None = None, send: Sender | None = None) -> int:
-    """Let happen what is due at ``now``, then try once each callback that is due, oldest first.
+    """Make the changes that are due at ``now``, then try once each callback that is due, oldest first.
 
-    A later ``now`` than the clock's is time travel: it makes late callbacks, retries, and what is to
-    happen later due. Returns how many callbacks got through.
+    A later ``now`` than the clock's is time travel: it makes late callbacks, retries, and later changes
+    due. Returns how many callbacks got through.
     ``send(url, body, headers) -> status or None`` replaces real HTTP, for tests without a server.
     Raises ``ImproperlyConfigured`` if the callback cannot be signed.
     """
@@ -92,15 +91,14 @@ def attempt(job: Job, now: datetime, send: Sender) -> int | None:
     job.attempts += 1
     if not is_success(status):
         # The URL is left out of the log: it may hold the shared secret.
-        answer = status or "nothing"
-        logger.warning("Sandbox: the webhook answered %s (try %s).", answer, job.attempts)
+        logger.warning("Sandbox: the webhook answered %s (try %s).", status or "nothing", job.attempts)
         if job.attempts <= len(BACKOFF):
             job.due_at = now + timedelta(seconds=BACKOFF[job.attempts - 1])
     return status
 
 
 def is_success(status: int | None) -> bool:
-    """Whether this is the status of a 2xx answer."""
+    """Whether this is the status of a 2xx response."""
     return status is not None and 200 <= status < 300
 
 

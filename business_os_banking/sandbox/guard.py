@@ -1,4 +1,4 @@
-"""What every view of the sandbox shares: it is public, never cached, and off in production."""
+"""A decorator for every view of the sandbox: public, never cached, and off in production."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""What the fake Business OS and the fake bank remember."""
+"""The rows of the fake Business OS and the fake bank."""
 
 import secrets
 import time
@@ -17,13 +17,13 @@ def new_token() -> str:
 def new_id() -> str:
     """A decimal id of 19 digits, larger than those made before it.
 
-    Too large for a JavaScript number, as the real ones are: whoever reads it as one finds out here.
+    Too large for a JavaScript number, as the real ones are, so that code which reads it as one fails here.
     """
     return str(time.time_ns() // 1000 * 1000 + secrets.randbelow(1000))
 
 
 class SandboxSession(models.Model):
-    """One connect session: what the caller asked for, and how far the person has come."""
+    """One connect session: the caller's request, and the step that the person is at."""
 
     class Step(models.TextChoices):
         CHOOSE = "choose"

@@ -1,4 +1,4 @@
-"""What a session can come to. The widget and ``simulate`` both end sessions here."""
+"""The ends of a session. The widget and ``simulate`` both end sessions here."""
 
 from urllib.parse import urlencode, urlsplit, urlunsplit
 

@@ -1,4 +1,4 @@
-"""Which callbacks a scenario sends in which order, and what it lets happen later."""
+"""The callbacks that a scenario sends, in order, and the changes that it makes later."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ def failure(session: SandboxSession, error_class: str, error_message: str) -> li
 def success(
     connection: SandboxConnection, scenario: Scenario
 ) -> tuple[list[SandboxDelivery], list[SandboxChange]]:
-    """Store what the bank sends after a consent, and what is going to happen later."""
+    """Store the callbacks that the bank sends after a consent, and the changes that follow later."""
     succeeds_at = timezone.now()
     rows: list[SandboxDelivery] = []
     changes: list[SandboxChange] = []
@@ -34,10 +34,11 @@ def success(
 
 
 def _at_once(connection: SandboxConnection, scenario: Scenario) -> list[SandboxDelivery]:
-    """The connection is through all stages already; what differs is how the site hears of it."""
-    session, link = connection.session, connection.connection_id
+    """Take the connection through all stages; scenarios differ in the callbacks that are stored for it."""
+    session, connection_id = connection.session, connection.connection_id
     notifies = [
-        callbacks.body(session, "notify", connection_id=link, stage=stage) for stage in callbacks.STAGES
+        callbacks.body(session, "notify", connection_id=connection_id, stage=stage)
+        for stage in callbacks.STAGES
     ]
     connection.succeeded_at = callbacks.next_time(session)
     connection.updated_at = connection.succeeded_at
@@ -45,10 +46,12 @@ def _at_once(connection: SandboxConnection, scenario: Scenario) -> list[SandboxD
     connection.save()
     if scenario.silent:
         return []
-    successes = [callbacks.body(session, "success", connection.succeeded_at, connection_id=link)]
+    successes = [callbacks.body(session, "success", connection.succeeded_at, connection_id=connection_id)]
     for _ in range(1, scenario.successes):
-        repeats = scenario.repeats_bytes
-        successes.append(successes[0] if repeats else callbacks.body(session, "success", connection_id=link))
+        text = successes[0]
+        if not scenario.repeats_bytes:
+            text = callbacks.body(session, "success", connection_id=connection_id)
+        successes.append(text)
     texts = [*successes, *notifies] if scenario.success_first else [*notifies, *successes]
     return callbacks.store(session, texts, timezone.now() + _delay(scenario))
 
@@ -60,11 +63,11 @@ def _delay(scenario: Scenario) -> timedelta:
 
 
 def _later(
-    connection: SandboxConnection, whats: Sequence[str], start: datetime, apart: float
+    connection: SandboxConnection, steps: Sequence[str], start: datetime, seconds: float
 ) -> list[SandboxChange]:
     return [
         SandboxChange.objects.create(
-            connection=connection, what=what, due_at=start + timedelta(seconds=apart * number)
+            connection=connection, what=step, due_at=start + timedelta(seconds=seconds * number)
         )
-        for number, what in enumerate(whats, 1)
+        for number, step in enumerate(steps, 1)
     ]

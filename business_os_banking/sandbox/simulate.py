@@ -44,10 +44,10 @@ def find_session(token_or_url: str) -> SandboxSession:
     Raises ``SandboxSession.DoesNotExist``.
     """
     token = parse_qs(urlsplit(token_or_url).query).get("token", [token_or_url])[0]
-    found = Q(token=token)
+    condition = Q(token=token)
     with suppress(ValueError):
-        found |= Q(pending_token=UUID(token))
-    return SandboxSession.objects.get(found)
+        condition |= Q(pending_token=UUID(token))
+    return SandboxSession.objects.get(condition)
 
 
 def finish(token_or_url: str, scenario: str = "succeed", *, webhook_url: str = "") -> str:

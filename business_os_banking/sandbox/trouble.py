@@ -1,4 +1,4 @@
-"""The gateway in front of the fake API, and what it does wrong when the settings say so."""
+"""A gateway in front of the fake API that fails as the setting ``TROUBLE`` says."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,19 +21,20 @@ _PAGE = (
 
 
 class _Calls:
-    """How many calls have met the present trouble, in this process."""
+    """The number of calls since the setting was changed, in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._count = 0
 
-    def may_have_one_more(self) -> bool:
-        lasts = conf.settings.trouble_calls
+    def is_troubled(self) -> bool:
+        """Count a call; return whether the trouble still lasts for it."""
+        limit = conf.settings.trouble_calls
         with self._lock:
             self._count += 1
-            return not lasts or self._count <= lasts
+            return not limit or self._count <= limit
 
-    def start_again(self) -> None:
+    def reset(self) -> None:
         with self._lock:
             self._count = 0
 
@@ -42,15 +43,15 @@ _calls = _Calls()
 
 
 def troubled(view: Callable[..., HttpResponse]) -> View:
-    """The view behind a gateway that does what ``TROUBLE`` says, for the first ``TROUBLE_CALLS`` calls.
+    """Put a view behind a gateway that fails as ``TROUBLE`` says, for the first ``TROUBLE_CALLS`` calls.
 
-    What the gateway refuses never reaches the view; what drips is the view's own answer.
+    A request that the gateway refuses never reaches the view; what drips is the view's own response.
     """
 
     @wraps(view)
-    def behind_the_gateway(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+    def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         trouble = conf.settings.trouble
-        if not trouble or not _calls.may_have_one_more():
+        if not trouble or not _calls.is_troubled():
             return view(request, *args, **kwargs)
         seconds = min(conf.settings.trouble_seconds, LONGEST)
         if trouble == "drip":
@@ -60,17 +61,18 @@ def troubled(view: Callable[..., HttpResponse]) -> View:
             return _page(504, "504 Gateway Time-out")
         return _page(502, "502 Bad Gateway")
 
-    return behind_the_gateway
+    return wrapper
 
 
 def _page(status: int, title: str) -> HttpResponse:
     return HttpResponse(_PAGE.format(title), status=status, content_type="text/html")
 
 
-def _dripping(answer: HttpResponse, seconds: float) -> StreamingHttpResponse:
-    """The same answer, a byte at a time, all of it within ``seconds``."""
-    headers = {name: value for name, value in answer.items() if name.lower() != "content-length"}
-    return StreamingHttpResponse(_drops(answer.content, seconds), status=answer.status_code, headers=headers)
+def _dripping(response: HttpResponse, seconds: float) -> StreamingHttpResponse:
+    """The same response, a byte at a time, all of it within ``seconds``."""
+    headers = {name: value for name, value in response.items() if name.lower() != "content-length"}
+    content = _drops(response.content, seconds)
+    return StreamingHttpResponse(content, status=response.status_code, headers=headers)
 
 
 def _drops(content: bytes, seconds: float) -> Iterator[bytes]:
@@ -81,7 +83,7 @@ def _drops(content: bytes, seconds: float) -> Iterator[bytes]:
 
 def _on_setting_changed(*, setting: str, **_: Any) -> None:
     if setting == "BUSINESS_OS_SANDBOX":
-        _calls.start_again()
+        _calls.reset()
 
 
 setting_changed.connect(_on_setting_changed)

@@ -20,7 +20,7 @@ _FORMAT = "WrongRequestFormat"
 
 
 class NotJSONError(ValueError):
-    """The body is no JSON text that a strict reader takes."""
+    """The body is no JSON text that a strict reader accepts."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ConnectRequest:
-    """A request that passed, with the documented defaults filled in."""
+    """A valid request, with the documented defaults filled in."""
 
     api: str
     email: str
@@ -64,21 +64,21 @@ def _refuse_constant(name: str) -> None:
 def check_connect(api: str, body: object) -> tuple[ConnectRequest | None, list[Problem]]:
     """Check the query's ``api`` and the parsed body.
 
-    Returns the request and no problems, or ``None`` and every problem found, in a stable order.
+    Returns the request and no problems, or ``None`` and all problems, in a stable order.
     """
     problems: list[Problem] = []
     if api not in APIS:
         problems.append(Problem("api", _FORMAT, f"api must be one of {', '.join(APIS)}."))
     if not isinstance(body, dict):
         return None, [*problems, Problem("", _FORMAT, "The body must be a JSON object.")]
-    known = {
+    checks = {
         "email": _check_email,
         "return_to": _check_return_to,
         "scopes": _check_scopes,
         "custom_fields": _check_custom_fields,
     }
-    problems += [Problem(str(name), _FORMAT, "Unknown field.") for name in body if name not in known]
-    for name, check in known.items():
+    problems += [Problem(str(name), _FORMAT, "Unknown field.") for name in body if name not in checks]
+    for name, check in checks.items():
         problem = check(body[name]) if name in body else None
         if problem:
             problems.append(problem)

@@ -1,4 +1,4 @@
-"""The fake bank's widget: choose a bank, log in, consent, and go back to where one came from.
+"""The fake bank's widget: choose a bank, log in, consent, and go back to the site.
 
 The server keeps the step; every form posts to the same URL and is answered by a redirect, so that
 reloading and going back never post anything twice.
@@ -44,7 +44,7 @@ _SCOPES = {
 @sandbox_view
 @csrf_protect
 def connect(request: HttpRequest) -> HttpResponse:
-    """Show the session's present step, or take what was entered there."""
+    """Show the session's present step, or handle its form."""
     session = _find(request)
     if session is None:
         return _gone(request, None)
@@ -55,7 +55,7 @@ def connect(request: HttpRequest) -> HttpResponse:
     session.webhook_url = outcomes.webhook_url(request)
     session.save(update_fields=["webhook_url"])
     try:
-        return _answer(request, session)
+        return _handle_form(request, session)
     except outcomes.SessionOverError:
         # The other of two clicks came first.
         session.refresh_from_db()
@@ -73,7 +73,7 @@ def finished(request: HttpRequest) -> HttpResponse:
     return _page(request, session, "finished")
 
 
-def _answer(request: HttpRequest, session: SandboxSession) -> HttpResponse:
+def _handle_form(request: HttpRequest, session: SandboxSession) -> HttpResponse:
     action = request.POST.get("action", "")
     scenario = SCENARIOS.get(session.scenario)
     if action == "cancel":

@@ -179,4 +179,4 @@ def test_a_busy_database_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None
             raise answer
         return int(answer)
 
-    assert background._patiently(action) == 7
+    assert background._retry_if_busy(action) == 7
