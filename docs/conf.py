@@ -34,3 +34,4 @@ html_css_files = ["tables.css"]
 html_show_sphinx = False
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
+toc_object_entries = False
