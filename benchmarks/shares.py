@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from benchmarks import fill, webhooks
 from benchmarks.tables import show
-from business_os_banking.facts import rows, sql
+from business_os_banking.facts import match, record, rows
 from business_os_banking.webhooks import payloads, views
 
 TURNS = 500
@@ -29,9 +29,9 @@ PARTS = {
     "the account and its verifiers": (views, "_verifiers"),
     "the verification": (views, "_verify"),
     "reading the body": (payloads, "read"),
-    "asking what is meant": (sql, "what_is_meant"),
+    "looking for what is meant": (match, "candidates"),
     "making columns of the state": (rows, "connection_columns"),
-    "asking what has come meanwhile": (sql, "what_has_come"),
+    "the second look, after the commit": (record, "second_look"),
 }
 
 

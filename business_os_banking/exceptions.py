@@ -161,7 +161,7 @@ class Unintelligible(BusinessOSError):
     """Not the answer that was agreed: HTML, missing fields, wrong types, a connect_url we do not trust."""
 
 
-def told(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """Return what there is to say of *error* in a log: for any but our own, where it was raised.
 
     The message of another may quote what was sent, or the secret that it was compared with.

@@ -13,7 +13,6 @@ from business_os_banking.vocabulary import ConnectionStatus, Kind, Outcome, Sess
 
 logger = logging.getLogger(__name__)
 
-_WAITING: Final = {SessionStatus.CREATED, SessionStatus.OPEN}
 _CONNECTION_SIGNALS: Final = {
     ConnectionStatus.ACTIVE: "connection_activated",
     ConnectionStatus.INACTIVE: "connection_deactivated",

@@ -54,15 +54,15 @@ def adopt(account: str, provider_code: str, connections: Collection[int]) -> Non
 def _merge(event: ConnectionEvent, pks: Collection[int]) -> int:
     """Merge the event into these connections; return how many it changed."""
     report = from_event(event)
-    said = lifecycle.evidence(report.fact)
+    asserted = lifecycle.evidence(report.fact)
     due: list[announce.Announcement] = []
     changed = 0
     with transaction.atomic(), sql.cursor() as cursor:
         with sql.pipelined(cursor):
-            for root in sql.lock(cursor, pks):
-                old = state_of(root)
-                new = old | said
-                due += merging.save(cursor, root, old, new)
+            for row in sql.lock(cursor, pks):
+                old = state_of(row)
+                new = old | asserted
+                due += merging.save(cursor, row, old, new)
                 changed += old != new
         if due:
             _announce_batch(report, due)

@@ -31,7 +31,7 @@ def to_event(report: Report) -> ConnectionEvent:
 
 def from_event(event: ConnectionEvent) -> Report:
     """Return the report that *event* was recorded from, so that it can be applied again."""
-    says = event.assertions
+    assertions = event.assertions
     chosen = event.session if event.by_hand else None
     return Report(
         fact=Fact(
@@ -40,11 +40,11 @@ def from_event(event: ConnectionEvent) -> Report:
             link=event.upstream_id,
             stage=event.stage,
             error_class=event.error_class,
-            reason=says.get("reason", ""),
-            ended_by=says.get("ended_by", ""),
+            reason=assertions.get("reason", ""),
+            ended_by=assertions.get("ended_by", ""),
             provider_code=event.provider_code,
-            provider_active=says.get("provider_active"),
-            details=says.get("details", {}),
+            provider_active=assertions.get("provider_active"),
+            details=assertions.get("details", {}),
         ),
         source=Source(event.source),
         account=event.account,
@@ -53,7 +53,7 @@ def from_event(event: ConnectionEvent) -> Report:
         pending_token=None if chosen else event.pending_token,
         session_reference=chosen.reference if chosen else event.session_reference,
         connection_id=event.connection_id,
-        conflict=says.get("conflict", ""),
+        conflict=assertions.get("conflict", ""),
         payload=event.payload,
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from business_os_banking.facts import notes, sql
+from business_os_banking.facts import notes
+from business_os_banking.facts.lookup import SessionRow, candidates
 from business_os_banking.facts.report import Report
-from business_os_banking.facts.sql import SessionRow
 from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import Kind
 
@@ -22,7 +22,7 @@ class Match:
     connections: frozenset[int] = frozenset()
     session: int | None = None
     reference: str = ""
-    home: int | None = None  # the connection of that session
+    session_connection: int | None = None  # the connection of that session
     conflict: str = ""
     new_bank: str = ""  # the bank that the report names, if nobody has told yet whether it is switched on
     repeated: int | None = None  # the event that says the same
@@ -38,7 +38,7 @@ def match(report: Report) -> Match:
         return Match(conflict=report.conflict)
     if report.fact.kind is Kind.PROVIDER_CHANGED:
         return Match()  # concerns all connections at a bank; see flows.banks
-    meant = sql.what_is_meant(report)
+    meant = candidates(report)
     new_bank = "" if meant.bank_has_changed else report.fact.details.get("provider_code", "")
     return replace(_decide(report, meant.sessions), new_bank=new_bank, repeated=meant.repeated)
 

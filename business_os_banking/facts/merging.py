@@ -13,6 +13,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from business_os_banking.facts import announce, lifecycle, sql
+from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.events import from_event
 from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.match import Match
@@ -50,36 +51,38 @@ def _banks(states: list[State]) -> set[str]:
 
 
 def merge_into(
-    cursor: CursorWrapper, event: ConnectionEvent, report: Report, found: Match, store: Mapping[str, Any]
+    cursor: CursorWrapper, event: ConnectionEvent, report: Report, match: Match, store: Mapping[str, Any]
 ) -> Merged:
     """Merge *report* into the state of what it is about, and return what came of it.
 
     Sets on *event* what it did; the caller saves it, in the same transaction.
     """
-    roots = sql.lock(cursor, found.connections)
-    event.note = found.conflict
-    here = {root.pk for root in roots}  # one that was found may have been erased since
-    event.connection_id = found.home if found.home in here else min(here, default=None)
-    event.session_id = found.session if found.home in here else None
-    before, after = join(report, found, roots)
+    rows = sql.lock(cursor, match.connections)
+    event.note = match.conflict
+    here = {row.pk for row in rows}  # one that was found may have been erased since
+    event.connection_id = (
+        match.session_connection if match.session_connection in here else min(here, default=None)
+    )
+    event.session_id = match.session if match.session_connection in here else None
+    before, after = join(report, match, rows)
     due: list[announce.Announcement] = []
-    for root, old, new in zip(roots, before, after, strict=True):
-        home = root.pk == found.home
-        session = found.session if home else None
+    for row, old, new in zip(rows, before, after, strict=True):
+        home = row.pk == match.session_connection
+        session = match.session if home else None
         due += save(
-            cursor, root, old, new, session=session, named=found.reference if home else "", store=store
+            cursor, row, old, new, session=session, named=match.reference if home else "", store=store
         )
-    event.outcome = _outcome(report, roots, changed=bool(store) or before != after).value
+    event.outcome = _outcome(report, rows, changed=bool(store) or before != after).value
     set_announcements(event, due)
-    return Merged(tuple(root.pk for root in roots), before, after)
+    return Merged(tuple(row.pk for row in rows), before, after)
 
 
-def join(report: Report, found: Match, roots: list[BankingConnection]) -> tuple[list[State], list[State]]:
-    """Return the states of *roots* without, and with, what *report* says. Writes nothing."""
-    before = [state_of(root) for root in roots]
-    if found.session:
-        before = [_with_session(state, found, root.pk) for state, root in zip(before, roots, strict=True)]
-    return before, _with_banks(report.account, found.new_bank, before, _merged(report, found, roots, before))
+def join(report: Report, match: Match, rows: list[BankingConnection]) -> tuple[list[State], list[State]]:
+    """Return the states of *rows* without, and with, what *report* says. Writes nothing."""
+    before = [state_of(row) for row in rows]
+    if match.session:
+        before = [_with_session(state, match, row.pk) for state, row in zip(before, rows, strict=True)]
+    return before, _with_banks(report.account, match.new_bank, before, _merged(report, match, rows, before))
 
 
 def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) -> None:
@@ -88,19 +91,22 @@ def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) 
     event.announced_at = None if announce.somebody_listens(event.announcements) else timezone.now()
 
 
-def _with_session(state: State, found: Match, root: int) -> State:
-    if root != found.home or not found.reference or found.reference in state.attempts:
+def _with_session(state: State, match: Match, row: int) -> State:
+    if row != match.session_connection or not match.reference or match.reference in state.attempts:
         return state
-    session = ConnectSession.objects.filter(reference=found.reference).first()
+    session = ConnectSession.objects.filter(reference=match.reference).first()
     return state | state_of_session(session) if session else state
 
 
-def _merged(report: Report, found: Match, roots: list[BankingConnection], before: list[State]) -> list[State]:
-    said = lifecycle.evidence(report.of_session(found.reference))
-    if not found.reference:
-        return _with_shared_link(report, [old | said for old in before])
-    # The session is of one connection only; others that have the same link learn what was said of the link.
-    after = [old | said if root.pk == found.home else old for root, old in zip(roots, before, strict=True)]
+def _merged(report: Report, match: Match, rows: list[BankingConnection], before: list[State]) -> list[State]:
+    asserted = lifecycle.evidence(report.of_session(match.reference))
+    if not match.reference:
+        return _with_shared_link(report, [old | asserted for old in before])
+    # The session is of one connection only; others that have the same link learn what the fact says of the link.
+    after = [
+        old | asserted if row.pk == match.session_connection else old
+        for row, old in zip(rows, before, strict=True)
+    ]
     return _with_shared_link(report, after)
 
 
@@ -109,8 +115,8 @@ def _with_banks(account: str, new_bank: str, before: list[State], after: list[St
     for code in _banks(after) - _banks(before) - {new_bank}:
         change = latest_change(account, code)
         if change is not None:
-            said = lifecycle.evidence(from_event(change).fact)
-            after = [state | said if code in _banks([state]) else state for state in after]
+            asserted = lifecycle.evidence(from_event(change).fact)
+            after = [state | asserted if code in _banks([state]) else state for state in after]
     return after
 
 
@@ -134,7 +140,7 @@ def _with_shared_link(report: Report, states: list[State]) -> list[State]:
 
 def save(
     cursor: CursorWrapper,
-    root: BankingConnection,
+    row: BankingConnection,
     old: State,
     new: State,
     *,
@@ -152,34 +158,34 @@ def save(
         was, now = session_columns(old, reference), session_columns(new, reference)
         extra = store if store and reference == named else {}
         if was != now or extra or _named(old, reference) != _named(new, reference):
-            where = {"connection": root.pk, "reference": UUID(reference)}
+            where = {"connection": row.pk, "reference": UUID(reference)}
             sql.update(cursor, ConnectSession, where, {**extra, **now})
-            _keep_links(root, reference, set(new.attempts[reference].named) - {now["upstream_id"]})
+            _keep_links(row, reference, set(new.attempts[reference].named) - {now["upstream_id"]})
             if was["status"] != now["status"]:
-                pk = session if reference == named else _session_key(root, reference)
-                due += announce.of_session(was["status"], now["status"], root.pk, pk)
+                pk = session if reference == named else _session_key(row, reference)
+                due += announce.of_session(was["status"], now["status"], row.pk, pk)
     if old != new:
         changed = connection_columns(new)
-        if changed["upstream_id"] != root.upstream_id:
+        if changed["upstream_id"] != row.upstream_id:
             changed["missing_since"] = None  # that was said of the link before
-        if changed["removal_due"] and not root.removal_due:
+        if changed["removal_due"] and not row.removal_due:
             changed |= {"removal_tries": 0, "removal_next_at": None}  # those were of another link
-        changed["baseline"] = baseline(root, old)
-        written = {name: value for name, value in changed.items() if value != getattr(root, name)}
-        sql.update(cursor, BankingConnection, {"id": root.pk}, {**written, "updated_at": timezone.now()})
-        due += announce.of_connection(root.status, changed["status"], root.pk, session)
+        changed["baseline"] = baseline(row, old)
+        written = {name: value for name, value in changed.items() if value != getattr(row, name)}
+        sql.update(cursor, BankingConnection, {"id": row.pk}, {**written, "updated_at": timezone.now()})
+        due += announce.of_connection(row.status, changed["status"], row.pk, session)
     return due
 
 
-def baseline(root: BankingConnection, old: State) -> dict[str, Any]:
-    """Return the baseline of *root* if *old* was its state so far.
+def baseline(row: BankingConnection, old: State) -> dict[str, Any]:
+    """Return the baseline of *row* if *old* was its state so far.
 
     What the columns of an imported row said is in no event: without the baseline, no log could rebuild it.
     """
-    stored: dict[str, Any] = root.baseline
-    if old == lifecycle.from_json(root.state):
+    stored: dict[str, Any] = row.baseline
+    if old == from_json(row.state):
         return stored
-    return lifecycle.to_json(lifecycle.from_json(stored) | old)
+    return to_json(from_json(stored) | old)
 
 
 def _named(state: State, reference: str) -> set[str]:
@@ -187,34 +193,34 @@ def _named(state: State, reference: str) -> set[str]:
     return set(attempt.named) if attempt else set()
 
 
-def _keep_links(root: BankingConnection, reference: str, links: set[str]) -> None:
+def _keep_links(row: BankingConnection, reference: str, links: set[str]) -> None:
     """Keep the links that a session named besides the one that its row shows, so that facts about them find it."""
-    if links and (pk := _session_key(root, reference)):
+    if links and (pk := _session_key(row, reference)):
         further = [SessionLink(session_id=pk, upstream_id=link) for link in sorted(links)]
         SessionLink.objects.bulk_create(further, ignore_conflicts=True)
 
 
-def _session_key(root: BankingConnection, reference: str) -> int | None:
-    sessions = ConnectSession.objects.filter(connection=root, reference=reference)
+def _session_key(row: BankingConnection, reference: str) -> int | None:
+    sessions = ConnectSession.objects.filter(connection=row, reference=reference)
     return sessions.values_list("pk", flat=True).first()
 
 
 def touched(old: State, new: State) -> list[str]:
     """Return the references of the sessions that may look different: those of which something new was said, and
     those that share a link with what is new. All others need not be looked at, however many there are."""
-    said = {ref for ref, attempt in new.attempts.items() if attempt != old.attempts.get(ref)}
+    changed = {ref for ref, attempt in new.attempts.items() if attempt != old.attempts.get(ref)}
     links = {key for key, link in new.links.items() if link != old.links.get(key)}
-    links |= {link for ref in said for link in new.attempts[ref].named}
+    links |= {link for ref in changed for link in new.attempts[ref].named}
     sharing = {ref for ref, attempt in new.attempts.items() if not links.isdisjoint(attempt.named)}
-    return sorted((said | sharing) - {""})
+    return sorted((changed | sharing) - {""})
 
 
-def _outcome(report: Report, roots: list[BankingConnection], *, changed: bool) -> Outcome:
+def _outcome(report: Report, rows: list[BankingConnection], *, changed: bool) -> Outcome:
     if report.fact.kind is Kind.SELF_TEST:
         return Outcome.NO_CHANGE  # it is about nothing, and so waits for nothing
-    if not roots:
+    if not rows:
         return Outcome.UNMATCHED
-    ended = any(root.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR} for root in roots)
+    ended = any(row.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR} for row in rows)
     if report.fact.kind is Kind.SUCCEEDED and ended:
         return Outcome.ORPHANED
     return Outcome.APPLIED if changed else Outcome.NO_CHANGE

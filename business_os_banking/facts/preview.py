@@ -31,12 +31,12 @@ class Change:
 def of_event(event: ConnectionEvent) -> list[Change]:
     """Return what applying *event* (again) would change. What is adopted because of it is not foretold."""
     report = from_event(event)
-    found = match(report)
-    roots = list(BankingConnection.objects.filter(pk__in=found.connections).order_by("pk"))
-    before, after = merging.join(report, found, roots)
+    matched = match(report)
+    rows = list(BankingConnection.objects.filter(pk__in=matched.connections).order_by("pk"))
+    before, after = merging.join(report, matched, rows)
     changes: list[Change] = []
-    for root, old, new in zip(roots, before, after, strict=True):
-        changes += _changes(root, old, new)
+    for row, old, new in zip(rows, before, after, strict=True):
+        changes += _changes(row, old, new)
     return changes
 
 
@@ -46,13 +46,13 @@ def of_connection(connection: BankingConnection) -> list[Change]:
     return list(_changes(connection, old, old | state_from_log(connection)))
 
 
-def _changes(root: BankingConnection, old: State, new: State) -> Iterator[Change]:
+def _changes(row: BankingConnection, old: State, new: State) -> Iterator[Change]:
     if old == new:
         return
-    reference = str(root.reference)
+    reference = str(row.reference)
     for column, value in connection_columns(new).items():
-        if column not in _UNSEEN and getattr(root, column) != value:
-            yield Change(BankingConnection, reference, column, getattr(root, column), value)
+        if column not in _UNSEEN and getattr(row, column) != value:
+            yield Change(BankingConnection, reference, column, getattr(row, column), value)
     for session in merging.touched(old, new):
         was, now = session_columns(old, session), session_columns(new, session)
         for column, value in now.items():

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from business_os_banking.facts import lifecycle
+from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.events import fact_of
 from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.rows import connection_columns, session_columns
@@ -52,7 +53,7 @@ def state_from_log(connection: BankingConnection) -> State:
 
     The baseline is what no event tells: columns of rows that a site imported, and what pruned events had said.
     """
-    state = lifecycle.from_json(connection.baseline)
+    state = from_json(connection.baseline)
     own = ConnectionEvent.objects.filter(connection=connection, outcome__in=_SETTLED_OUTCOMES)
     for event in own.select_related("session").iterator(_BATCH):
         state |= lifecycle.evidence(fact_of(event))
@@ -61,8 +62,8 @@ def state_from_log(connection: BankingConnection) -> State:
         shared = ConnectionEvent.objects.filter(upstream_id__in=links, outcome__in=_SETTLED_OUTCOMES)
         others = shared.filter(account=connection.account).exclude(connection=connection)
         for event in others.select_related("session").iterator(_BATCH):
-            said = lifecycle.evidence(fact_of(event)).links.get(event.upstream_id)
-            state |= State(links={event.upstream_id: said} if said else {})
+            asserted = lifecycle.evidence(fact_of(event)).links.get(event.upstream_id)
+            state |= State(links={event.upstream_id: asserted} if asserted else {})
     banks = {
         link.details["provider_code"].value
         for link in state.links.values()
@@ -81,20 +82,20 @@ def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Diff
         return  # a row that a site imported, of which no fact has spoken: its columns are all there is
     state = state_from_log(connection)
     wanted = connection_columns(state)
-    found = {name: (getattr(connection, name), value) for name, value in wanted.items()}
+    pairs = {name: (getattr(connection, name), value) for name, value in wanted.items()}
     # The stored state is compared as a state: how its JSON is written may differ between versions.
-    found["state"] = (lifecycle.to_json(lifecycle.from_json(connection.state)), wanted["state"])
-    yield from _differences(f"connection {connection.reference}", found)
+    pairs["state"] = (to_json(from_json(connection.state)), wanted["state"])
+    yield from _differences(f"connection {connection.reference}", pairs)
     for session in ConnectSession.objects.filter(connection=connection).order_by("pk"):
         reference = str(session.reference)
         if reference not in state.attempts:
             continue
-        told = session_columns(state, reference)
-        pairs = {name: (getattr(session, name), value) for name, value in told.items()}
-        yield from _differences(f"session {reference}", pairs)
+        columns = session_columns(state, reference)
+        session_pairs = {name: (getattr(session, name), value) for name, value in columns.items()}
+        yield from _differences(f"session {reference}", session_pairs)
         if not check and any(stored != value for stored, value in pairs.values()):
-            ConnectSession.objects.filter(pk=session.pk).update(**told)
-    if not check and any(stored != value for stored, value in found.values()):
+            ConnectSession.objects.filter(pk=session.pk).update(**columns)
+    if not check and any(stored != value for stored, value in pairs.values()):
         BankingConnection.objects.filter(pk=connection.pk).update(**wanted, updated_at=timezone.now())
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from business_os_banking.facts import announce, banks, merging, sql
 from business_os_banking.facts.events import from_event, to_event
+from business_os_banking.facts.lookup import second_look
 from business_os_banking.facts.match import match
 from business_os_banking.facts.merging import Merged
 from business_os_banking.facts.report import Report, returned
@@ -38,13 +39,13 @@ def record(report: Report, *, store: Mapping[str, Any] | None = None) -> Connect
     if report.fact.kind is Kind.PROVIDER_CHANGED:
         return _record_bank(report)
     try:
-        found = match(report)
-        repeated = _event(found.repeated)
+        matched = match(report)
+        repeated = _event(matched.repeated)
         if repeated is None:
             event = to_event(report)
             with transaction.atomic(), sql.cursor() as cursor:
                 with sql.pipelined(cursor):
-                    merged = merging.merge_into(cursor, event, report, found, store or {})
+                    merged = merging.merge_into(cursor, event, report, matched, store or {})
                     sql.insert(cursor, event)
                 event.pk = sql.key(cursor)
                 transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
@@ -69,14 +70,14 @@ def apply(event: ConnectionEvent) -> ConnectionEvent:
     report = from_event(event)
     if report.fact.kind is Kind.PROVIDER_CHANGED:
         return banks.apply(event)
-    found = match(report)
-    if event.outcome == Outcome.UNMATCHED and not found.connections:
+    matched = match(report)
+    if event.outcome == Outcome.UNMATCHED and not matched.connections:
         return event
     with transaction.atomic(), sql.cursor() as cursor:
         # Another worker may be applying it too; whoever comes second finds it done.
         waiting = ConnectionEvent.objects.select_for_update().filter(pk=event.pk, outcome__in=_TO_BE_APPLIED)
         if waiting.exists():
-            merged = merging.merge_into(cursor, event, report, found, {})
+            merged = merging.merge_into(cursor, event, report, matched, {})
             event.save(update_fields=_EFFECTS)
             transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
             return event
@@ -108,32 +109,32 @@ def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> Non
         apply(event)
         return
     banks_learnt = merged.learnt_banks()
-    news = sql.what_has_come(
+    look = second_look(
         report.account,
         link=report.fact.link,
         waiting_token=report.pending_token if report.fact.kind is Kind.OPENED else None,
         waiting_links=merged.learnt_links(),
         banks=banks_learnt,
     )
-    if not news.connections <= set(merged.connections):
+    if not look.connections <= set(merged.connections):
         # Another connection has come to share the link; it must know the same.
         _spread(event, report, merged)
-    if news.a_bank_has_changed:
+    if look.a_bank_has_changed:
         for code in banks_learnt:
             banks.adopt(report.account, code, merged.connections)
-    for pk in news.waiting:
+    for pk in look.waiting:
         # One that is being recorded at this very moment looks again after its own commit.
         if waiting := _event(pk):
             apply(waiting)
 
 
 def _spread(event: ConnectionEvent, report: Report, merged: Merged) -> None:
-    found = match(report)
-    if found.connections <= set(merged.connections):
+    matched = match(report)
+    if matched.connections <= set(merged.connections):
         return  # it belongs to somebody else
     with transaction.atomic(), sql.cursor() as cursor:
         again = to_event(report)
-        merging.merge_into(cursor, again, report, found, {})
+        merging.merge_into(cursor, again, report, matched, {})
         row = ConnectionEvent.objects.select_for_update().get(pk=event.pk)
         row.announcements = [*row.announcements, *announce.transitions(again)]
         row.announced_at = None if announce.somebody_listens(row.announcements) else row.announced_at

@@ -63,11 +63,11 @@ def replay(events: QuerySet[ConnectionEvent], *, again: bool = False) -> Result:
 def _replay_one(event: ConnectionEvent) -> bool:
     if event.outcome in _WAITING or event.kind == Kind.PROVIDER_CHANGED:
         return apply(event).outcome not in _WAITING
-    found = match(from_event(event))
+    matched = match(from_event(event))
     with transaction.atomic(), sql.cursor() as cursor:
         # On a copy: the event's own record of what it did, back then, stands.
         copy = to_event(from_event(event))
-        merged = merging.merge_into(cursor, copy, from_event(event), found, {})
+        merged = merging.merge_into(cursor, copy, from_event(event), matched, {})
         if due := announce.transitions(copy):
             event.announcements = [*event.announcements, *due]
             event.announced_at = None if announce.somebody_listens(due) else event.announced_at

@@ -196,7 +196,14 @@ def report_of(row: ConnectionObject, account: str, now: datetime) -> Report:
     names_session = kind is not Kind.SUCCEEDED or row.attempt_succeeded
     token = row.pending_token if names_session else None
     reference = row.session_reference if names_session else None
-    says = (kind, str(claimed), row.error_class, str(token), str(reference), str(sorted(row.details.items())))
+    content = (
+        kind,
+        str(claimed),
+        row.error_class,
+        str(token),
+        str(reference),
+        str(sorted(row.details.items())),
+    )
     return Report(
         fact=Fact(
             kind=kind,
@@ -208,7 +215,7 @@ def report_of(row: ConnectionObject, account: str, now: datetime) -> Report:
         ),
         source=Source.READ,
         account=account,
-        digest=digest_of(Source.READ, account, row.id, *says),
+        digest=digest_of(Source.READ, account, row.id, *content),
         received_at=now,
         pending_token=token,
         session_reference=reference,

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from business_os_banking import conf
-from business_os_banking.facts import lifecycle
+from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.lifecycle import (
     GOOD,
     NEEDS_USER,
@@ -31,26 +31,26 @@ def state_of(connection: BankingConnection) -> State:
 
     A row that a site imported from elsewhere has no facts yet; what its columns say is then where it starts.
     """
-    state = lifecycle.from_json(connection.state)
+    state = from_json(connection.state)
     if state.attempts or connection.status not in {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}:
         return state
     at = connection.connected_at or connection.created_at
     rank = GOOD if connection.status == ConnectionStatus.ACTIVE else NEEDS_USER
     link = connection.upstream_id
-    told = {name: _told(getattr(connection, name)) for name in DETAILS}
+    texts = {name: _text(getattr(connection, name)) for name in DETAILS}
     return state | State(
         attempts={"": Attempt(successes={link: at})},
         links={
             link: Link(
                 standing=Standing(at, rank, connection.status_reason or ""),
                 last_success_at=at,
-                details={name: Noted(at, value) for name, value in told.items() if value},
+                details={name: Noted(at, value) for name, value in texts.items() if value},
             )
         },
     )
 
 
-def _told(value: datetime | UUID | str | None) -> str:
+def _text(value: datetime | UUID | str | None) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value or "")
 
 
@@ -81,7 +81,7 @@ def connection_columns(state: State) -> dict[str, Any]:
     """Return the columns of a connection that follow from *state*."""
     view = view_connection(state)
     columns: dict[str, Any] = {
-        "state": lifecycle.to_json(state),
+        "state": to_json(state),
         "status": view.status.value,
         "status_reason": view.status_reason.value if view.status_reason else "",
         "upstream_id": view.upstream_id,

@@ -109,13 +109,13 @@ def _successes(state: State) -> list[Success]:
     ones (a renewal that the bank folded into the old link) only if it came after they mentioned it. It does not
     turn a setback into a success where another session is known to have reached the link.
     """
-    found = [
+    successes = [
         Success(at, reference, link)
         for reference, attempt in state.attempts.items()
         for link, at in attempt.successes.items()
     ]
-    own = {(s.session, s.link) for s in found}
-    reached = {s.link for s in found}
+    own = {(s.session, s.link) for s in successes}
+    reached = {s.link for s in successes}
     for key, link in state.links.items():
         if link.first_bare_success_at is None or link.last_bare_success_at is None:
             continue
@@ -124,16 +124,11 @@ def _successes(state: State) -> list[Success]:
             if (reference, key) in own or (key in reached and state.attempts[reference].setback):
                 continue
             if position == 0:
-                found.append(Success(link.first_bare_success_at, reference, key))
+                successes.append(Success(link.first_bare_success_at, reference, key))
             elif link.last_bare_success_at >= named_at:
                 at = max(named_at, link.first_bare_success_at)
-                found.append(Success(at, reference, key))
-    return found
-
-
-def current_success(state: State) -> Success | None:
-    """Return the latest success: its session is the current one, its link the connection's link."""
-    return max(_successes(state), default=None)
+                successes.append(Success(at, reference, key))
+    return successes
 
 
 def view_connection(state: State) -> ConnectionView:
@@ -242,10 +237,10 @@ def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
 
 def _consent_end(current: Success | None, link: Link) -> datetime | None:
     """Return the end of the consent that was told with, or after, the last consent; older ones are over."""
-    told = link.details.get("consent_expires_at")
-    if current is None or told is None or told.at < current.at:
+    end = link.details.get("consent_expires_at")
+    if current is None or end is None or end.at < current.at:
         return None
-    return datetime.fromisoformat(told.value)
+    return datetime.fromisoformat(end.value)
 
 
 def _alive(state: State) -> tuple[str, ...]:

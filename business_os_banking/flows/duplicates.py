@@ -20,8 +20,8 @@ def known_connection(session: ConnectSession | FailedSession) -> BankingConnecti
     others = others.filter(account=mine.account, connected_at__isnull=False).exclude(pk=mine.pk)
     if link := _named_link(session):
         return others.filter(upstream_id=link).first()
-    found = list(others.order_by("pk")[:2])
-    return found[0] if len(found) == 1 else None
+    rows = list(others.order_by("pk")[:2])
+    return rows[0] if len(rows) == 1 else None
 
 
 def _named_link(session: ConnectSession | FailedSession) -> str:

@@ -17,9 +17,8 @@ from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.report import Report, expired
 from business_os_banking.facts.rows import connection_columns, session_columns, state_of, state_of_session
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.vocabulary import Outcome, SessionStatus
+from business_os_banking.vocabulary import WAITING_STATUSES, Outcome, SessionStatus
 
-_WAITING: Final = {SessionStatus.CREATED, SessionStatus.OPEN}
 _ROWS_A_STATEMENT: Final = 100
 
 
@@ -39,18 +38,18 @@ def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
     """
     with transaction.atomic(), sql.cursor() as cursor:
         named = {session.connection_id for session in sessions}
-        roots = {root.pk: root for root in sql.lock(cursor, named)}
-        states = {pk: state_of(root) for pk, root in roots.items()}
+        rows = {row.pk: row for row in sql.lock(cursor, named)}
+        states = {pk: state_of(row) for pk, row in rows.items()}
         expiries = []
         for session in sessions:
-            if session.connection_id in roots and session.expires_at is not None:
+            if session.connection_id in rows and session.expires_at is not None:
                 state = _with_session(states[session.connection_id], session)
-                root = roots[session.connection_id]
+                row = rows[session.connection_id]
                 # Only before the first change: after it, the row's own state is behind.
-                if not root.state:
-                    root.baseline = merging.baseline(root, state)
+                if not row.state:
+                    row.baseline = merging.baseline(row, state)
                 before = session_columns(state, str(session.reference))["status"]
-                if before in _WAITING:
+                if before in WAITING_STATUSES:
                     report = expired(session, session.expires_at + grace)
                     states[session.connection_id] = lifecycle.merge(
                         state, report.of_session(str(session.reference))
@@ -58,7 +57,7 @@ def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
                     expiries.append(_Expiry(session, report, before))
         touched = {expiry.session.connection_id for expiry in expiries}
         _write_sessions(expiries, states)
-        _write_connections([roots[pk] for pk in sorted(touched)], states)
+        _write_connections([rows[pk] for pk in sorted(touched)], states)
         _write_events(expiries)
     return len(expiries)
 
@@ -80,15 +79,15 @@ def _write_sessions(expiries: list[_Expiry], states: dict[int, State]) -> None:
         ConnectSession.objects.filter(pk__in=pks).update(**values)
 
 
-def _write_connections(roots: list[BankingConnection], states: dict[int, State]) -> None:
+def _write_connections(rows: list[BankingConnection], states: dict[int, State]) -> None:
     changed = {"updated_at", "baseline"}
-    for root in roots:
-        root.updated_at = timezone.now()
-        for name, value in connection_columns(states[root.pk]).items():
-            if getattr(root, name) != value:
-                setattr(root, name, value)
+    for row in rows:
+        row.updated_at = timezone.now()
+        for name, value in connection_columns(states[row.pk]).items():
+            if getattr(row, name) != value:
+                setattr(row, name, value)
                 changed.add(name)
-    BankingConnection.objects.bulk_update(roots, sorted(changed), batch_size=_ROWS_A_STATEMENT)
+    BankingConnection.objects.bulk_update(rows, sorted(changed), batch_size=_ROWS_A_STATEMENT)
 
 
 def _write_events(expiries: list[_Expiry]) -> None:

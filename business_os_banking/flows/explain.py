@@ -23,7 +23,7 @@ class Entry:
     received_at: datetime
     event: int
     source: str
-    what: str
+    text: str
     effect: str
     session: str
 
@@ -64,17 +64,17 @@ def _entry(event: ConnectionEvent) -> Entry:
         received_at=event.received_at,
         event=event.pk,
         source=event.get_source_display(),
-        what=_what(event),
+        text=_text(event),
         effect=_effect(event),
         session=str(event.session.reference) if event.session else "",
     )
 
 
-def _what(event: ConnectionEvent) -> str:
-    told = [event.stage, event.error_class, str(event.assertions.get("reason", ""))]
-    extra = ", ".join(word for word in told if word)
-    what = str(event.get_kind_display())
-    return f"{what} ({extra})" if extra else what
+def _text(event: ConnectionEvent) -> str:
+    words = [event.stage, event.error_class, str(event.assertions.get("reason", ""))]
+    extra = ", ".join(word for word in words if word)
+    kind = str(event.get_kind_display())
+    return f"{kind} ({extra})" if extra else kind
 
 
 def _effect(event: ConnectionEvent) -> str:

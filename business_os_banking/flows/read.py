@@ -21,6 +21,7 @@ from django.utils.translation import gettext_noop as _
 from business_os_banking import conf
 from business_os_banking.adapter import credentials_of
 from business_os_banking.exceptions import BusinessOSError, NotFound, RateLimited
+from business_os_banking.facts.lookup import Name, known, names_of
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import Report, missed, report_of, seen
 from business_os_banking.models import (
@@ -42,7 +43,7 @@ _LONGEST_PAUSE: Final = timedelta(hours=6)
 _BETWEEN_READINGS: Final = timedelta(hours=1)
 # By hand: somebody waits for the answer, and each page may cost a credit.
 _BETWEEN_ASKING: Final = timedelta(minutes=1)
-_PAGES_WHEN_ASKED: Final = 10
+_PAGES_BY_HAND: Final = 10
 # A list that lacks more links than these is more likely the wrong list than a bad day.
 _FEW, _SHARE = 2, 0.2
 
@@ -71,30 +72,23 @@ class Reading:
         return text % self.about if self.about else text
 
 
-def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
+def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading:
     """Read the list of the account *alias*, if it is due, and record what it says; never raises for the upstream.
 
-    Due means: a session waits for news, or the last complete reading is ``READ_EVERY_HOURS`` old; and the list
-    exists, no pause after trouble is on, and today's budget is not used up.
-
-    With *asked* an operator wants it now: then it is due once a minute, and no more than ten pages are read.
+    *by_hand* an operator wants it now: then it is due once a minute, and no more than ten pages are read.
     """
     state, _new = AccountState.objects.get_or_create(alias=alias)
     reading = Reading()
-    if state.list_missing_at is not None and now < state.list_missing_at + timedelta(days=1):
-        reading.reason = _("the upstream has no such list")
+    reading.reason, reading.about = _postponed(state, now)
+    if reading.reason:
         return reading
-    if state.paused_until is not None and now < state.paused_until:
-        reading.reason = _("paused until %(time)s UTC after trouble")
-        reading.about = {"time": f"{state.paused_until:%Y-%m-%d %H:%M}"}
-        return reading
-    if asked and not _may_ask(state, now):
+    if by_hand and not _may_ask(state, now):
         reading.reason = _("it was asked for less than a minute ago")
         return reading
-    if not (asked or _is_due(alias, state, now)):
+    if not (by_hand or is_due(alias, now)):
         return reading
     try:
-        _read_pages(alias, state, reading, now, most=_PAGES_WHEN_ASKED if asked else None)
+        _read_pages(alias, state, reading, now, most=_PAGES_BY_HAND if by_hand else None)
     except NotFound:
         _list_is_missing(alias, state, now)
         reading.reason = _("the upstream has no such list")
@@ -117,13 +111,31 @@ def read_account(alias: str, now: datetime, *, asked: bool = False) -> Reading:
     return reading
 
 
-def _is_due(alias: str, state: AccountState, now: datetime) -> bool:
+def is_due(alias: str, now: datetime) -> bool:
+    """Return whether the list of the account *alias* is to be read at *now*; reads and writes nothing upstream.
+
+    It is where a session waits for news, or the last complete reading is ``READ_EVERY_HOURS`` old, and the list
+    exists and no pause after trouble is on. Whether today's budget is used up is found when a page is asked for.
+    """
+    state = AccountState.objects.filter(alias=alias).first() or AccountState(alias=alias)
+    if _postponed(state, now)[0]:
+        return False
     if ConnectSession.objects.waiting().filter(connection__account=alias).exists():
         return True
     if not BankingConnection.objects.living().filter(account=alias).exclude(upstream_id="").exists():
         return False
     hours = conf.settings.read_every_hours * random.uniform(1 - _JITTER, 1)  # noqa: S311 - spreads load
     return state.read_at is None or now >= state.read_at + timedelta(hours=hours)
+
+
+def _postponed(state: AccountState, now: datetime) -> tuple[str, dict[str, Any]]:
+    """Return why the list must not be read yet, whoever asks, with its parameters; ``""`` if it may be."""
+    if state.list_missing_at is not None and now < state.list_missing_at + timedelta(days=1):
+        return _("the upstream has no such list"), {}
+    if state.paused_until is not None and now < state.paused_until:
+        time = f"{state.paused_until:%Y-%m-%d %H:%M}"
+        return _("paused until %(time)s UTC after trouble"), {"time": time}
+    return "", {}
 
 
 def _may_ask(state: AccountState, now: datetime) -> bool:
@@ -169,40 +181,32 @@ def _take_from_budget(state: AccountState, now: datetime) -> bool:
 
 
 def _record_rows(alias: str, rows: Iterable[ConnectionObject], now: datetime) -> int:
-    told = [report_of(row, alias, now) for row in rows]
-    found = {report.digest: report for report in told if report.fact.kind is not Kind.UNKNOWN}
-    known = set(ConnectionEvent.objects.filter(digest__in=list(found)).values_list("digest", flat=True))
-    new = [report for digest, report in found.items() if digest not in known]
-    recorded = 0
-    for report in _ours(alias, new):
+    reports = {report.digest: report for row in rows if _says_something(report := report_of(row, alias, now))}
+    recorded = set(ConnectionEvent.objects.filter(digest__in=list(reports)).values_list("digest", flat=True))
+    facts = 0
+    for report in _ours([report for digest, report in reports.items() if digest not in recorded]):
         try:
             record(report)
         except Exception:
             # Kept as failed, to be applied again; the rows after it must not suffer for it.
             logger.exception("Account %s: what the list says of a connection could not be applied", alias)
         else:
-            recorded += 1
-    return recorded
+            facts += 1
+    return facts
 
 
-def _ours(alias: str, found: list[Report]) -> list[Report]:
+def _says_something(report: Report) -> bool:
+    return report.fact.kind is not Kind.UNKNOWN
+
+
+def _ours(reports: list[Report]) -> list[Report]:
     """Leave out what concerns nobody here: the key may belong to an organisation with other systems."""
-    tokens = {report.pending_token for report in found if report.pending_token}
-    references = {report.session_reference for report in found if report.session_reference}
-    links = {report.fact.link for report in found}
-    sessions = ConnectSession.objects.filter(connection__account=alias)
-    known: set[object] = set(
-        sessions.filter(pending_token__in=tokens).values_list("pending_token", flat=True)
-    )
-    known |= set(sessions.filter(reference__in=references).values_list("reference", flat=True))
-    known |= set(sessions.filter(upstream_id__in=links).values_list("upstream_id", flat=True))
-    imported = BankingConnection.objects.filter(account=alias, upstream_id__in=links)
-    known |= set(imported.values_list("upstream_id", flat=True))
-    return [
-        report
-        for report in found
-        if known & {report.pending_token, report.session_reference, report.fact.link}
-    ]
+    names: dict[str, set[Name]] = {}
+    for report in reports:
+        # By its link as well where it names a session: if that is unknown, the event waits for it.
+        names[report.digest] = {*names_of(report), ("link", report.account, report.fact.link)}
+    matchable = known({name for some in names.values() for name in some})
+    return [report for report in reports if matchable & names[report.digest]]
 
 
 def _note_missing(alias: str, reading: Reading, now: datetime) -> None:

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.facts.announce import announce
+from business_os_banking.facts.lookup import known, names_of
 from business_os_banking.facts.record import apply
 from business_os_banking.flows.disconnect import remove_upstream
 from business_os_banking.flows.expire import expire
-from business_os_banking.flows.read import read_account
+from business_os_banking.flows.read import is_due, read_account
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.silence import watch
 from business_os_banking.models import (
@@ -24,7 +25,6 @@ from business_os_banking.models import (
     BankingConnection,
     ConnectionEvent,
     ConnectSession,
-    SessionLink,
     batches,
 )
 from business_os_banking.models.connections import REMOVAL_TRIES
@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 _SETTLED: Final = timedelta(seconds=30)
 _REMOVALS_PER_RUN: Final = 50
 _LONGEST_WAIT: Final = timedelta(hours=24)
-
-_Name = tuple[str, str, Any]  # what it names (token, reference or link), of which account, and the value
 
 
 @dataclass
@@ -90,8 +88,8 @@ def reconcile(now: datetime | None = None) -> Result:
     _remove_ended(now, result)
     result.reminded = remind(now)
     AccountState.objects.filter(alias__in=aliases()).update(reconciled_at=now)
-    told = AccountState.objects.exclude(credits=None).values_list("alias", "credits")
-    result.credits = {alias: str(left) for alias, left in told}
+    balances = AccountState.objects.exclude(credits=None).values_list("alias", "credits")
+    result.credits = {alias: str(balance) for alias, balance in balances}
     return result
 
 
@@ -101,7 +99,7 @@ def preview(now: datetime | None = None) -> Result:
     return Result(
         applied=sum(len(pks) for pks in _appliable(now)),
         announced=_untold(now).count(),
-        read_pages=len([alias for alias in aliases() if _waits(alias)]),
+        read_pages=len([alias for alias in aliases() if is_due(alias, now)]),
         expired=_overdue(now).count(),
         removed=_removable(now).count(),
     )
@@ -109,22 +107,18 @@ def preview(now: datetime | None = None) -> Result:
 
 def aliases() -> list[str]:
     """Return the accounts of the settings, and those that an adapter has added, whose connections name them."""
-    known = set(conf.settings.accounts)
+    accounts = set(conf.settings.accounts)
     # One hop on the index per account: DISTINCT would walk the whole table.
     last = ""
-    while found := _next_account(last):
-        known.add(found)
-        last = found
-    return sorted(known)
+    while alias := _next_account(last):
+        accounts.add(alias)
+        last = alias
+    return sorted(accounts)
 
 
 def _next_account(last: str) -> str | None:
     rows = BankingConnection.objects.filter(account__gt=last).order_by("account")
     return rows.values_list("account", flat=True).first()
-
-
-def _waits(alias: str) -> bool:
-    return ConnectSession.objects.waiting().filter(connection__account=alias).exists()
 
 
 def _appliable(now: datetime) -> Iterator[list[int]]:
@@ -134,42 +128,9 @@ def _appliable(now: datetime) -> Iterator[list[int]]:
     # Of many that never match, no more is read than what it takes to see that.
     rows = rows.only("outcome", "account", "pending_token", "session_reference", "upstream_id")
     for batch in batches.of_rows(rows.filter(received_at__lte=now - _SETTLED)):
-        known = _known([event for event in batch if event.outcome == Outcome.UNMATCHED])
-        failed = {event.pk for event in batch if event.outcome == Outcome.FAILED}
-        yield [event.pk for event in batch if event.pk in failed or not known.isdisjoint(_names(event))]
-
-
-def _names(event: ConnectionEvent) -> set[_Name]:
-    """Return what *event* can be matched by, as `flows.match` has it: by its link only what names no session."""
-    named: list[tuple[str, Any]] = [
-        ("token", event.pending_token),
-        ("reference", event.session_reference),
-    ]
-    if not any(value for _what, value in named):
-        named = [("link", event.upstream_id)]
-    return {(what, event.account, value) for what, value in named if value}
-
-
-def _known(events: list[ConnectionEvent]) -> set[_Name]:
-    """Return which of the names of *events* our rows know, in five queries however many they are."""
-    named: dict[str, list[Any]] = {"token": [], "reference": [], "link": []}
-    for what, _account, value in {name for event in events for name in _names(event)}:
-        named[what].append(value)
-    sessions, account = ConnectSession.objects.order_by(), "connection__account"
-    further, imported = SessionLink.objects.all(), BankingConnection.objects.order_by()
-    found = (
-        ("token", sessions.filter(pending_token__in=named["token"]).values_list(account, "pending_token")),
-        ("reference", sessions.filter(reference__in=named["reference"]).values_list(account, "reference")),
-        ("link", sessions.filter(upstream_id__in=named["link"]).values_list(account, "upstream_id")),
-        (
-            "link",
-            further.filter(upstream_id__in=named["link"]).values_list(
-                "session__connection__account", "upstream_id"
-            ),
-        ),
-        ("link", imported.filter(upstream_id__in=named["link"]).values_list("account", "upstream_id")),
-    )
-    return {(what, alias, value) for what, pairs in found for alias, value in pairs.distinct()}
+        names = {event.pk: names_of(event) for event in batch if event.outcome == Outcome.UNMATCHED}
+        matchable = known(set().union(*names.values()))
+        yield [event.pk for event in batch if event.pk not in names or names[event.pk] & matchable]
 
 
 def _apply_waiting(now: datetime, result: Result) -> None:

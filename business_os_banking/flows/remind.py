@@ -21,13 +21,13 @@ def remind(now: datetime) -> int:
         consent_expires_at__gt=now,
         consent_expires_at__lte=now + timedelta(days=max(conf.settings.consent_reminder_days, default=0)),
     )
-    told = 0
+    count = 0
     for batch in batches.of_rows(due.only("pk", "account", "reference", "consent_expires_at")):
-        found = {report.digest: report for row in batch if (report := _report(row, now))}
-        known = ConnectionEvent.objects.filter(digest__in=list(found)).values_list("digest", flat=True)
-        for digest in set(found) - set(known):
-            told += record(found[digest]).deliveries == 1
-    return told
+        reports = {report.digest: report for row in batch if (report := _report(row, now))}
+        recorded = ConnectionEvent.objects.filter(digest__in=list(reports)).values_list("digest", flat=True)
+        for digest in set(reports) - set(recorded):
+            count += record(reports[digest]).deliveries == 1
+    return count
 
 
 def _report(connection: BankingConnection, now: datetime) -> Report | None:

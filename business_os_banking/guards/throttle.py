@@ -45,7 +45,7 @@ def seconds_left(seconds: int) -> int:
 def neighbourhood(address: str) -> str:
     """Return what a stranger at *address* is counted by: of IPv6, everybody has a whole network to come from."""
     try:
-        found = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return address
-    return address if found.version == 4 or found.ipv4_mapped else f"{int(found) >> _HALF:x}::/64"
+    return address if parsed.version == 4 or parsed.ipv4_mapped else f"{int(parsed) >> _HALF:x}::/64"

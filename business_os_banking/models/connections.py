@@ -109,7 +109,7 @@ class BankingConnection(models.Model):
     metadata = models.JSONField(
         _("metadata"), default=dict, blank=True, help_text=_("Yours to use; the app never reads it.")
     )
-    # Everything that facts have said, as lifecycle.to_json writes it. The columns above are read off it.
+    # Everything that facts have said, as to_json writes it. The columns above are read off it.
     state = models.JSONField(default=dict, blank=True, editable=False)
     # What no event in the log tells: an imported row's columns, and what pruned events had said.
     baseline = models.JSONField(default=dict, blank=True, editable=False)

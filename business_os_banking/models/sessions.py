@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 
 from django.db import models
 from django.db.models import Q, QuerySet
@@ -25,10 +24,6 @@ class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):
         """Return of each session, the latest first, whether its browser is back and its answer is not."""
         is_back = Q(status__in=WAITING_STATUSES, returned_at__isnull=False)
         return self.order_by("-pk").annotate(is_back=is_back).values_list("is_back", flat=True)
-
-    def overdue(self, now: datetime) -> ConnectSessionQuerySet:
-        """Return the waiting sessions that ended before *now*."""
-        return self.waiting().filter(expires_at__lt=now)
 
 
 class ConnectSession(models.Model):

@@ -143,8 +143,8 @@ def _class_of(body: Any) -> str:
         return ""
     error = body.get("error")
     inner = error if isinstance(error, Mapping) else {}
-    found = inner.get("class"), body.get("error_class"), inner.get("code"), body.get("code")
-    for value in found:
+    candidates = inner.get("class"), body.get("error_class"), inner.get("code"), body.get("code")
+    for value in candidates:
         # A class is one word; a sentence under the same key is a message, and may name the customer.
         if isinstance(value, str) and value.isascii() and value.isidentifier():
             return value[:_CLASS_MAX_LENGTH]

@@ -47,11 +47,11 @@ def masked(text: str) -> str:
 def _ibans(text: str) -> Iterator[tuple[int, int]]:
     """Yield where each IBAN starts and ends."""
     position = 0
-    while found := _IBAN.search(text, position):
-        end = _end_of_iban(text, found.start())
+    while match := _IBAN.search(text, position):
+        end = _end_of_iban(text, match.start())
         if end:
-            yield found.start(), end
-        position = end or found.start() + 1
+            yield match.start(), end
+        position = end or match.start() + 1
 
 
 def _end_of_iban(text: str, start: int) -> int:

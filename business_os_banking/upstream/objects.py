@@ -57,16 +57,18 @@ def page_of(answer: Any) -> ConnectionPage:
 
     The list is looked for as ``data`` or ``connections``: envelopes are not uniform upstream.
     """
-    found = answer if isinstance(answer, Mapping) else {"data": answer}
-    items = next((found[key] for key in ("data", "connections") if isinstance(found.get(key), list)), None)
+    envelope = answer if isinstance(answer, Mapping) else {"data": answer}
+    items = next(
+        (envelope[key] for key in ("data", "connections") if isinstance(envelope.get(key), list)), None
+    )
     if items is None:
         raise Unintelligible("The answer holds no list of connections.")
-    meta = found.get("meta")
+    meta = envelope.get("meta")
     rows = (row_of(item) for item in items)
     return ConnectionPage(
         rows=tuple(row for row in rows if row is not None),
         next_id=answers.id_of(meta.get("next_id")) if isinstance(meta, Mapping) else "",
-        credits=_credits(found.get("business-os")),
+        credits=_credits(envelope.get("business-os")),
     )
 
 

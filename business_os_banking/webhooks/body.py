@@ -22,7 +22,7 @@ class NotUnderstoodError(BankingError):
 def parse(content: bytes) -> tuple[Object, frozenset[str]]:
     """Return the object that *content* is, and the keys that stand twice in one object with different values.
 
-    The last of them is the one that is found in the object, as everywhere in Python; what that is worth is for the
+    The last of them is the one that stands in the object, as everywhere in Python; what that is worth is for the
     caller to say. Numbers that are not whole stay texts. Raises `NotUnderstoodError`.
     """
     contradicted: set[str] = set()
@@ -33,12 +33,12 @@ def parse(content: bytes) -> tuple[Object, frozenset[str]]:
         keys += len(pairs)
         if keys > MAX_KEYS:
             raise NotUnderstoodError(f"the body has more than {MAX_KEYS} keys")
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key, value in pairs:
-            if key in found and found[key] != value:
+            if key in values and values[key] != value:
                 contradicted.add(key)
-            found[key] = value
-        return found
+            values[key] = value
+        return values
 
     try:
         parsed = json.loads(

@@ -74,17 +74,17 @@ def read(delivery: Delivery, account: str) -> Report:
     tokens = _tokens([*objects, *ours], ("pending_token", "pendingToken"))
     sessions = _tokens(ours, ("session",))
     links = _ids(objects, "connection_id") | _connection_object_ids(objects)
-    kind, says = _interpret(body, objects, words, event_name)
+    kind, fields = _interpret(body, objects, words, event_name)
     if kind is Kind.UNKNOWN and (header := _header_name(delivery.headers)):
         # No signature covers the headers of a request: where the body speaks for itself, they are not listened to.
         event_name = header
-        kind, says = _interpret(body, objects, words, header)
+        kind, fields = _interpret(body, objects, words, header)
     return Report(
         fact=Fact(
             kind=kind,
             at=when(answers.time_of(words.get("time")), delivery.received_at),
             link=next(iter(links)) if len(links) == 1 else "",
-            **says,
+            **fields,
         ),
         source=Source.WEBHOOK,
         account=account,
@@ -169,26 +169,26 @@ def _interpret(
 ) -> tuple[Kind, dict[str, Any]]:
     """Return the kind of the event, and the further fields of the report that the body fills."""
     error_class = words.get("error_class", "")
-    says: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "stage": words.get("stage", "")[:64],
         "error_class": error_class,
         "provider_code": words.get("provider_code", ""),
         "details": _details(objects),
     }
     kind = _named_kind(event_name) or _inferred_kind(body, objects, words)
-    if kind is Kind.PROVIDER_CHANGED and not says["provider_code"]:
+    if kind is Kind.PROVIDER_CHANGED and not fields["provider_code"]:
         kind = Kind.UNKNOWN  # no bank, not the one that has no code
     elif kind is Kind.PROVIDER_CHANGED:
-        says["provider_active"] = {"active": True, "inactive": False}.get(words.get("provider_status", ""))
+        fields["provider_active"] = {"active": True, "inactive": False}.get(words.get("provider_status", ""))
     elif kind is Kind.CONSENT_ENDED:
-        kind, says["reason"] = _consent(words, event_name)
+        kind, fields["reason"] = _consent(words, event_name)
     elif kind is Kind.FAILED and error_class in CANCELLED_CLASSES:
         kind = Kind.CANCELLED
     elif kind is Kind.FAILED and error_class in CONSENT_CLASSES:
         kind = Kind.CONSENT_ENDED
-    elif kind is Kind.PROGRESSED and says["stage"] in _FINISHED:
+    elif kind is Kind.PROGRESSED and fields["stage"] in _FINISHED:
         kind = Kind.SUCCEEDED
-    return kind, says
+    return kind, fields
 
 
 def _named_kind(event_name: str) -> Kind | None:
@@ -231,10 +231,10 @@ def _is_bare_destroy(body: Object) -> bool:
 
 def _consent(words: Mapping[str, str], event_name: str) -> tuple[Kind, str]:
     named = (words.get(key, "") for key in ("consent_status", "status", "reason", "error_class"))
-    said = {word.lower() for word in (*named, event_name)}
-    if any("expire" in word for word in said):
+    spoken = {word.lower() for word in (*named, event_name)}
+    if any("expire" in word for word in spoken):
         return Kind.CONSENT_ENDED, StatusReason.CONSENT_EXPIRED
-    if any("revoke" in word for word in said) or said & {"client", "provider", "saltedge"}:
+    if any("revoke" in word for word in spoken) or spoken & {"client", "provider", "saltedge"}:
         return Kind.CONSENT_ENDED, StatusReason.CONSENT_REVOKED
     return Kind.UNKNOWN, ""
 

@@ -229,8 +229,8 @@ class SaltEdgeSignature(Verifier):
 
 def configured(account: Account) -> list[Verifier]:
     """Return the verifiers of *account* that its settings make usable; `ImportError` if one cannot be found."""
-    found: list[Verifier] = [import_string(path)(account) for path in account.webhook_verifiers]
-    return [verifier for verifier in found if verifier.is_configured()]
+    verifiers: list[Verifier] = [import_string(path)(account) for path in account.webhook_verifiers]
+    return [verifier for verifier in verifiers if verifier.is_configured()]
 
 
 def whsec_key(secret: str) -> bytes | None:

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from business_os_banking import conf, signals
 from business_os_banking.adapter import WrongAccount, credentials_of, get_adapter
-from business_os_banking.exceptions import BankingError, told
+from business_os_banking.exceptions import BankingError, describe
 from business_os_banking.facts.record import record
 from business_os_banking.guards import throttle
 from business_os_banking.guards.responses import guarded, unlogged
@@ -131,7 +131,7 @@ def _verifiers(account: str) -> tuple[str, list[Verifier]]:
         if isinstance(error, ImproperlyConfigured) and _is_unknown(account, error):
             raise _Refused(404, "there is no such account") from None
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
-        raise _Refused(503, f"the settings are not right: {told(error)}", account) from None
+        raise _Refused(503, f"the settings are not right: {describe(error)}", account) from None
     if not verifiers:
         raise _Refused(503, "no verifier is configured: set WEBHOOK_SECRETS", account)
     return credentials.alias, verifiers
@@ -162,7 +162,7 @@ def _verify(delivery: Delivery, verifiers: Sequence[Any]) -> list[str]:
         except WebhookRejected as rejection:
             reasons.append(str(rejection))
         except Exception as error:  # noqa: BLE001 - the site's own code
-            broken.append(f"{name} failed: {told(error)}")
+            broken.append(f"{name} failed: {describe(error)}")
     raise _Refused(503 if broken else 403, "; ".join([*broken, *reasons]))
 
 

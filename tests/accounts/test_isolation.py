@@ -19,7 +19,8 @@ from business_os_banking.facts.replay import replay, select
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.flows.explain import explain
-from business_os_banking.flows.prune import erase, prune
+from business_os_banking.flows.erase import erase
+from business_os_banking.flows.prune import prune
 from business_os_banking.flows.read import read_account
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.flows.remind import remind

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from business_os_banking.adapter import BankingAdapter
-from business_os_banking.flows.prune import erase
+from business_os_banking.flows.erase import erase
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import (
     AccountState,

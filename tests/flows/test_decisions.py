@@ -180,10 +180,10 @@ def test_a_reading_that_is_asked_for_need_not_be_due_but_once_a_minute(
     now = timezone.now()
     upstream.lists(row("777"))
     assert read_account("default", now).pages == 0
-    assert read_account("default", now, asked=True).pages == 1
-    again = read_account("default", now + timedelta(seconds=59), asked=True)
+    assert read_account("default", now, by_hand=True).pages == 1
+    again = read_account("default", now + timedelta(seconds=59), by_hand=True)
     assert (again.pages, again.problem) == (0, "it was asked for less than a minute ago")
-    assert read_account("default", now + timedelta(seconds=60), asked=True).pages == 1
+    assert read_account("default", now + timedelta(seconds=60), by_hand=True).pages == 1
 
 
 def test_a_reading_that_is_asked_for_keeps_to_the_budget_and_to_the_pause(
@@ -192,15 +192,15 @@ def test_a_reading_that_is_asked_for_keeps_to_the_budget_and_to_the_pause(
     settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "READS_PER_DAY": 1}
     now = timezone.now().replace(hour=12)  # the budget is one of a day, and midnight may be near
     upstream.lists(status=500)
-    assert read_account("default", now, asked=True).pages == 0
+    assert read_account("default", now, by_hand=True).pages == 0
     later = now + timedelta(minutes=1)
-    paused = read_account("default", later, asked=True)
+    paused = read_account("default", later, by_hand=True)
     assert (paused.problem[:12], paused.problem[-18:]) == ("paused until", " UTC after trouble")
     with translation.override("de"):
         assert paused.problem.startswith("paused until")
         assert paused.problem_in_words().startswith("nach Schwierigkeiten bis")
     AccountState.objects.update(paused_until=None)
-    assert "used up" in read_account("default", later, asked=True).problem
+    assert "used up" in read_account("default", later, by_hand=True).problem
 
 
 def test_a_reading_that_is_asked_for_ends_after_ten_pages(upstream: Upstream, user: User) -> None:
@@ -208,7 +208,7 @@ def test_a_reading_that_is_asked_for_ends_after_ten_pages(upstream: Upstream, us
     for page in range(12):
         answer = {"data": [row(str(page))], "meta": {"next_id": str(page + 1)}}
         upstream.mock.get("https://api.business-os.test/v2/banking/connections", json=answer)
-    reading = read_account("default", timezone.now(), asked=True)
+    reading = read_account("default", timezone.now(), by_hand=True)
     assert (reading.pages, reading.complete) == (10, False)
     assert "first 10 pages" in reading.problem
 

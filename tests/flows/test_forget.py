@@ -14,7 +14,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from business_os_banking.facts.rebuild import rebuild
-from business_os_banking.flows.prune import erase, prune
+from business_os_banking.flows.erase import erase
+from business_os_banking.flows.prune import prune
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from tests import callbacks
 from tests.deeds import deliver, start

@@ -18,7 +18,8 @@ from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.facts.record import record_return
 from business_os_banking.flows import connect
 from business_os_banking.flows.disconnect import disconnect
-from business_os_banking.flows.prune import erase, prune
+from business_os_banking.flows.erase import erase
+from business_os_banking.flows.prune import prune
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks

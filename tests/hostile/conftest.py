@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 
-from business_os_banking.facts import lifecycle
+from business_os_banking.facts.encoding import from_json
 from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.facts.record import record
 from business_os_banking.facts.replay import replay, select
@@ -73,7 +73,7 @@ class World:
 
     def state(self) -> list[object]:
         rows = BankingConnection.objects.order_by("pk")
-        return [lifecycle.from_json(row.state) for row in rows]
+        return [from_json(row.state) for row in rows]
 
     def check(self, events: list[ConnectionEvent]) -> None:
         """Assert that *events* can be replayed and explained, the state be rebuilt, and all pages be shown."""

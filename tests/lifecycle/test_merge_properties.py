@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking.facts import lifecycle
+from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.lifecycle import Fact, State, merge, merge_all
 from business_os_banking.facts.status import view_connection, view_session
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus
@@ -44,15 +44,15 @@ def test_merging_a_state_with_itself_changes_nothing(known: list[Fact]) -> None:
 @given(fact_lists, facts)
 def test_a_merge_leaves_its_arguments_alone(known: list[Fact], fact: Fact) -> None:
     state = merge_all(known)
-    before = lifecycle.to_json(state)
+    before = to_json(state)
     merge(state, fact)
-    assert lifecycle.to_json(state) == before
+    assert to_json(state) == before
 
 
 @given(fact_lists)
 def test_a_state_survives_the_database(known: list[Fact]) -> None:
     state = merge_all(known)
-    restored = lifecycle.from_json(lifecycle.to_json(state))
+    restored = from_json(to_json(state))
     assert restored == state
     assert view_connection(restored) == view_connection(state)
 

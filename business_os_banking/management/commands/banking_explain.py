@@ -35,7 +35,7 @@ class Command(BaseCommand):
             else:
                 at = f"{entry.at:%Y-%m-%d %H:%M:%S}"
                 session = f" [{entry.session[:8]}]" if entry.session else ""
-                line = f"{at}  {entry.source}: {entry.what}{session} — {entry.effect} (#{entry.event})"
+                line = f"{at}  {entry.source}: {entry.text}{session} — {entry.effect} (#{entry.event})"
                 self.stdout.write(line)
 
 
