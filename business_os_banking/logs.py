@@ -1,7 +1,7 @@
-"""Keeping secrets and personal data out of a site's logs, and out of Django's mails about faults.
+"""Keeps secrets and personal data out of a site's logs, and out of Django's mails about faults.
 
-What the app logs itself holds none. This is for what others write about its requests: web servers, Django and
-HTTP libraries log addresses, and errors quote what they were given. docs/privacy.md has a ``LOGGING`` to copy.
+The app itself logs none. This is for what others write about its requests: web servers, Django and HTTP libraries
+log addresses, and errors quote their arguments. docs/privacy.md has a ``LOGGING`` to copy.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from business_os_banking import conf
 from business_os_banking.upstream import masking
 from business_os_banking.upstream.masking import MASK
 
+__all__ = ["MaskSecrets", "MaskedReporter", "masked"]
+
 _FORMATTER: Final = logging.Formatter()
-# In Python's and JSON's way of writing, and escaped by JSON or HTML.
+# As Python and JSON write them, and as JSON or HTML escapes them.
 _QUOTE: Final = r"(?:\\?['\"]|&\#x27;|&\#39;|&quot;)"
-_MEANS: Final = rf"(?:{_QUOTE}\s*[:=,]|\s*[:=])\s*"
+_SEPARATOR: Final = rf"(?:{_QUOTE}\s*[:=,]|\s*[:=])\s*"
 _OPENS: Final = rf"(?:UUID\()?(?:b?{_QUOTE})?"
 # Ends where an address, a quotation or a list goes on.
 _VALUE: Final = r"(?:(?!%26)[^&#\s\"'<>,;)\]}\\])+"
@@ -37,16 +39,16 @@ _PATTERNS: Final = [
         # …/invitations/<token>/: whoever has it may renew a connection
         r"(/invitations/)[^\s\"'?<>&]+",
         # Authorization: Bearer …   'Authorization': 'Basic …'   ('x-api-key', '…')
-        rf"(authorization{_MEANS}{_OPENS})[^'\"&\r\n\\]+",
-        rf"(x-(?:api-key|webhook-secret){_MEANS}{_OPENS}){_VALUE}",
+        rf"(authorization{_SEPARATOR}{_OPENS})[^'\"&\r\n\\]+",
+        rf"(x-(?:api-key|webhook-secret){_SEPARATOR}{_OPENS}){_VALUE}",
         # token=…   access_token%3D…   api_key='…'
         rf"({_NAME}(?:=|%3D){_OPENS}){_VALUE}",
         # "pending_token": "…"   'pending_token': UUID('…')
         rf"({_NAME}{_QUOTE}\s*:\s*(?:UUID\()?b?{_QUOTE}){_VALUE}",
     )
 ]
-# A text that has none of these holds nothing that the patterns look for.
-_TELLTALE: Final = re.compile(
+# A text without any of these matches none of the patterns.
+_QUICK_CHECK: Final = re.compile(
     r"/webhook/|/invitations/|authorization|token|secret|passw|api.?key", re.IGNORECASE
 )
 
@@ -65,9 +67,9 @@ class MaskSecrets(logging.Filter):
             _mask_traceback(record)
             _mask_arguments(record)
             message = record.getMessage()
-            if (without := masked(message)) != message:
+            if (masked_message := masked(message)) != message:
                 # In the text itself, in something that is no text, or made of several arguments.
-                record.msg, record.args = without, None
+                record.msg, record.args = masked_message, None
         except Exception:  # noqa: BLE001 - arguments that do not fit the message, say: handlers report that
             return True
         return True
@@ -90,14 +92,14 @@ class MaskedReporter(ExceptionReporter):
 
 
 def masked(text: str) -> str:
-    """Return *text* with what is secret or personal masked, as far as it can be told. Doing it twice does no more.
+    """Return *text* with what looks secret or personal masked. Masking it again changes nothing.
 
     Masked are the API keys and webhook secrets of the settings; the secret in a webhook's address; what is called
     token, secret, password or API key, in addresses and mappings; headers that authenticate; e-mail addresses; IBANs.
     """
     for secret in _secrets():
         text = text.replace(secret, MASK)
-    if _TELLTALE.search(text):
+    if _QUICK_CHECK.search(text):
         for pattern in _PATTERNS:
             text = pattern.sub(rf"\1{MASK}", text)
     return masking.masked(text)
@@ -107,35 +109,38 @@ def _secrets() -> list[str]:
     """Return the secrets of the settings, as they are and as addresses encode them, the longest first."""
     try:
         accounts = list(conf.settings.accounts.values())
-    except Exception:  # noqa: BLE001 - settings that are wrong must not silence the log that tells so
+    except Exception:  # noqa: BLE001 - settings that are wrong must not silence the log that reports them
         return []
-    found: set[str] = set()
+    secrets: set[str] = set()
     for account in accounts:
         values = account if isinstance(account, Mapping) else {}
-        several = values.get("WEBHOOK_SECRETS")
-        texts = (values.get("API_KEY"), *(several if isinstance(several, list | tuple) else ()))
-        found.update(text for text in texts if conf.is_secret(text))
-    return sorted(found | {quote(text, safe="") for text in found}, key=len, reverse=True)
+        webhook_secrets = values.get("WEBHOOK_SECRETS")
+        texts = (
+            values.get("API_KEY"),
+            *(webhook_secrets if isinstance(webhook_secrets, list | tuple) else ()),
+        )
+        secrets.update(text for text in texts if conf.is_secret(text))
+    return sorted(secrets | {quote(text, safe="") for text in secrets}, key=len, reverse=True)
 
 
 def _mask_arguments(record: logging.LogRecord) -> None:
-    given = record.args
-    if isinstance(given, tuple):
-        record.args = tuple(masked(value) if isinstance(value, str) else value for value in given)
-    elif isinstance(given, dict):
-        found = {key: masked(value) for key, value in given.items() if isinstance(value, str)}
-        if any(given[key] != value for key, value in found.items()):
+    arguments = record.args
+    if isinstance(arguments, tuple):
+        record.args = tuple(masked(value) if isinstance(value, str) else value for value in arguments)
+    elif isinstance(arguments, dict):
+        texts = {key: masked(value) for key, value in arguments.items() if isinstance(value, str)}
+        if any(arguments[key] != text for key, text in texts.items()):
             # A copy of the same class: gunicorn's gives "-" for what is not there.
-            record.args = copy(given)
-            record.args.update(found)
+            record.args = copy(arguments)
+            record.args.update(texts)
 
 
 def _mask_traceback(record: logging.LogRecord) -> None:
     if record.exc_info and not record.exc_text:
         text = _FORMATTER.formatException(record.exc_info)
-        if (without := masked(text)) != text:
+        if (masked_text := masked(text)) != text:
             # Where there is a text, formatters do not make their own.
-            record.exc_text = without
+            record.exc_text = masked_text
     elif record.exc_text:
         record.exc_text = masked(record.exc_text)
     if record.stack_info:

@@ -26,7 +26,7 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     """Mail the owner of *connection* that its consent ends, with a link to renew it.
 
     Sends nothing where the mails are switched off, the owner has no address, or the connection has been renewed
-    or ended since. Raises `NotSentError` if the mail backend raises; the reminder is then told again by reconcile.
+    or ended since. Raises `NotSentError` if the mail backend raises; reconcile then sends the signal again.
     """
     days = event.payload.get("days", 0)
     if not conf.settings.consent_mails or connection is None or not _still_ends(connection, days):
@@ -48,13 +48,13 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     except Exception as error:  # noqa: BLE001 - each backend has its own
         # Django logs what a receiver raises, and mails it to the admins: without the customer's address.
         raise NotSentError(f"The mail backend raised {type(error).__name__}.") from None
-    # Another receiver of the same signal may raise, and then all are told again: one mail is enough.
+    # Another receiver of the same signal may raise, and then it is sent to all again: one mail is enough.
     event.payload["mailed"] = True
     ConnectionEvent.objects.filter(pk=event.pk).update(payload=event.payload)
 
 
 def _still_ends(connection: BankingConnection, days: int) -> bool:
-    """Whether the consent still ends within *days*: a reminder may be told again after a renewal."""
+    """Return whether the consent still ends within *days*: the signal may be sent again after a renewal."""
     ends = connection.consent_expires_at
     is_active = connection.status == ConnectionStatus.ACTIVE
     return is_active and ends is not None and ends <= timezone.now() + timedelta(days=days)

@@ -1,4 +1,4 @@
-"""What a customer reads in each situation: a title, what happened, and what to do next.
+"""The texts for customers: for each situation a title, what happened, and what to do next.
 
 Rules for every text: plain short sentences, never technical, never blaming, always a next step, and nothing
 personal, because the landing page that shows them is public. Sites may use them in mails and messages, too.
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from business_os_banking.models import BankingConnection, ConnectSession
 
+__all__ = ["Wording", "for_connection", "for_error", "for_exception", "for_session"]
+
 Text: TypeAlias = "str | _StrPromise"
 Tone = Literal["good", "waiting", "warning", "bad"]
 
@@ -38,7 +40,7 @@ class Wording:
     title: Text
     text: Text
     next_step: Text
-    tone: Tone
+    tone: Tone = "warning"
 
 
 CONNECTED = Wording(
@@ -63,87 +65,78 @@ RAN_OUT = Wording(
     _("This attempt ran out of time"),
     _("The connection was started but not finished in time. Nothing was changed."),
     _("Start again whenever you like. It takes about two minutes."),
-    "warning",
 )
 TOO_MANY = Wording(
     _("That was a lot of tries"),
     _("To keep your bank safe, we have paused new attempts for a while. Nothing is lost."),
     _("Please try again in an hour, or contact us if something keeps going wrong."),
-    "warning",
 )
 TOO_FAST = Wording(
     _("That was a little too fast"),
     _("Too many requests came in a short time. Nothing is lost."),
     _("Please wait a moment, and try again."),
-    "warning",
 )
 NOT_ALLOWED = Wording(
     _("Connecting a bank is not switched on for you"),
     _("Your user account on this site may not connect a bank at the moment."),
     _("Please ask the person who looks after your account, or contact us."),
-    "warning",
 )
 UNKNOWN_ATTEMPT = Wording(
     _("We cannot find this attempt"),
     _("The link may be incomplete or very old. Your bank connections are not affected."),
     _("Look at your connections, or start again from there."),
-    "warning",
 )
 UNKNOWN_CONNECTION = Wording(
     _("We cannot find this connection"),
     _("The link may be incomplete, or it belongs to another user account."),
     _("Look at your connections, or sign in with the user account that made it."),
-    "warning",
 )
 
-_NOT_YOUR_MISTAKE = _("This is not your mistake, and we have been told.")
+
+def _not_your_mistake(text: Text) -> Text:
+    return format_lazy("{} {}", text, _("This is not your mistake, and we have been told."))
+
 
 GROUPS: dict[Group, Wording] = {
     Group.YOU_CANCELLED: Wording(
         _("You stopped before the end"),
         _("No new connection was made and nothing new was shared."),
         _("You can start again whenever you like. If you did finish at your bank, it still counts."),
-        "warning",
     ),
     Group.WRONG_LOGIN: Wording(
         _("Your bank did not recognise the login"),
         _("The login or the confirmation code was not what your bank expected. That happens easily."),
         _("Try again. It helps to sign in on the website of your bank first, to see that the login works."),
-        "warning",
     ),
     Group.TOOK_TOO_LONG: Wording(
         _("It took too long"),
         _("Banks wait only a short while for a confirmation, and this time it was not long enough."),
         _("Have your phone or code generator ready, and try again."),
-        "warning",
     ),
     Group.TRY_AGAIN: Wording(
         _("That did not work this time"),
         _("Your bank could not complete the connection. Nothing was changed."),
         _("Please try again. If it happens once more, wait an hour or contact us."),
-        "warning",
     ),
     Group.BANK_NOT_AVAILABLE: Wording(
         _("Your bank is not available at the moment"),
         _("The service of the bank did not answer as it should. This usually passes."),
         _("Please try again in a few minutes, or later today."),
-        "warning",
     ),
     Group.ALREADY_CONNECTED: Wording(
         _("This bank is already connected"),
         _("There is a connection with the same bank login already, so a second one was not made."),
         _("Look at your connections. If one needs attention, renew it there."),
-        "warning",
     ),
     Group.SETUP: Wording(
         _("We cannot connect banks at the moment"),
-        format_lazy("{} {}", _("Something on our side is not set up correctly."), _NOT_YOUR_MISTAKE),
+        _not_your_mistake(_("Something on our side is not set up correctly.")),
         _("Please try again later. If it is urgent, contact us."),
         "bad",
     ),
 }
 
-# Keyed by `BusinessOSError.error_class`: nothing reached the bank, so the group's text would mislead.
+# Keyed by `BusinessOSError.error_class`: the bank was not reached, so the group's text would mislead.
 ERRORS: dict[str, Wording] = {
     "NotReachable": Wording(
         _("We cannot reach the bank service"),
@@ -159,25 +152,19 @@ ERRORS: dict[str, Wording] = {
     ),
     "Refused": Wording(
         _("We cannot connect banks at the moment"),
-        format_lazy("{} {}", _("The service that connects banks did not let us in."), _NOT_YOUR_MISTAKE),
+        _not_your_mistake(_("The service that connects banks did not let us in.")),
         _("Please try again later. If it is urgent, contact us."),
         "bad",
     ),
     "OutOfCredits": Wording(
         _("New bank connections are paused"),
-        format_lazy(
-            "{} {}",
-            _("We have to settle something with the service that connects banks first."),
-            _NOT_YOUR_MISTAKE,
-        ),
+        _not_your_mistake(_("We have to settle something with the service that connects banks first.")),
         _("Please try again later today. Connections that you already have are not affected."),
         "bad",
     ),
     "InvalidRequest": Wording(
         _("We could not start the connection"),
-        format_lazy(
-            "{} {}", _("The service that connects banks could not work with our request."), _NOT_YOUR_MISTAKE
-        ),
+        _not_your_mistake(_("The service that connects banks could not work with our request.")),
         _("Please try again later. If it is urgent, contact us."),
         "bad",
     ),
@@ -185,7 +172,6 @@ ERRORS: dict[str, Wording] = {
         _("Many people are connecting right now"),
         _("The service that connects banks asks us to wait a little."),
         _("Please wait a minute and try again."),
-        "warning",
     ),
     "UpstreamTrouble": Wording(
         _("The bank service has a problem"),
@@ -195,11 +181,7 @@ ERRORS: dict[str, Wording] = {
     ),
     "Unintelligible": Wording(
         _("We stopped to be safe"),
-        format_lazy(
-            "{} {}",
-            _("The service that connects banks gave an answer that we could not check."),
-            _NOT_YOUR_MISTAKE,
-        ),
+        _not_your_mistake(_("The service that connects banks gave an answer that we could not check.")),
         _("Please try again in a few minutes."),
         "bad",
     ),
@@ -207,7 +189,6 @@ ERRORS: dict[str, Wording] = {
         _("This attempt was interrupted"),
         _("Something came in between before your bank was contacted. No bank was connected."),
         _("Please try again."),
-        "warning",
     ),
     "NotFound": GROUPS[Group.SETUP],
     "NotConfigured": GROUPS[Group.SETUP],
@@ -249,44 +230,37 @@ EXPIRING = Wording(
     _("Your consent ends soon"),
     _("Banks ask you to confirm now and then that you still want to share your information."),
     _("Renew the connection now. It keeps working in the meantime."),
-    "warning",
 )
 STALE = Wording(
     _("Connected, but not up to date"),
     _("Nothing new has come from your bank for a while. This often sorts itself out."),
     _("If you do not want to wait, renew the connection."),
-    "warning",
 )
 REASONS: dict[StatusReason, Wording] = {
     StatusReason.CONSENT_EXPIRED: Wording(
         _("Your consent has ended"),
         _("Banks ask you to confirm now and then that you still want to share your information."),
         _("Renew the connection to keep it going."),
-        "warning",
     ),
     StatusReason.CONSENT_REVOKED: Wording(
         _("Your consent was withdrawn"),
         _("We no longer receive information from this bank."),
         _("If that is what you wanted, disconnect it. If not, renew the connection."),
-        "warning",
     ),
     StatusReason.LOGIN_CHANGED: Wording(
         _("Your bank login has changed"),
         _("The bank no longer accepts the login that this connection was made with."),
         _("Renew the connection with the login that you use now."),
-        "warning",
     ),
     StatusReason.BANK_STEP_REQUIRED: Wording(
         _("Your bank is waiting for you"),
         _("It asks for a step that only you can do, such as agreeing to new terms."),
         _("Sign in on the website of your bank, do what it asks, then renew the connection."),
-        "warning",
     ),
     StatusReason.ACCESS_DENIED: Wording(
         _("Your bank does not give access"),
         _("The login works, but it may not be allowed to share this information."),
         _("Ask your bank to allow it, or renew the connection with another login."),
-        "warning",
     ),
     StatusReason.BANK_DISABLED: Wording(
         _("This bank is out of service for now"),
@@ -299,26 +273,22 @@ INACTIVE = Wording(
     _("This connection needs you"),
     _("We no longer receive information from this bank."),
     _("Renew the connection to keep it going."),
-    "warning",
 )
 ENDED: dict[EndedBy, Wording] = {
     EndedBy.OWNER: Wording(
         _("You disconnected this bank"),
         _("We no longer receive information from it."),
         _("You can connect it again at any time."),
-        "warning",
     ),
     EndedBy.OPERATOR: Wording(
         _("We ended this connection"),
         _("We no longer receive information from this bank."),
         _("Contact us if you have a question, or connect the bank again."),
-        "warning",
     ),
     EndedBy.PROVIDER: Wording(
         _("The bank ended this connection"),
         _("We no longer receive information from this bank."),
         _("Connect it again if you still want to use it."),
-        "warning",
     ),
 }
 
@@ -343,50 +313,50 @@ SCOPES: dict[str, tuple[Text, Text]] = {
 }
 
 
-# Trying again with the same link would come to the same.
-_NOT_FOR_LINKS = {Group.ALREADY_CONNECTED, Group.SETUP}
+_ENDED_BY_US = {EndedBy.OWNER, EndedBy.OPERATOR}
+# For these, trying again with the same link would fail again.
+_NO_SECOND_TRY = {Group.ALREADY_CONNECTED, Group.SETUP}
 
 
 def for_error(error_class: str) -> Wording:
-    """The wording for an error class, whether the upstream's or one of our own exceptions'."""
+    """Return the wording for an error class: one of the upstream's, or the name of an exception of ours."""
     return ERRORS.get(error_class) or GROUPS[group_of(error_class)]
 
 
 def for_exception(error: BusinessOSError) -> Wording:
-    """The wording for a call that failed.
+    """Return the wording for a call that failed.
 
-    A class that the upstream named counts if it speaks of the customer or the bank; else the kind of failure
+    The class that the upstream named counts if it is about the customer or the bank; else the kind of failure
     says more.
     """
-    about_us = group_of(error.error_class) in {Group.TRY_AGAIN, Group.SETUP}
+    is_about_us = group_of(error.error_class) in {Group.TRY_AGAIN, Group.SETUP}
     by_kind = ERRORS.get(type(error).__name__)
-    return by_kind if about_us and by_kind else for_error(error.error_class)
+    return by_kind if is_about_us and by_kind else for_error(error.error_class)
 
 
 def for_hint(error_class: str) -> Wording:
-    """While nothing is recorded: what the return address suggests. Never says that it failed."""
+    """Return the wording while nothing is recorded but the error class in the return address: it never says failed."""
     if not error_class:
         return CHECKING
-    cancelled = group_of(error_class) == Group.YOU_CANCELLED
-    return HINT_CANCELLED if cancelled else HINT_OTHER
+    return HINT_CANCELLED if group_of(error_class) == Group.YOU_CANCELLED else HINT_OTHER
 
 
 def for_session(session: "ConnectSession") -> Wording:
-    """The wording for one attempt. Reads `session.connection`: select it along."""
-    found = _for_session(session)
-    if not session.by_link or found.tone == "waiting":
-        return found
+    """Return the wording for one attempt. Reads `session.connection`: select it along."""
+    words = _for_session(session)
+    if not session.by_link or words.tone == "waiting":
+        return words
     # Whoever came with a renewal link may have no login, so that no page of ours is the next step.
-    if found.tone == "good":
-        return replace(found, next_step=_("You can close this page now."))
-    if session.connection.can_renew and session.error_group not in _NOT_FOR_LINKS:
-        return replace(found, next_step=_("To try again, open the link that you were sent once more."))
-    return replace(found, next_step=_("If you have a question, ask the person who sent you the link."))
+    if words.tone == "good":
+        return replace(words, next_step=_("You can close this page now."))
+    if session.connection.can_renew and session.error_group not in _NO_SECOND_TRY:
+        return replace(words, next_step=_("To try again, open the link that you were sent once more."))
+    return replace(words, next_step=_("If you have a question, ask the person who sent you the link."))
 
 
 def _for_session(session: "ConnectSession") -> Wording:
     connection = session.connection
-    if _was_ended(connection):
+    if connection.status == ConnectionStatus.DISCONNECTED and connection.ended_by in _ENDED_BY_US:
         return ENDED[EndedBy(connection.ended_by)]
     if session.status == SessionStatus.SUCCEEDED:
         works = connection.status in {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
@@ -394,20 +364,20 @@ def _for_session(session: "ConnectSession") -> Wording:
     if session.status in {SessionStatus.CREATED, SessionStatus.OPEN}:
         return CHECKING
     if session.status == SessionStatus.EXPIRED:
-        found = RAN_OUT
+        words = RAN_OUT
     elif session.status == SessionStatus.CANCELLED:
-        found = GROUPS[Group.YOU_CANCELLED]
+        words = GROUPS[Group.YOU_CANCELLED]
     else:
-        found = for_error(session.error_class)
+        words = for_error(session.error_class)
     if connection.status == ConnectionStatus.ACTIVE:
         # A renewal that did not work, or an old tab: nobody should fear for the link that works.
-        still = _("Your connection with this bank keeps working.")
-        return replace(found, text=format_lazy("{} {}", found.text, still))
-    return found
+        reassurance = _("Your connection with this bank keeps working.")
+        return replace(words, text=format_lazy("{} {}", words.text, reassurance))
+    return words
 
 
 def for_connection(connection: "BankingConnection") -> Wording:
-    """The wording for a connection as it stands now."""
+    """Return the wording for a connection as it stands now."""
     if connection.status == ConnectionStatus.PENDING:
         return RETURNED if connection.is_checking else PENDING
     if connection.status == ConnectionStatus.DISCONNECTED:
@@ -420,7 +390,7 @@ def for_connection(connection: "BankingConnection") -> Wording:
 
 
 def label_for_connection(connection: "BankingConnection") -> Text:
-    """One or two words for a badge."""
+    """Return the status of a connection in one or two words, for a badge."""
     if connection.status == ConnectionStatus.ACTIVE and connection.is_expiring_soon:
         return pgettext_lazy("state of a bank connection", "Ends soon")
     if connection.status == ConnectionStatus.PENDING and connection.is_checking:
@@ -428,8 +398,3 @@ def label_for_connection(connection: "BankingConnection") -> Text:
     if connection.status_reason == StatusReason.BANK_DISABLED:
         return pgettext_lazy("state of a bank connection", "Out of service")
     return CONNECTION_LABELS[ConnectionStatus(connection.status)]
-
-
-def _was_ended(connection: "BankingConnection") -> bool:
-    by_us = {EndedBy.OWNER, EndedBy.OPERATOR}
-    return connection.status == ConnectionStatus.DISCONNECTED and connection.ended_by in by_us

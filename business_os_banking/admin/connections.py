@@ -53,6 +53,8 @@ class MetadataForm(_ModelForm):
 
 
 class BankingConnectionAdmin(ActingAdmin):
+    """Bank connections: what operators look at and do, with the timeline of each, and the overview."""
+
     form = MetadataForm
     editable_fields: ClassVar[tuple[str, ...]] = ("metadata",)
     list_display: Any = (

@@ -31,6 +31,8 @@ TONES: Final[dict[str, Tone]] = {
 
 
 class ConnectionEventAdmin(ActingAdmin):
+    """Events: what operators look at, replay, match by hand and ignore."""
+
     list_display: Any = (
         "received",
         "kind_and_detail",

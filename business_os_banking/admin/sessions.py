@@ -59,6 +59,8 @@ class SessionColumns:
 
 
 class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
+    """Connect sessions: what operators look at, without what would open one."""
+
     list_display: Any = ("started", "status_word", "bank", "api_name", "error", "returned", "ends")
     list_filter: ClassVar[Any] = (SessionLookFilter, "status", "error_group", "api")
     filterable_fields: ClassVar[tuple[str, ...]] = ("connection", "upstream_id", "error_class", "reference")

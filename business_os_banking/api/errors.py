@@ -34,37 +34,31 @@ SIGN_IN: Final = Wording(
     _("Please sign in"),
     _("Only people who are signed in can see and change their bank connections."),
     _("Sign in and try again."),
-    "warning",
 )
 REFUSED: Final = Wording(
     _("This is not allowed"),
     _("Your user account on this site may not do this."),
     _("Reload the page and try again, or contact us."),
-    "warning",
 )
 NOT_FOUND: Final = Wording(
     _("There is nothing here"),
     _("The address may be incomplete, or very old."),
     _("Look at your connections, or start again from there."),
-    "warning",
 )
 NOT_UNDERSTOOD: Final = Wording(
     _("We could not work with that"),
     _("Something in what was sent is not as it should be."),
     _("Correct it and try again."),
-    "warning",
 )
 ENDED: Final = Wording(
     _("This connection has ended"),
     _("A connection that was disconnected cannot be renewed."),
     _("Connect the bank again instead."),
-    "warning",
 )
 KEY_REUSED: Final = Wording(
     _("This was sent before, with something else"),
     _("The same key came with another request before, so nothing was done."),
     _("Start again, with a new key."),
-    "warning",
 )
 
 # Status and wording by exception class; those of the closest ancestor count.

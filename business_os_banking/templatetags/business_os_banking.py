@@ -22,7 +22,7 @@ def banking_connect_button(
     next: str = "",  # noqa: A002 - the name that the tag's users know
     account: str = "",
 ) -> dict[str, Any]:
-    """A form with one button that takes the customer to the bank, for any page rendered with a request.
+    """Render a form with one button that takes the customer to the bank, on any page rendered with a request.
 
     ``label`` is the button's text, ``next`` where to go on afterwards (by default the page with the button).
     ``account`` is not sent: it is for a template of your own that shows more than one kind of button.
@@ -38,7 +38,7 @@ def banking_connect_button(
 
 @register.inclusion_tag("business_os_banking/_status_badge.html")
 def banking_status(connection: BankingConnection) -> dict[str, Any]:
-    """The state of a connection in a word or two, with its colour."""
+    """Render the status of a connection in a word or two, with its colour."""
     tone = wording.for_connection(connection).tone
     ended = connection.status == ConnectionStatus.DISCONNECTED
     return {
@@ -62,5 +62,5 @@ def banking_actions(context: RequestContext, connection: BankingConnection) -> l
 
 @register.simple_tag
 def banking_session_label(session: ConnectSession) -> wording.Text:
-    """What became of one attempt, in a word or two."""
+    """Return the status of one attempt in a word or two."""
     return wording.SESSION_LABELS[SessionStatus(session.status)]

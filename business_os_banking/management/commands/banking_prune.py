@@ -1,4 +1,4 @@
-"""Delete what is no longer of use."""
+"""Delete data that is no longer needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare state with the log, and mend it."""
+"""Compare state with the log of facts, and correct it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         for difference in rebuild(check=options["check"]):
             count += 1
             self.stdout.write(str(difference))
-        done = "found" if options["check"] else "mended"
-        self.stdout.write(f"{count} difference{'' if count == 1 else 's'} {done}")
+        participle = "found" if options["check"] else "mended"
+        self.stdout.write(f"{count} difference{'' if count == 1 else 's'} {participle}")
         if count and options["check"]:
             raise SystemExit(1)

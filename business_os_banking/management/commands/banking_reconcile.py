@@ -1,4 +1,4 @@
-"""Find again what was missed. Run it from cron, every five minutes."""
+"""Catch up on what was missed. Run it from cron, every five minutes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from business_os_banking.flows.reconcile import preview, reconcile
+
+_NOT_COUNTS = {"credits", "problems", "needs_a_person"}
 
 
 class Command(BaseCommand):
@@ -30,15 +32,12 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(counts))
         elif options["verbosity"] > 0 or result.needs_a_person:
-            told = [f"{name} {value}" for name, value in counts.items() if value and name not in _NOT_COUNTS]
+            texts = [f"{name} {value}" for name, value in counts.items() if value and name not in _NOT_COUNTS]
             prefix = "Due: " if options["dry_run"] else ""
-            self.stdout.write(prefix + (", ".join(told).replace("_", " ") or "nothing to do"))
+            self.stdout.write(prefix + (", ".join(texts).replace("_", " ") or "nothing to do"))
             for alias, left in result.credits.items():
                 self.stdout.write(f"{alias}: {left} credits left")
             for problem in result.problems:
                 self.stderr.write(self.style.WARNING(problem))
         if result.needs_a_person:
             raise SystemExit(1)
-
-
-_NOT_COUNTS = {"credits", "problems", "needs_a_person"}
