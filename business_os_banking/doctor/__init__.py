@@ -1,1 +1,1 @@
-"""Finding mistakes of set-up: each one named, with why it matters and what to type."""
+"""Finds mistakes in the set-up of a site: each has a code, and says why it matters and what to type."""

@@ -1,4 +1,7 @@
-"""Everything that the doctor can find. What an examination saw is its own to say; what follows from it stands here."""
+"""Everything that the doctor can find: the severity of each fault, why it matters, and how it is mended.
+
+What was seen stands where it is examined; `finding` puts both together.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ Severity = Literal["error", "warning"]
 class Finding:
     """One thing that is wrong. All texts are English, for operators, and hold neither secrets nor personal data.
 
-    ``code`` is stable; ``account`` is an alias, or ``""`` where the whole site is meant; ``fix`` says what to type.
+    ``code`` is stable; ``account`` is an alias, or ``""`` for the whole site; ``fix`` says what to type.
     """
 
     code: str
@@ -29,6 +32,8 @@ class Finding:
 
 
 class Advice(NamedTuple):
+    """What is known of a fault beforehand. ``fix`` may have placeholders in braces, which `finding` fills in."""
+
     severity: Severity
     why: str
     fix: str
@@ -196,7 +201,7 @@ ADVICE: Final[dict[str, Advice]] = {
         "Customers who come back from their bank do not see how it went.",
         "Let {path} through without a login, at the proxy and past middleware of your own.",
     ),
-    # --- what the tables tell ---
+    # --- in the tables ---
     "reconcile-stopped": Advice(
         "error",
         "What a webhook did not bring is never found, sessions never expire, and receivers are not told again.",
@@ -258,8 +263,8 @@ ADVICE: Final[dict[str, Advice]] = {
 }
 
 
-def found(code: str, what: str, *, account: str = "", **names: Any) -> Finding:
-    """Return the finding with this *code*; *names* fill in what its fix leaves open."""
+def finding(code: str, what: str, *, account: str = "", **values: Any) -> Finding:
+    """Return the finding of this *code*. *what* is what was seen; *values* fill in the placeholders of its fix."""
     severity, why, fix = ADVICE[code]
     return Finding(
         code=code,
@@ -267,5 +272,5 @@ def found(code: str, what: str, *, account: str = "", **names: Any) -> Finding:
         account=account,
         what=what,
         why=why,
-        fix=fix.format_map(names) if names else fix,
+        fix=fix.format_map(values) if values else fix,
     )

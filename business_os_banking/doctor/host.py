@@ -13,14 +13,14 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
 
-from business_os_banking.doctor.findings import Finding, found
+from business_os_banking.doctor.findings import Finding, finding
 
 _LABEL: Final = "business_os_banking"
-_WHY_MEND: Final = "What needs this setting fails, or is refused. docs/checks.md has more of each id."
-_WHY_CARE: Final = (
+_WHY_ERROR: Final = "What needs this setting fails, or is refused. docs/checks.md has more of each id."
+_WHY_WARNING: Final = (
     "The site works, and less safely or reliably than it could. docs/checks.md has more of each id."
 )
-# By vendor: what to ask, the answers with which a commit may be lost, and how the setting is put right.
+# By vendor: the query, parts of its result with which a commit may be lost, and how the setting is corrected.
 _DURABILITY: Final = {
     "postgresql": (
         "SELECT current_setting('synchronous_commit') || ' ' || current_setting('fsync')",
@@ -50,34 +50,34 @@ def examine_settings() -> Iterator[Finding]:
                 code=(message.id or "").removeprefix(f"{_LABEL}."),
                 severity="error" if is_error else "warning",
                 what=message.msg,
-                why=_WHY_MEND if is_error else _WHY_CARE,
+                why=_WHY_ERROR if is_error else _WHY_WARNING,
                 fix=message.hint or "",
             )
 
 
 def examine_database() -> Iterator[Finding]:
-    """Look whether the database answers, has our tables, and keeps what it has acknowledged."""
+    """Check that the database answers, has our tables, and keeps what it has acknowledged."""
     try:
         executor = MigrationExecutor(connection)
         ours = [node for node in executor.loader.graph.leaf_nodes() if node[0] == _LABEL]
         plan = executor.migration_plan(ours)
-        durability = _durability()
+        correction = _durability_correction()
     except DatabaseError as error:
         # The message of a driver may hold user names; its class says enough.
-        yield found("database-away", f"The database cannot be used ({type(error).__name__}).")
+        yield finding("database-away", f"The database cannot be used ({type(error).__name__}).")
         return
     if plan:
-        yield found("migrations-missing", f"{len(plan)} migration(s) have not been applied.")
+        yield finding("migrations-missing", f"{len(plan)} migration(s) have not been applied.")
     if connection.vendor == "sqlite" and not django_settings.DEBUG:
-        yield found("sqlite-in-production", "The site runs on SQLite, and DEBUG is off.")
-    if durability:
-        yield found(
-            "commits-not-durable", "The database acknowledges commits that it may lose.", setting=durability
+        yield finding("sqlite-in-production", "The site runs on SQLite, and DEBUG is off.")
+    if correction:
+        yield finding(
+            "commits-not-durable", "The database acknowledges commits that it may lose.", setting=correction
         )
 
 
 def is_usable() -> bool:
-    """Return whether the tables can be asked at all."""
+    """Return whether the database answers and has all our tables."""
     try:
         tables = set(connection.introspection.table_names())
     except DatabaseError:
@@ -94,15 +94,15 @@ def examine_origin(origin: str) -> Finding | None:
     name = f"[{host}]" if ":" in host else host
     if validate_host(name, allowed):
         return None
-    return found("host-not-allowed", f"ALLOWED_HOSTS does not have {name}.", host=name)
+    return finding("host-not-allowed", f"ALLOWED_HOSTS does not have {name}.", host=name)
 
 
-def _durability() -> str:
+def _durability_correction() -> str:
     """Return how to make commits durable, or ``""`` if they are."""
     if connection.vendor not in _DURABILITY:
         return ""
-    query, losing, way_out = _DURABILITY[connection.vendor]
+    query, unsafe, correction = _DURABILITY[connection.vendor]
     with connection.cursor() as cursor:
         cursor.execute(query)
-        answer = str(cursor.fetchone()[0])
-    return way_out if any(word in answer for word in losing) else ""
+        result = str(cursor.fetchone()[0])
+    return correction if any(word in result for word in unsafe) else ""

@@ -1,4 +1,4 @@
-"""What the tables tell: when reconcile ran, when the last webhook came, what waits and what failed."""
+"""The tables: when reconcile ran, when the last webhook came, what waits and what failed."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Any, Final
 from django.db.models import QuerySet
 
 from business_os_banking import conf
-from business_os_banking.doctor.findings import Finding, found
+from business_os_banking.doctor.findings import Finding, finding
 from business_os_banking.flows import silence
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.models.connections import UNREMOVABLE
 from business_os_banking.vocabulary import Outcome
 
-_RUNS_EVERY: Final = timedelta(minutes=30)  # five are right; a run may take some
-_A_WEBHOOK_TAKES: Final = timedelta(hours=1)
+_RUN_TIMEOUT: Final = timedelta(minutes=30)  # five are right; a run may take some
+_WEBHOOK_TIMEOUT: Final = timedelta(hours=1)
 _RECENT: Final = timedelta(days=7)
-_TOLD_WITHIN: Final = timedelta(minutes=15)
-_MOST: Final = 1_000  # nothing is counted further
+_ANNOUNCE_TIMEOUT: Final = timedelta(minutes=15)
+_MAX_COUNT: Final = 1_000  # nothing is counted further
 
 
 def examine_records(alias: str, now: datetime) -> Iterator[Finding]:
-    """Say what the tables tell of the account *alias* as of *now* (aware, UTC)."""
+    """Yield what is wrong with the rows of the account *alias* as of *now* (aware, UTC)."""
     state = AccountState.objects.filter(alias=alias).first() or AccountState(alias=alias)
     yield from _reconcile(state, now)
-    yield from _hearing(state, now)
+    yield from _webhooks(state, now)
     yield from _reading(state, now)
     yield from _events(alias, now)
     if count := _count(BankingConnection.objects.filter(UNREMOVABLE, account=alias)):
-        yield found(
+        yield finding(
             "removals-stuck", f"{count} connection(s) cannot be removed at the provider.", account=alias
         )
 
 
-def facts_of(alias: str, now: datetime) -> dict[str, Any]:
+def figures_of(alias: str, now: datetime) -> dict[str, Any]:
     """Return the figures behind the examination, ready for JSON: times in ISO 8601 (UTC), ages in seconds."""
     state = AccountState.objects.filter(alias=alias).first() or AccountState(alias=alias)
     last = _last_webhook(alias)
@@ -47,29 +47,29 @@ def facts_of(alias: str, now: datetime) -> dict[str, Any]:
         "credits": str(state.credits) if state.credits is not None else None,
         "events_failed": _count(_failed(alias)),
         "events_unmatched": _count(_unmatched(alias)),
-        "events_untold": _count(_untold(alias, now)),
+        "events_untold": _count(_unannounced(alias, now)),
     }
 
 
 def _reconcile(state: AccountState, now: datetime) -> Iterator[Finding]:
     if state.reconciled_at is None:
         what = "banking_reconcile has never run."
-    elif now - state.reconciled_at > _RUNS_EVERY:
+    elif now - state.reconciled_at > _RUN_TIMEOUT:
         what = f"banking_reconcile has not run since {state.reconciled_at:%Y-%m-%d %H:%M} UTC."
     else:
         return
-    yield found("reconcile-stopped", what, account=state.alias)
+    yield finding("reconcile-stopped", what, account=state.alias)
 
 
-def _hearing(state: AccountState, now: datetime) -> Iterator[Finding]:
+def _webhooks(state: AccountState, now: datetime) -> Iterator[Finding]:
     alias = state.alias
     if state.silence:
         what = f"{silence.in_english(state.silence)}, since {state.silent_since:%Y-%m-%d %H:%M} UTC."
-        yield found("silence", what, account=alias, advice=silence.ADVICE.get(state.silence, ""))
+        yield finding("silence", what, account=alias, advice=silence.ADVICE.get(state.silence, ""))
         return
     if not silence.wants_webhooks(alias):
         if state.list_missing_at is not None:
-            yield found(
+            yield finding(
                 "nothing-is-heard",
                 "There is neither a webhook secret nor a connection list to read.",
                 account=alias,
@@ -78,12 +78,12 @@ def _hearing(state: AccountState, now: datetime) -> Iterator[Finding]:
         return
     last = _last_webhook(alias)
     returned = ConnectSession.objects.filter(
-        connection__account=alias, returned_at__lt=now - _A_WEBHOOK_TAKES
+        connection__account=alias, returned_at__lt=now - _WEBHOOK_TIMEOUT
     )
-    returned = returned.filter(returned_at__gt=last + _A_WEBHOOK_TAKES) if last else returned
+    returned = returned.filter(returned_at__gt=last + _WEBHOOK_TIMEOUT) if last else returned
     if count := _count(returned):
         since = f"The last webhook came at {last:%Y-%m-%d %H:%M} UTC" if last else "No webhook has ever come"
-        yield found(
+        yield finding(
             "webhooks-quiet", f"{since}, and {count} session(s) came back from the bank since.", account=alias
         )
 
@@ -91,24 +91,24 @@ def _hearing(state: AccountState, now: datetime) -> Iterator[Finding]:
 def _reading(state: AccountState, now: datetime) -> Iterator[Finding]:
     if state.paused_until is not None and state.paused_until > now:
         what = f"Reading back is paused until {state.paused_until:%Y-%m-%d %H:%M} UTC, after trouble."
-        yield found("reading-paused", what, account=state.alias)
+        yield finding("reading-paused", what, account=state.alias)
     if state.reads_on == now.date() and state.reads >= conf.settings.reads_per_day:
-        yield found("reads-used-up", "Today's budget for reads is used up.", account=state.alias)
+        yield finding("reads-used-up", "Today's budget for reads is used up.", account=state.alias)
     if state.credits is not None and state.credits <= 0:
-        yield found("credits-used-up", f"The credits left are {state.credits}.", account=state.alias)
+        yield finding("credits-used-up", f"The credits left are {state.credits}.", account=state.alias)
 
 
 def _events(alias: str, now: datetime) -> Iterator[Finding]:
     unmatched = _unmatched(alias).filter(received_at__gte=now - _RECENT)
-    waits, contradicts = unmatched.filter(note=""), unmatched.filter(note__gt="")
+    waiting, contradicting = unmatched.filter(note=""), unmatched.filter(note__gt="")
     for code, rows, what in (
         ("events-failed", _failed(alias), "could not be applied"),
-        ("events-unmatched", waits, "of the last seven days match nothing"),
-        ("events-contradict", contradicts, "of the last seven days contradict themselves or what is known"),
-        ("events-untold", _untold(alias, now), "have not been heard by every receiver"),
+        ("events-unmatched", waiting, "of the last seven days match nothing"),
+        ("events-contradict", contradicting, "of the last seven days contradict themselves or what is known"),
+        ("events-untold", _unannounced(alias, now), "have not been heard by every receiver"),
     ):
         if count := _count(rows):
-            yield found(code, f"{count} event(s) {what}.", account=alias)
+            yield finding(code, f"{count} event(s) {what}.", account=alias)
 
 
 def _failed(alias: str) -> QuerySet[ConnectionEvent]:
@@ -119,8 +119,10 @@ def _unmatched(alias: str) -> QuerySet[ConnectionEvent]:
     return ConnectionEvent.objects.unmatched().filter(account=alias)
 
 
-def _untold(alias: str, now: datetime) -> QuerySet[ConnectionEvent]:
-    return ConnectionEvent.objects.unannounced().filter(account=alias, received_at__lt=now - _TOLD_WITHIN)
+def _unannounced(alias: str, now: datetime) -> QuerySet[ConnectionEvent]:
+    return ConnectionEvent.objects.unannounced().filter(
+        account=alias, received_at__lt=now - _ANNOUNCE_TIMEOUT
+    )
 
 
 def _last_webhook(alias: str) -> datetime | None:
@@ -130,4 +132,4 @@ def _last_webhook(alias: str) -> datetime | None:
 
 
 def _count(rows: QuerySet[Any]) -> int:
-    return rows.order_by()[:_MOST].count()
+    return rows.order_by()[:_MAX_COUNT].count()

@@ -15,6 +15,7 @@ from django.urls import resolve
 from django.utils import timezone
 
 from business_os_banking.facts import lifecycle
+from business_os_banking.facts.encoding import to_json
 from business_os_banking.facts.events import fact_of
 from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows import connect
@@ -247,7 +248,7 @@ def test_a_replay_shows_what_it_would_change_and_then_does_it(
     nothing = operator.post(url, data)
     assert "Nothing: all of this is known" in nothing.content.decode()
     opened = lifecycle.evidence(fact_of(ConnectionEvent.objects.get(kind="opened")))
-    BankingConnection.objects.update(status="pending", state=lifecycle.to_json(opened), upstream_id="")
+    BankingConnection.objects.update(status="pending", state=to_json(opened), upstream_id="")
     ConnectSession.objects.update(status="open", succeeded_at=None, upstream_id="")
     before = snapshot()
     page = BeautifulSoup(operator.post(url, data).content, "html.parser")

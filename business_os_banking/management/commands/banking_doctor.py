@@ -1,4 +1,4 @@
-"""Find out what is wrong with the set-up."""
+"""Examine the set-up of the site, and say what is wrong with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from business_os_banking.conf import addresses
 from business_os_banking.doctor import host
 from business_os_banking.doctor.examine import examine
 from business_os_banking.doctor.findings import Finding
-from business_os_banking.doctor.records import facts_of
+from business_os_banking.doctor.records import figures_of
+from business_os_banking.doctor.upstream import MaySpend
 from business_os_banking.flows.reconcile import aliases
 
 
@@ -41,26 +42,26 @@ class Command(BaseCommand):
         url = options["url"].rstrip("/")
         if url and addresses.parse(url) is None:
             raise CommandError("The address must be whole, such as https://www.example.com.", returncode=2)
-        chosen = _accounts(options["account"])
+        accounts = _accounts(options["account"])
         findings = []
-        for finding in examine(chosen, url=url, may_spend=self._may_spend(options)):
+        for finding in examine(accounts, url=url, may_spend=self._may_spend(options)):
             findings.append(finding)
             if not options["json"]:
-                self._tell(finding)
-        facts = _facts(chosen)
+                self._write(finding)
+        figures = {alias: figures_of(alias, timezone.now()) for alias in accounts}
         if options["json"]:
-            told = {
+            result = {
                 "healthy": not findings,
-                "findings": [asdict(item) for item in findings],
-                "accounts": facts,
+                "findings": [asdict(finding) for finding in findings],
+                "accounts": figures,
             }
-            self.stdout.write(json.dumps(told))
+            self.stdout.write(json.dumps(result))
         elif options["verbosity"] > 1:
-            self._tell_figures(facts, healthy=not findings)
+            self._write_figures(figures, healthy=not findings)
         if findings:
             raise SystemExit(1)
 
-    def _may_spend(self, options: dict[str, Any]) -> Any:
+    def _may_spend(self, options: dict[str, Any]) -> MaySpend:
         def ask(question: str) -> bool:
             if options["spend"]:
                 return True
@@ -70,30 +71,27 @@ class Command(BaseCommand):
 
         return ask
 
-    def _tell(self, finding: Finding) -> None:
+    def _write(self, finding: Finding) -> None:
         style = self.style.ERROR if finding.severity == "error" else self.style.WARNING
         where = f" ({finding.account})" if finding.account else ""
         self.stdout.write(style(f"{finding.severity.upper()} {finding.code}{where}: {finding.what}"))
         self.stdout.write(f"  Why it matters: {finding.why}")
         self.stdout.write(f"  What to do: {finding.fix}")
 
-    def _tell_figures(self, facts: dict[str, Any], *, healthy: bool) -> None:
-        for alias, figures in facts.items():
-            told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
-            self.stdout.write(f"{alias}: {told}")
+    def _write_figures(self, figures: dict[str, dict[str, Any]], *, healthy: bool) -> None:
+        for alias, values in figures.items():
+            line = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+            self.stdout.write(f"{alias}: {line}")
         if healthy:
             self.stdout.write("Nothing is wrong.")
 
 
-def _accounts(chosen: str) -> list[str]:
+def _accounts(alias: str) -> list[str]:
+    """Return the aliases to examine: all, or *alias* alone; none where the settings or the tables cannot be read."""
     try:
         known = aliases() if host.is_usable() else []
     except ImproperlyConfigured:
-        return []  # the checks will say so
-    if chosen and known and chosen not in known:
-        raise CommandError(f"There is no account {chosen}. There are: {', '.join(known)}.", returncode=2)
-    return [chosen] if chosen and known else known
-
-
-def _facts(chosen: list[str]) -> dict[str, Any]:
-    return {alias: facts_of(alias, timezone.now()) for alias in chosen}
+        return []  # the checks report it
+    if alias and known and alias not in known:
+        raise CommandError(f"There is no account {alias}. There are: {', '.join(known)}.", returncode=2)
+    return [alias] if alias and known else known

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from business_os_banking.flows.prune import StillHeldError, erase
+from business_os_banking.flows.erase import StillHeldError, erase
 
 
 class Command(BaseCommand):
@@ -52,9 +52,9 @@ def _user(name: str) -> Any:
     users = get_user_model()._default_manager  # noqa: SLF001 - documented; a site may have no `objects`
     for condition in ({get_user_model().USERNAME_FIELD: name}, {"pk": name}):
         try:
-            found = users.filter(**condition).first()
+            user = users.filter(**condition).first()
         except (ValueError, ValidationError):
             continue
-        if found is not None:
-            return found
+        if user is not None:
+            return user
     raise CommandError("There is no such user.")
