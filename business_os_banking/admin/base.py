@@ -20,6 +20,7 @@ from django.db.models import Model, Q, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin import overview
 from business_os_banking.admin.actions import Action, confirm, is_permitted
@@ -37,14 +38,6 @@ else:
     _InlineFormSet = BaseInlineFormSet
 
 STYLES = ("business_os_banking/admin.css",)
-
-
-def uuid_of(text: str) -> UUID | None:
-    """Return *text* as a UUID, or None if it is none."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def keys_by_reference(
@@ -130,6 +123,26 @@ class ReadMostlyAdmin(_ModelAdmin):
         that has no search narrows nothing.
         """
         return Q()
+
+
+class ReferenceSearch:
+    """A search by whole ids: the provider's of a connection, or the reference of a session or a connection."""
+
+    search_help_text: ClassVar[Any] = _(
+        "The whole reference of a session or a connection, or the whole id of a connection at the provider."
+    )
+
+    def search_for(self, term: str) -> Q:
+        condition = Q(upstream_id=term)
+        try:
+            reference = UUID(term)
+        except ValueError:
+            return condition
+        return condition | self.search_for_reference(reference)
+
+    def search_for_reference(self, reference: UUID) -> Q:
+        """Return the condition for the reference of a session or a connection."""
+        raise NotImplementedError
 
 
 class ActingAdmin(ReadMostlyAdmin):

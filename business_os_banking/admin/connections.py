@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import wording
 from business_os_banking.admin import advice, display, overview
 from business_os_banking.admin.actions import list_action, permission_method
-from business_os_banking.admin.base import ActingAdmin, keys_by_reference, uuid_of
+from business_os_banking.admin.base import ActingAdmin, ReferenceSearch, keys_by_reference
 from business_os_banking.admin.connection_actions import Check, Disconnect, Renew, ReplayAll, Withdraw
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.filters import AccountFilter, ConnectionLookFilter, CountryFilter
@@ -52,7 +53,7 @@ class MetadataForm(_ModelForm):
         return value
 
 
-class BankingConnectionAdmin(ActingAdmin):
+class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
     """Bank connections: what operators look at and do, with the timeline of each, and the overview."""
 
     form = MetadataForm
@@ -137,13 +138,12 @@ class BankingConnectionAdmin(ActingAdmin):
         obj.save(update_fields=[*self.editable_fields, "updated_at"])
 
     def search_for(self, term: str) -> Q:
-        condition = Q(upstream_id=term)
-        reference = uuid_of(term)
-        if reference is not None:
-            keys = keys_by_reference(ConnectSession, reference, "connection")
-            condition |= Q(reference=reference) | Q(pk__in=keys)
-        users = self.find_users(term)
+        condition, users = super().search_for(term), self.find_users(term)
         return condition | Q(user__in=users) if users else condition
+
+    def search_for_reference(self, reference: UUID) -> Q:
+        keys = keys_by_reference(ConnectSession, reference, "connection")
+        return Q(reference=reference) | Q(pk__in=keys)
 
     def find_users(self, term: str) -> list[Any]:
         """Return the primary keys of the users whose name is *term*.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar, Final
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin import display
 from business_os_banking.admin.actions import list_action, permission_method
-from business_os_banking.admin.base import ActingAdmin, keys_by_reference, uuid_of
+from business_os_banking.admin.base import ActingAdmin, ReferenceSearch, keys_by_reference
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.event_actions import Ignore, Match, Replay, StopIgnoring
 from business_os_banking.admin.filters import AccountFilter, EventLookFilter
@@ -30,7 +31,7 @@ TONES: Final[dict[str, Tone]] = {
 }
 
 
-class ConnectionEventAdmin(ActingAdmin):
+class ConnectionEventAdmin(ReferenceSearch, ActingAdmin):
     """Events: what operators look at, replay, match by hand and ignore."""
 
     list_display: Any = (
@@ -55,9 +56,6 @@ class ConnectionEventAdmin(ActingAdmin):
     has_match_permission = permission_method("match_connectionevent")
     has_ignore_permission = permission_method("ignore_connectionevent")
     search_fields = ("upstream_id",)
-    search_help_text = _(
-        "The whole reference of a session or a connection, or the whole id of a connection at the provider."
-    )
     fieldsets: ClassVar[Any] = (
         (
             None,
@@ -96,13 +94,10 @@ class ConnectionEventAdmin(ActingAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("connection__state", "connection__metadata")
 
-    def search_for(self, term: str) -> Q:
-        reference = uuid_of(term)
-        if reference is None:
-            return Q(upstream_id=term)
+    def search_for_reference(self, reference: UUID) -> Q:
         connections = keys_by_reference(BankingConnection, reference)
         sessions = keys_by_reference(ConnectSession, reference)
-        return Q(connection__in=connections) | Q(session__in=sessions) | Q(upstream_id=term)
+        return Q(connection__in=connections) | Q(session__in=sessions)
 
     @admin.display(description=_("effect"))
     def outcome_word(self, event: ConnectionEvent) -> SafeString:

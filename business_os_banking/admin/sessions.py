@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar, Final
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -16,8 +17,8 @@ from business_os_banking.admin.base import (
     LatestRows,
     ReadMostlyAdmin,
     ReadOnlyInline,
+    ReferenceSearch,
     keys_by_reference,
-    uuid_of,
 )
 from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.filters import SessionLookFilter
@@ -58,7 +59,7 @@ class SessionColumns:
         return display.moment(session.expires_at)
 
 
-class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
+class ConnectSessionAdmin(SessionColumns, ReferenceSearch, ReadMostlyAdmin):
     """Connect sessions: what operators look at, without what would open one."""
 
     list_display: Any = ("started", "status_word", "bank", "api_name", "error", "returned", "ends")
@@ -67,9 +68,6 @@ class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
     list_select_related = ("connection",)
     sortable_by = ("started",)
     search_fields = ("reference",)
-    search_help_text = _(
-        "The whole reference of a session or a connection, or the whole id of a connection at the provider."
-    )
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("status_word", "bank", "api", "shared")}),
         (
@@ -96,12 +94,8 @@ class ConnectSessionAdmin(SessionColumns, ReadMostlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("connection__state", "connection__metadata")
 
-    def search_for(self, term: str) -> Q:
-        reference = uuid_of(term)
-        if reference is None:
-            return Q(upstream_id=term)
-        connections = keys_by_reference(BankingConnection, reference)
-        return Q(reference=reference) | Q(connection__in=connections) | Q(upstream_id=term)
+    def search_for_reference(self, reference: UUID) -> Q:
+        return Q(reference=reference) | Q(connection__in=keys_by_reference(BankingConnection, reference))
 
     @admin.display(description=_("started"), ordering="pk")
     def started(self, session: ConnectSession) -> SafeString:

@@ -114,7 +114,7 @@ def error_body(
     session: FailedSession | None = None,
 ) -> dict[str, Any]:
     """Return the JSON body of an error. All keys are always there."""
-    known = known_connection(session) if session else None
+    existing = known_connection(session) if session else None
     return {
         "error": {
             "class": error_class,
@@ -124,7 +124,7 @@ def error_body(
             "next_step": str(words.next_step),
             "fields": fields or {},
             "session": str(session.reference) if session else None,
-            "connection": str((known or session.connection).reference) if session else None,
+            "connection": str((existing or session.connection).reference) if session else None,
         }
     }
 

@@ -101,14 +101,14 @@ def _reading(state: AccountState, now: datetime) -> Iterator[Finding]:
 def _events(alias: str, now: datetime) -> Iterator[Finding]:
     unmatched = _unmatched(alias).filter(received_at__gte=now - _RECENT)
     waiting, contradicting = unmatched.filter(note=""), unmatched.filter(note__gt="")
-    for code, rows, what in (
+    for code, rows, clause in (
         ("events-failed", _failed(alias), "could not be applied"),
         ("events-unmatched", waiting, "of the last seven days match nothing"),
         ("events-contradict", contradicting, "of the last seven days contradict themselves or what is known"),
         ("events-untold", _unannounced(alias, now), "have not been heard by every receiver"),
     ):
         if count := _count(rows):
-            yield finding(code, f"{count} event(s) {what}.", account=alias)
+            yield finding(code, f"{count} event(s) {clause}.", account=alias)
 
 
 def _failed(alias: str) -> QuerySet[ConnectionEvent]:

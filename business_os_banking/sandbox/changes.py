@@ -26,20 +26,20 @@ def happen(change: SandboxChange) -> list[SandboxDelivery]:
     return apply(planned.connection, planned.what, planned.due_at)
 
 
-def apply(connection: SandboxConnection, what: str, at: datetime) -> list[SandboxDelivery]:
-    """Make the change ``what`` (a stage or a ``Change``) at ``at``, or as soon after as the order demands.
+def apply(connection: SandboxConnection, step: str, at: datetime) -> list[SandboxDelivery]:
+    """Make the change ``step`` (a stage or a ``Change``) at ``at``, or as soon after as the order demands.
 
     Returns the callbacks, stored, not sent. Nothing happens to a connection that is gone.
     """
-    if what in (Change.BANK_OFF, Change.BANK_ON):
-        return switch_bank(connection.provider_code, active=what == Change.BANK_ON, at=at)
+    if step in (Change.BANK_OFF, Change.BANK_ON):
+        return switch_bank(connection.provider_code, active=step == Change.BANK_ON, at=at)
     if connection.removed_at is not None:
         return []
-    if what == Change.REMOVED:
+    if step == Change.REMOVED:
         return _remove(connection, at)
-    if what in _CONSENT_ENDS:
-        return _end_consent(connection, Change(what), at)
-    return _reach(connection, what, at)
+    if step in _CONSENT_ENDS:
+        return _end_consent(connection, Change(step), at)
+    return _reach(connection, step, at)
 
 
 def switch_bank(provider_code: str, *, active: bool, at: datetime) -> list[SandboxDelivery]:
@@ -88,12 +88,12 @@ def _reach(connection: SandboxConnection, stage: str, at: datetime) -> list[Sand
     return callbacks.store(session, [text], at)
 
 
-def _end_consent(connection: SandboxConnection, what: Change, at: datetime) -> list[SandboxDelivery]:
+def _end_consent(connection: SandboxConnection, step: Change, at: datetime) -> list[SandboxDelivery]:
     if connection.error_class:
         return []
     session = connection.session
     when = callbacks.tick(session, callbacks.seconds_after([session.last_callback_at], at))
-    connection.error_class, connection.error_message, reason = _CONSENT_ENDS[what]
+    connection.error_class, connection.error_message, reason = _CONSENT_ENDS[step]
     connection.failed_at = connection.updated_at = when
     connection.save()
     text = callbacks.body(
@@ -101,7 +101,7 @@ def _end_consent(connection: SandboxConnection, what: Change, at: datetime) -> l
         "consent",
         when,
         connection_id=connection.connection_id,
-        consent_status=what.removeprefix("consent_"),
+        consent_status=step.removeprefix("consent_"),
         reason=reason,
     )
     return callbacks.store(session, [text], at)

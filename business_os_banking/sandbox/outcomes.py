@@ -89,9 +89,9 @@ def succeed_early(session: SandboxSession, scenario: Scenario) -> None:
 
 
 @transaction.atomic
-def change(connection: SandboxConnection, what: Change) -> None:
+def change(connection: SandboxConnection, step: Change) -> None:
     """Let something happen to a connection now, and send the callbacks. Nothing happens to what is gone."""
-    background.schedule(changes.apply(connection, what, timezone.now()))
+    background.schedule(changes.apply(connection, step, timezone.now()))
 
 
 @transaction.atomic
