@@ -1,4 +1,4 @@
-"""What can be done to bank connections."""
+"""The actions on bank connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done to events."""
+"""The actions on events."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def connect(request: HttpRequest, key: str) -> HttpResponse:
 
 @endpoint("GET")
 def connection_list(request: HttpRequest, key: str) -> HttpResponse:
-    """The connections made with this key, oldest first, a page at a time."""
+    """Return the connections made with this key, oldest first, a page at a time."""
     if conf.settings.list_missing:
         return _error(conf.settings.list_missing, "NotFound", "There is nothing here.")
     from_id = request.GET.get("from_id", "")
@@ -134,7 +134,7 @@ def connection_detail(request: HttpRequest, key: str, connection_id: str) -> Htt
 
 @endpoint("GET")
 def account_detail(_request: HttpRequest, key: str, account_id: str) -> HttpResponse:
-    """One account, by its own id, or by its connection's: no path of the sandbox lists accounts."""
+    """Return one account, by its own id, or by its connection's: no path of the sandbox lists accounts."""
     row = _find(key, Q(account_id=account_id) | Q(connection_id=account_id), account_id)
     if row is None:
         return _error(404, "AccountNotFound", "There is no such account.")

@@ -1,4 +1,4 @@
-"""What a bank of the sandbox can be told to do."""
+"""The behaviour of the sandbox's banks."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Group(TextChoices):
 
 
 class Change(TextChoices):
-    """What can happen to a connection that works."""
+    """The changes of a connection that works."""
 
     CONSENT_EXPIRED = "consent_expired"
     CONSENT_REVOKED = "consent_revoked"

@@ -18,7 +18,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def body(session: SandboxSession, kind: str, time: datetime | None = None, **data: str) -> str:
-    """The JSON text of one callback.
+    """Return the JSON text of one callback.
 
     ``kind`` is one of ``KINDS``. ``data`` is added to the session's ids and custom fields: which
     keys make sense depends on the kind (``connection_id``, ``stage``, ``error_class``, …). ``time``
@@ -39,12 +39,12 @@ def body(session: SandboxSession, kind: str, time: datetime | None = None, **dat
 
 
 def iso_milliseconds(at: datetime) -> str:
-    """``2025-01-25T10:40:47.965Z``."""
+    """Return ``at`` as ``2025-01-25T10:40:47.965Z``."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def next_time(session: SandboxSession, at: datetime | None = None) -> datetime:
-    """``at`` (or the present) in whole milliseconds, or one more than the last answer if that is later."""
+    """Return ``at`` (or the present) in whole milliseconds, or one more than the last callback's if that is later."""
     at = _whole_milliseconds(at or timezone.now())
     if session.last_callback_at is not None:
         at = max(at, session.last_callback_at + _MILLISECOND)
@@ -52,7 +52,7 @@ def next_time(session: SandboxSession, at: datetime | None = None) -> datetime:
 
 
 def seconds_after(moments: Iterable[datetime | None], at: datetime) -> datetime:
-    """``at`` in whole milliseconds, or the first second that is later than all of ``moments``.
+    """Return ``at`` in whole milliseconds, or the first second that is later than all of ``moments``.
 
     The connection list shows whole seconds: there, too, what happened later has to be later.
     """
@@ -68,12 +68,12 @@ def tick(session: SandboxSession, at: datetime) -> datetime:
 
 
 def url_of(session: SandboxSession) -> str:
-    """Where the callbacks of a session go; empty for nowhere."""
+    """Return the URL for the callbacks of a session; empty if there is none."""
     return conf.settings.webhook_url or session.webhook_url
 
 
 def store(session: SandboxSession, texts: list[str], due_at: datetime | None = None) -> list[SandboxDelivery]:
-    """Have these bodies sent in this order, at once or at ``due_at``; nothing if there is no address."""
+    """Store these bodies to be sent in this order, at once or at ``due_at``; none if there is no URL."""
     url = url_of(session)
     if not url:
         return []

@@ -90,7 +90,7 @@ class SandboxSettings:
 
     @property
     def webhook_url(self) -> str:
-        """Where callbacks go; empty means the webhook of the site that the widget runs on."""
+        """The URL for callbacks; empty means the webhook of the site that the widget runs on."""
         return str(_read("WEBHOOK_URL"))
 
     @property
@@ -110,7 +110,7 @@ class SandboxSettings:
 
     @property
     def webhook_key_version(self) -> str:
-        """What ``salt_edge`` puts into ``Signature-key-version``."""
+        """The value of ``Signature-key-version`` that ``salt_edge`` sends."""
         return str(_read("WEBHOOK_KEY_VERSION"))
 
     @property
@@ -125,17 +125,17 @@ class SandboxSettings:
 
     @property
     def late_seconds(self) -> float:
-        """How late the callbacks of the late bank are."""
+        """Seconds by which the callbacks of the late bank are late."""
         return float(_read("LATE_SECONDS"))
 
     @property
     def slow_seconds(self) -> float:
-        """How long the slow bank takes from the consent to the success."""
+        """Seconds from the consent to the success at the slow bank."""
         return float(_read("SLOW_SECONDS"))
 
     @property
     def aftermath_seconds(self) -> float:
-        """How long after the success something happens, where a bank's scenario says so."""
+        """Seconds from the success to each change that a bank's scenario has for later."""
         return float(_read("AFTERMATH_SECONDS"))
 
     @property
@@ -150,17 +150,17 @@ class SandboxSettings:
 
     @property
     def trouble(self) -> str:
-        """What the gateway in front of the API does wrong, one of ``TROUBLES``; empty: nothing."""
+        """The fault of the gateway in front of the API, one of ``TROUBLES``; empty: none."""
         return str(_read("TROUBLE"))
 
     @property
     def trouble_calls(self) -> int:
-        """For how many calls the trouble lasts; 0: until the setting is changed."""
+        """The number of calls for which the trouble lasts; 0: until the setting is changed."""
         return int(_read("TROUBLE_CALLS"))
 
     @property
     def trouble_seconds(self) -> float:
-        """How long a call hangs or drips."""
+        """Seconds for which a call hangs or drips."""
         return float(_read("TROUBLE_SECONDS"))
 
     @property

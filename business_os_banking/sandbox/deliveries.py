@@ -74,7 +74,7 @@ def deliver_due(now: datetime | None = None, send: Sender | None = None) -> int:
 
 
 def job_of(delivery: SandboxDelivery) -> Job:
-    """The job of a stored delivery."""
+    """Return the job of a stored delivery."""
     return Job(
         reference=delivery.reference,
         url=delivery.url,
@@ -85,7 +85,7 @@ def job_of(delivery: SandboxDelivery) -> Job:
 
 
 def attempt(job: Job, now: datetime, send: Sender) -> int | None:
-    """One attempt. Moves the job's ``due_at`` on if there is to be another."""
+    """Try once, and return the status. Moves the job's ``due_at`` on if there is to be another try."""
     headers = {"Content-Type": "application/json", "User-Agent": "business-os-banking-sandbox"}
     status = send(job.url, job.body, {**headers, **sign(job.body, job.url)})
     job.attempts += 1
@@ -98,7 +98,7 @@ def attempt(job: Job, now: datetime, send: Sender) -> int | None:
 
 
 def is_success(status: int | None) -> bool:
-    """Whether this is the status of a 2xx response."""
+    """Return whether this is the status of a 2xx response."""
     return status is not None and 200 <= status < 300
 
 

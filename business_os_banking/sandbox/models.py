@@ -10,12 +10,12 @@ from django.utils import timezone
 
 
 def new_token() -> str:
-    """An unguessable token for one trip to the widget."""
+    """Return an unguessable token for one trip to the widget."""
     return secrets.token_urlsafe(32)
 
 
 def new_id() -> str:
-    """A decimal id of 19 digits, larger than those made before it.
+    """Return a decimal id of 19 digits, larger than those made before it.
 
     Too large for a JavaScript number, as the real ones are, so that code which reads it as one fails here.
     """
@@ -57,11 +57,11 @@ class SandboxSession(models.Model):
         return f"session {self.pk}"
 
     def is_over(self, now: datetime) -> bool:
-        """Whether the link can no longer be used: it has been, or its time is up."""
+        """Return whether the link can no longer be used: it has been, or its time is up."""
         return self.ended_at is not None or self.expires_at <= now
 
     def callback_custom_fields(self) -> dict[str, object]:
-        """The caller's custom fields and our token, as every callback carries them."""
+        """Return the caller's custom fields and our token, as every callback carries them."""
         return {**self.custom_fields, "pending_token": str(self.pending_token)}
 
 
@@ -101,7 +101,7 @@ class SandboxBank(models.Model):
 
 
 class SandboxChange(models.Model):
-    """Something that is going to happen to a connection. The row is gone once it has happened."""
+    """A planned change of a connection. The row is gone once the change is made."""
 
     reference = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     connection = models.ForeignKey(SandboxConnection, on_delete=models.CASCADE, related_name="changes")

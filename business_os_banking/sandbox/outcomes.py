@@ -19,7 +19,7 @@ class SessionOverError(Exception):
 
 
 def webhook_url(request: HttpRequest) -> str:
-    """Where callbacks of a session go that this request belongs to; empty for nowhere."""
+    """Return the URL for the callbacks of a session that this request belongs to; empty if there is none."""
     if conf.settings.webhook_url:
         return conf.settings.webhook_url
     try:
@@ -44,7 +44,7 @@ def log_in(session: SandboxSession, scenario: Scenario, *, correct: bool) -> boo
 
 
 def error_of(scenario: Scenario) -> tuple[str, str]:
-    """The class and message with which the bank ends a session after the login; empty: it goes on."""
+    """Return class and message of the error with which the bank ends a session after the login; empty: it goes on."""
     off = SandboxBank.objects.filter(provider_code=scenario.provider_code, is_switched_off=True)
     if off.exists():
         return "ProviderInactive", "The provider is inactive."
@@ -90,7 +90,7 @@ def succeed_early(session: SandboxSession, scenario: Scenario) -> None:
 
 @transaction.atomic
 def change(connection: SandboxConnection, step: Change) -> None:
-    """Let something happen to a connection now, and send the callbacks. Nothing happens to what is gone."""
+    """Make a change of a connection now, and send the callbacks. A removed connection does not change."""
     background.schedule(changes.apply(connection, step, timezone.now()))
 
 
@@ -101,7 +101,7 @@ def switch_bank(provider_code: str, *, active: bool) -> None:
 
 
 def return_url(return_to: str, name: str, value: str) -> str:
-    """``return_to`` with one parameter more, and the query it had kept as it was written."""
+    """Return ``return_to`` with one more parameter, and the rest of its query kept as it was written."""
     if not return_to:
         return ""
     parts = urlsplit(return_to)

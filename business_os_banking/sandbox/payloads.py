@@ -16,19 +16,19 @@ _FETCH_SCOPES = {
 
 
 def owner_user_id(api_key: str) -> uuid.UUID:
-    """The owner that Business OS names for a key: the same for every end user of that key."""
+    """Return the owner that Business OS names for a key: the same for every end user of that key."""
     return uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox-owner:{api_key}")
 
 
 def customer_id(api_key: str, api: str, email: str, otherwise: str) -> str:
-    """The customer for an e-mail address, or for ``otherwise`` where no address was given."""
+    """Return the customer for an e-mail address, or for ``otherwise`` where no address was given."""
     digest = hashlib.sha256(f"{api_key}|{api}|{email.lower() or otherwise}".encode()).digest()
     digits = 13 if api == "partner" else 19
     return str(10 ** (digits - 1) + int.from_bytes(digest[:8], "big") % 10 ** (digits - 1))
 
 
 def connection(row: SandboxConnection, *, is_switched_off: bool = False) -> dict[str, Any]:
-    """One connection as the list shows it, at a bank that is switched off or not. Needs the row's session."""
+    """Return one connection as the list shows it, at a bank that is switched off or not. Needs the row's session."""
     session = row.session
     consent_id = _derived_id(row.connection_id, "consent")
     created, updated = iso(row.created_at), iso(row.updated_at)
@@ -111,7 +111,7 @@ def _last_attempt(row: SandboxConnection, consent_id: str) -> dict[str, Any]:
 
 
 def account(row: SandboxConnection) -> dict[str, Any]:
-    """The one account of a connection, with as much as the scopes allow. Needs the row's session."""
+    """Return the one account of a connection, with as much as the scopes allow. Needs the row's session."""
     session = row.session
     extra: dict[str, Any] = {"iban": iban(row.country_code, row.account_id)}
     if "holder_info" in session.scopes:
@@ -131,14 +131,14 @@ def account(row: SandboxConnection) -> dict[str, Any]:
 
 
 def iban(country_code: str, number: str) -> str:
-    """An IBAN with right check digits, for the digits of ``number``."""
+    """Return an IBAN with right check digits, for the digits of ``number``."""
     rest = number[-18:]
     letters = "".join(str(int(letter, 36)) for letter in country_code)
     return f"{country_code}{98 - int(rest + letters + '00') % 97:02d}{rest}"
 
 
 def iso(at: datetime) -> str:
-    """``2026-03-24T12:44:03Z``."""
+    """Return ``at`` as ``2026-03-24T12:44:03Z``."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

@@ -150,7 +150,7 @@ SCENARIOS: dict[str, Scenario] = {scenario.slug: scenario for scenario in _ALL}
 
 
 def grouped(api: str) -> list[tuple[Group, list[Scenario]]]:
-    """The banks that a session of this api may choose from, under their headings."""
+    """Return the banks that a session of this api may choose from, under their headings."""
     mine = [scenario for scenario in _ALL if scenario.api == api]
     groups = [(group, [scenario for scenario in mine if scenario.group == group]) for group in Group]
     return [(group, scenarios) for group, scenarios in groups if scenarios]

@@ -13,7 +13,7 @@ from . import conf
 def sign(
     body: bytes, url: str, *, message_id: str | None = None, timestamp: int | None = None
 ) -> dict[str, str]:
-    """Headers that sign ``body`` for ``url``, by the method in the settings.
+    """Return the headers that sign ``body`` for ``url``, by the method in the settings.
 
     ``message_id`` and ``timestamp`` (seconds since 1970) matter to Standard Webhooks only. The
     default id is made from the body, so that a redelivery carries the id of the first delivery.

@@ -39,7 +39,7 @@ __all__ = [
 
 
 def find_session(token_or_url: str) -> SandboxSession:
-    """The session of a ``connect_url``, of the token in it, or of a ``pending_token``.
+    """Return the session of a ``connect_url``, of the token in it, or of a ``pending_token``.
 
     Raises ``SandboxSession.DoesNotExist``.
     """
@@ -110,7 +110,7 @@ def _connection(which: SandboxConnection | str) -> SandboxConnection:
 
 
 def callback_body(session: SandboxSession, kind: str, *, time: datetime | None = None, **data: str) -> bytes:
-    """The exact bytes of one callback about ``session``, not stored and not sent.
+    """Return the exact bytes of one callback about ``session``, not stored and not sent.
 
     ``kind`` is ``success``, ``notify``, ``fail``, ``destroy``, ``provider`` or ``consent``. ``data``
     adds or replaces keys of the body's ``data``: ``stage`` for a notify, ``error_class`` and

@@ -69,7 +69,7 @@ def _page(status: int, title: str) -> HttpResponse:
 
 
 def _dripping(response: HttpResponse, seconds: float) -> StreamingHttpResponse:
-    """The same response, a byte at a time, all of it within ``seconds``."""
+    """Return the same response, a byte at a time, all of it within ``seconds``."""
     headers = {name: value for name, value in response.items() if name.lower() != "content-length"}
     content = _drops(response.content, seconds)
     return StreamingHttpResponse(content, status=response.status_code, headers=headers)

@@ -64,7 +64,7 @@ def connect(request: HttpRequest) -> HttpResponse:
 
 @sandbox_view
 def finished(request: HttpRequest) -> HttpResponse:
-    """The closing page, for sessions that send the browser nowhere."""
+    """Show the closing page, for sessions that send the browser nowhere."""
     session = _find(request)
     if session is None or session.ended_url:
         return _gone(request, session)
