@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import re
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -98,7 +99,7 @@ def test_the_map_has_every_room() -> None:
     code = {room for layer in plan for room in layer} | set(outside)
     data = {"templates", "static", "locale"}
     assert {name.removesuffix(".py").removesuffix("/") for name in rooms} == code | data
-    for name in rooms - {"testing/"}:
+    for name in rooms:
         assert (PACKAGE / name).exists(), name
     for row in table(PAGE, "rooms"):
         [room, *_] = names(row[0])
@@ -107,6 +108,15 @@ def test_the_map_has_every_room() -> None:
             # Of the words in backquotes those that look like modules, where the room has any.
             said = {name for name in names(row[1]) if re.fullmatch(r"[a-z_]+", name)}
             assert said <= modules, room
+
+
+def test_it_says_which_modules_are_pure() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    pure = next(contract["source_modules"] for contract in contracts if "pure" in contract["name"])
+    said = re.search(r"^Some modules are pure, .*?\. ", text(PAGE), re.MULTILINE | re.DOTALL)
+    assert said
+    assert {f"business_os_banking.{name}" for name in names(said[0])} == set(pure)
 
 
 def drawing() -> ModuleType:

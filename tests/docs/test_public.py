@@ -24,14 +24,7 @@ SHOW_THE_INSIDE: Final = {"concepts.md"}
 
 
 # Still without a docstring.
-TO_BE_DOCUMENTED: Final = {
-    "BankingConnectionAdmin",
-    "BankingConnectionQuerySet",
-    "ConnectSessionAdmin",
-    "ConnectSessionQuerySet",
-    "ConnectionEventAdmin",
-    "ConnectionEventQuerySet",
-}
+TO_BE_DOCUMENTED: Final = {"BankingConnectionQuerySet", "ConnectSessionQuerySet", "ConnectionEventQuerySet"}
 
 
 def on_the_page() -> dict[str, list[str]]:
