@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from business_os_banking.testing.verifier_case import BODY, SHORT, VerifierCase
 
-_BLANK_SECRETS: Final = ("", " ", "\t", "whsec_")
+_BLANK_SECRETS: Final = ("", " ", "\t", "whsec_", " whsec_ ")
 # What strangers send: of headers, servers make texts in Latin-1.
 _RUBBISH: Final = (
     *("é", "\xff\xfe", "\x00", "\x00\xff", "%", "=", "==", ",", "v1,", "sha256=", "t=,v1="),
@@ -38,12 +38,12 @@ class VerifierContract(VerifierCase):
             "is_configured(), or give the contract an account() with all that it needs.",
         )
         self.check(
-            not self.made(self.account()).is_configured(),
+            not self.compares_secrets or not self.made(self.account()).is_configured(),
             "says that it is configured where there is no secret: return bool(self.secrets()) from is_configured().",
         )
 
     def test_the_secret_is_accepted(self) -> None:
-        for body in (BODY, b"", b"\xff\x00"):
+        for body in (BODY, b""):
             self.check(
                 self.accepts(self.headers(self.new, body), body, about=f"the body {body!r}"),
                 f"refuses the body {body!r}, rightly signed: look at delivery.body as it is, never decoded or parsed; "
@@ -89,7 +89,7 @@ class VerifierContract(VerifierCase):
                 f"takes the secret {blank!r} for one: use self.secrets(), which leaves such ones out, and not "
                 "self.account.webhook_secrets.",
             )
-            for headers in ({}, *self.with_blank_secret(blank)):
+            for headers in ({}, *self.with_blank_secret(blank), *self.with_blank_secret(blank.strip())):
                 self.check(
                     not self.is_accepted(verifier, headers, BODY, f"the secret {blank!r}"),
                     f"accepts what anybody can send, since the account's secret is {blank!r}: use self.secrets().",
