@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from business_os_banking.testing import bodies
+from business_os_banking.testing.bodies import raw
+
+__all__ = ["SECRET", "body", "destroy", "fail", "notify", "raw", "success"]
 
 SECRET = "test-webhook-secret"
 
@@ -11,15 +15,8 @@ SECRET = "test-webhook-secret"
 def body(
     *, token: object = None, session: object = None, time: str = "2026-01-25T10:40:47.965Z", **data: Any
 ) -> dict[str, Any]:
-    custom_fields: dict[str, str] = {}
-    if token:
-        custom_fields["pending_token"] = str(token)
-    if session:
-        custom_fields["session"] = str(session)
-    return {
-        "data": {"customer_id": "9876543210123", "custom_fields": custom_fields, **data},
-        "meta": {"version": "6", "time": time},
-    }
+    named = {"pending_token": token, "session": session}
+    return bodies.callback(data, {name: str(value) for name, value in named.items() if value}, time)
 
 
 def success(token: object = None, connection_id: str = "111222333444555666", **more: Any) -> dict[str, Any]:
@@ -36,7 +33,3 @@ def fail(token: object = None, error_class: str = "InvalidCredentials", **more: 
 
 def destroy(token: object = None, connection_id: str = "111222333444555666", **more: Any) -> dict[str, Any]:
     return body(token=token, connection_id=connection_id, **more)
-
-
-def raw(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode()

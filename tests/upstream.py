@@ -1,56 +1,28 @@
-"""A stand-in for Business OS in unit tests, with answers in the shapes of its public pages."""
+"""Business OS as `responses` plays it: for what is about HTTP itself; all else is for the kit's `FakeUpstream`."""
 
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
 import responses
 
+from business_os_banking.testing.bodies import connect_answer, connection_object
+
+__all__ = ["BASE_URL", "Upstream", "connect_answer", "row"]
+
 BASE_URL = "https://api.business-os.test"
-
-
-def connect_answer(**changes: Any) -> dict[str, Any]:
-    """Return an answer to connect, as the seed page shows it."""
-    return {
-        "connect_url": "https://www.saltedge.com/connect?token=" + uuid.uuid4().hex,
-        "expires_at": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "owner_user_id": "d90f20ae-f6c1-46da-a080-3d4c86329bf6",
-        "pending_token": str(uuid.uuid4()),
-        **changes,
-    }
 
 
 def row(
     connection_id: str, *, status: str = "active", token: object = None, session: object = None, **more: Any
 ) -> dict[str, Any]:
-    """Return a connection as the upstream lists it (v6)."""
-    attempt: dict[str, Any] = {
-        "custom_fields": {},
-        "success_at": None,
-        "fail_at": None,
-        "fail_error_class": None,
-    }
-    if token:
-        attempt["custom_fields"] = {"pending_token": str(token)}
-    if session:
-        attempt["custom_fields"] = {"session": str(session)}
-    attempt |= more.pop("attempt", {"success_at": "2026-11-01T10:00:00Z"})
-    return {
-        "id": connection_id,
-        "customer_id": "9876543210123",
-        "provider_code": "demobank_xf",
-        "provider_name": "Demobank",
-        "country_code": "XF",
-        "status": status,
-        "last_attempt": attempt,
-        "updated_at": "2026-11-01T10:00:00Z",
-        **more,
-    }
+    """Return a connection as the upstream lists it (v6). Of *token* and *session*, it names one."""
+    named = {"session": str(session)} if session else {"pending_token": str(token)} if token else {}
+    values = {"attempt": {"success_at": "2026-11-01T10:00:00Z"}, "updated_at": "2026-11-01T10:00:00Z", **more}
+    return connection_object(connection_id, custom_fields=named, status=status, **values)
 
 
 @dataclass

@@ -40,7 +40,8 @@ class TestSaltEdgeKeys(Contract):
 
     verifier = SaltEdgeSignature
     new, old, foreign = "7.0", "6.5", "8.0"
-    optional = "Signature-key-version"
+    optional_header = "Signature-key-version"
+    compares_secrets = False
 
     def account(self, *secrets: str) -> Account:
         keys = {version: pem(KEYS[version]) for version in secrets}
@@ -80,7 +81,8 @@ class TestSaltEdgeAddresses(Contract):
 
     verifier = SaltEdgeSignature
     new, old, foreign = CALLBACK, OLD_CALLBACK, "https://evil.example/banking/webhook/"
-    optional = "Signature-key-version"
+    optional_header = "Signature-key-version"
+    compares_secrets = False
 
     def account(self, *secrets: str) -> Account:
         return make_account(

@@ -159,10 +159,10 @@ class TestStandardWebhooks(SecretContract):
             f"{self.family}-signature": self.sign(secret, message_id, moment, body),
         }
 
-    def headers_of_bytes(self, secret: str) -> dict[str, str]:
+    def with_blank_secret(self, blank: str) -> list[dict[str, str]]:
         digest = hmac.new(b"", f"msg_1.{NOW.timestamp():.0f}.".encode() + BODY, hashlib.sha256).digest()
         signature = "v1," + base64.b64encode(digest).decode()
-        return {**self.headers(NEW), f"{self.family}-signature": signature}
+        return [{**self.headers(NEW), f"{self.family}-signature": signature}]
 
     def test_only_v1_signatures_count(self) -> None:
         good, name = self.headers(NEW), f"{self.family}-signature"
