@@ -75,6 +75,16 @@ class Contract(VerifierContract):
     def test_blanks_around_a_header_do_not_matter(self) -> None:
         assert self.accepts({name: f" \t{value} " for name, value in self.headers(self.new).items()})
 
+    def test_a_body_that_was_changed_by_one_byte_is_refused(self) -> None:
+        """Whichever of its bits it is."""
+        sent = self.headers(self.new)
+        changed = [
+            BODY[:at] + bytes([BODY[at] ^ 1 << bit]) + BODY[at + 1 :]
+            for at in range(len(BODY))
+            for bit in range(8)
+        ]
+        assert {self.accepts(sent, body) for body in changed} == {not self.signs_the_body}
+
     @pytest.mark.parametrize("damage", DAMAGES)
     def test_a_header_with_any_damage_is_refused(self, damage: str) -> None:
         sent = self.headers(self.new)
