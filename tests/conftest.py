@@ -19,6 +19,8 @@ from hypothesis import settings as hypothesis_settings
 
 from tests.upstream import Upstream
 
+pytest_plugins = ["business_os_banking.testing.plugin"]
+
 # Deadlines and generation speed tell about the machine, not about the code.
 hypothesis_settings.register_profile(
     "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.test import TestCase
 from django.urls import reverse
@@ -59,6 +60,18 @@ class OwnAccounts(BankingAdapter):
             "WEBHOOK_VERIFIERS": [f"{VERIFIERS}.StandardWebhooks"],
         }
         return make_account(alias, values)
+
+
+class OneTenantAlone(OwnAccounts):
+    def get_credentials(self, alias: str, connection: BankingConnection | None) -> Account:
+        if alias != "org-7":
+            raise ImproperlyConfigured(f"nobody is called {alias}")
+        return super().get_credentials(alias, connection)
+
+
+class OneForAll(OwnAccounts):
+    def get_credentials(self, alias: str, connection: BankingConnection | None) -> Account:
+        return super().get_credentials("the-same", connection)
 
 
 # --- Which session, which link ---------------------------------------------------------------------------
@@ -197,6 +210,22 @@ def test_it_is_signed_with_what_the_adapter_gives() -> None:
         connection = make_connection()
         report_consent_end(connection)
     assert connection.status == "inactive"
+
+
+def test_where_the_adapter_does_not_know_the_account_one_is_lent() -> None:
+    with override_banking(ADAPTER=f"{__name__}.OneTenantAlone", ACCOUNTS={}):
+        connection = make_connection()
+        report_consent_end(connection)
+    assert connection.status == "inactive"
+
+
+def test_an_adapter_that_gives_another_s_account_is_told_so() -> None:
+    connection = make_connection()
+    with (
+        override_banking(ADAPTER=f"{__name__}.OneForAll", ACCOUNTS={}),
+        pytest.raises(ImproperlyConfigured, match="It must return one of the same alias"),
+    ):
+        report_consent_end(connection)
 
 
 def test_where_the_webhook_does_not_take_it_the_report_says_so() -> None:
