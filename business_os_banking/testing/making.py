@@ -33,7 +33,7 @@ def make_connection(
 ) -> BankingConnection:
     wanted = _one_of(ConnectionStatus, status, "status")
     why = _reason(wanted, reason)
-    with account_at_hand(), running_commit_hooks():
+    with account_at_hand():
         session = _open(user, tenant, metadata)
         if wanted is not ConnectionStatus.PENDING:
             link = bodies.new_upstream_id()
@@ -43,7 +43,7 @@ def make_connection(
                 _record(session, kind, link, error_class=bodies.ERROR_CLASSES[why], reason=why.value)
         connection = BankingConnection.objects.get(pk=session.connection_id)
         if wanted is ConnectionStatus.DISCONNECTED:
-            with FakeUpstream():
+            with FakeUpstream(), running_commit_hooks():
                 disconnect(connection, EndedBy.OWNER)
     connection.refresh_from_db()
     fake_upstream.mirror(connection)
@@ -91,26 +91,27 @@ def _open(user: Any, tenant: str, metadata: Mapping[str, Any]) -> ConnectSession
         "owner_user_id": answer.owner_user_id,
         "custom_fields": {"session": str(session.reference)},
     }
-    record(opened(session, answer, now), store=values)
+    with running_commit_hooks():
+        record(opened(session, answer, now), store=values)
     session.refresh_from_db()
     return session
 
 
 def _record(session: ConnectSession, kind: Kind, link: str, **facts: Any) -> None:
     """Record what the provider's list would say of *link*, to which *session* has led."""
-    at = next_moment(session.connection)
-    record(
-        Report(
-            fact=Fact(kind=kind, at=at, link=link, **facts),
-            source=Source.READ,
-            account=session.connection.account,
-            digest=digest_of("testing", kind, str(session.reference)),
-            received_at=timezone.now(),
-            pending_token=session.pending_token,
-            session_reference=session.reference,
-            payload={"connection_id": link},
-        )
+    report = Report(
+        fact=Fact(kind=kind, at=next_moment(session.connection), link=link, **facts),
+        source=Source.READ,
+        account=session.connection.account,
+        digest=digest_of("testing", kind, str(session.reference)),
+        received_at=timezone.now(),
+        pending_token=session.pending_token,
+        session_reference=session.reference,
+        payload={"connection_id": link},
     )
+    # Fact by fact: a receiver is to find the rows as they are after this one, and not at the end.
+    with running_commit_hooks():
+        record(report)
 
 
 def _details(bank: str) -> dict[str, str]:

@@ -69,8 +69,16 @@ def test_as_many_as_one_likes(user: User) -> None:
 def test_receivers_hear_of_it_as_on_a_site() -> None:
     with capture_signals() as signals:
         make_connection(status="inactive")
-    about = [signal.name for signal in signals if signal.name.startswith("connection_")]
-    assert about == ["connection_activated", "connection_deactivated"]
+    about = [(signal.name, signal.connection.status) for signal in signals if signal.connection]
+    assert about == [
+        *(("connect_session_started", "pending"), ("event_recorded", "pending")),
+        *(
+            ("connect_session_finished", "active"),
+            ("connection_activated", "active"),
+            ("event_recorded", "active"),
+        ),
+        *(("connection_deactivated", "inactive"), ("event_recorded", "inactive")),
+    ]
 
 
 @pytest.mark.parametrize(
