@@ -372,6 +372,7 @@ def many(count: int) -> str:
 
 
 def main() -> int:
+    sys.path.insert(0, str(ROOT))  # this checkout, wherever the package is installed from
     made = picture()
     if "--check" not in sys.argv[1:]:
         PICTURE.write_text(made, encoding="utf-8")
