@@ -64,3 +64,39 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def is_path_with_id(text: str) -> bool:
+    """Return whether *text* is a plain path once an id has taken the place of ``{id}``, which it must have."""
+    return "{id}" in text and is_path(text.replace("{id}", "1"))
+
+
+def is_origin(text: str) -> bool:
+    """Return whether *text* is scheme and host alone."""
+    address = parse(text)
+    return address is not None and not address.rest
+
+
+def is_base(text: str) -> bool:
+    """Return whether *text* is an address with a plain path at most, so that another path can be put after it."""
+    address = parse(text)
+    return address is not None and (not address.rest or is_path(address.rest))
+
+
+def is_here(text: str) -> bool:
+    """Return whether *text* is an address on this very machine."""
+    address = parse(text)
+    return address is not None and is_loopback(address.host)
+
+
+def is_protected(text: str) -> bool:
+    """Return whether what is sent to the address *text* cannot be read on its way: by https, or on this machine."""
+    address = parse(text)
+    return address is None or address.scheme == "https" or is_loopback(address.host)
+
+
+def is_host_entry(text: str) -> bool:
+    """Return whether *text* is a host just as `parse` returns it, in any case, or all below one: a dot before it."""
+    host = text.removeprefix(".").lower()
+    address = parse(f"https://[{host}]" if ":" in host else f"https://{host}")
+    return address is not None and address.host == host
