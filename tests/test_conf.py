@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
+import traceback
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.conf import addresses
@@ -35,11 +37,17 @@ def test_what_is_left_out_has_its_default() -> None:
     assert conf.settings.destroy_by_shape is True
 
 
-def test_every_default_has_an_accessor_and_every_account_default_a_field() -> None:
-    accessors = {name.upper() for name in vars(conf.Settings) if not name.startswith("_")}
-    assert accessors == set(conf.DEFAULTS)
-    fields = {field.name.upper() for field in dataclasses.fields(conf.Account)}
-    assert fields == {*conf.ACCOUNT_DEFAULTS, "ALIAS"}
+@override_settings(BUSINESS_OS_BANKING={})
+def test_every_default_can_be_used() -> None:
+    for name in conf.DEFAULTS:
+        getattr(conf.settings, name.lower())
+    assert conf.make_account("default", {}) == conf.Account(alias="default")
+
+
+def test_settings_cannot_be_written() -> None:
+    """A value that somebody left there would win over the site's from then on."""
+    with pytest.raises(AttributeError):
+        conf.settings.stale_days = 1  # type: ignore[misc]
 
 
 def test_settings_are_read_when_they_are_asked_for() -> None:
@@ -70,18 +78,38 @@ def test_the_site_url_is_an_origin(value: str | None, origin: str | None) -> Non
         assert conf.settings.site_url == origin
 
 
-@pytest.mark.parametrize("name", NUMBERS)
+NO_NUMBERS = [0, -1, "60", None, True, float("nan"), [1]]
+NO_DURATIONS = [*NO_NUMBERS, float("inf"), 10**400, 100_001]
+
+
 @pytest.mark.parametrize(
-    "value", [0, -1, "60", None, True, float("nan"), float("inf"), 10**400, [1]], ids=repr
+    ("name", "value"),
+    [(name, value) for name in ("session_minutes", "stale_days") for value in NO_DURATIONS]
+    + [
+        (name, value)
+        for name in ("webhook_max_bytes", "reads_per_day")
+        for value in (*NO_NUMBERS, 0.5, 200.0)
+    ],
+    ids=lambda value: repr(value)[:20],
 )
 def test_a_number_that_is_none_is_named(name: str, value: Any) -> None:
     with (
         override_settings(BUSINESS_OS_BANKING={name.upper(): value}),
         pytest.raises(
-            ImproperlyConfigured, match=rf'BUSINESS_OS_BANKING\["{name.upper()}"\] must be a number'
+            ImproperlyConfigured, match=rf'BUSINESS_OS_BANKING\["{name.upper()}"\] must be a (whole )?number'
         ),
     ):
         getattr(conf.settings, name)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in conf.DEFAULTS if name.endswith(("_DAYS", "_HOURS", "_MINUTES"))]
+)
+def test_the_longest_time_can_be_counted_back_and_forth(name: str) -> None:
+    longest = [100_000] if name == "CONSENT_REMINDER_DAYS" else 100_000
+    with override_settings(BUSINESS_OS_BANKING={name: longest}):
+        assert getattr(conf.settings, name.lower())
+    assert timezone.now() - timedelta(days=100_000) < timezone.now() + timedelta(days=100_000)
 
 
 def test_a_missing_setting_says_what_to_add() -> None:
@@ -167,7 +195,11 @@ def test_secrets_stay_out_of_repr() -> None:
         ({"SCOPES": ["accounts"]}, "scopes", ("accounts",)),
         ({"TIMEOUT": 5}, "timeout", (5.0, 5.0)),
         ({"TIMEOUT": [0.5, 2]}, "timeout", (0.5, 2.0)),
+        ({"TIMEOUT": [3]}, "timeout", (3.0, 3.0)),
         ({"API_KEY": ""}, "api_key", ""),
+        # What os.environ.get("…") gives where there is no such variable.
+        ({"API_KEY": None}, "api_key", ""),
+        ({"WEBHOOK_SECRETS": None}, "webhook_secrets", ()),
     ],
     ids=str,
 )
@@ -178,10 +210,8 @@ def test_what_an_account_makes_of_its_values(values: dict[str, Any], field: str,
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("API_KEY", None),
         ("API_KEY", b"key"),
         ("WEBHOOK_SECRETS", "secret"),
-        ("WEBHOOK_SECRETS", None),
         ("WEBHOOK_SECRETS", [b"secret"]),
         ("BASE_URL", None),
         ("API", 1),
@@ -192,6 +222,7 @@ def test_what_an_account_makes_of_its_values(values: dict[str, Any], field: str,
         ("TIMEOUT", None),
         ("TIMEOUT", "3,20"),
         ("TIMEOUT", ()),
+        ("TIMEOUT", 1e9),
         ("TIMEOUT", (1, 2, 3)),
         ("TIMEOUT", (0, 20)),
         ("TIMEOUT", (3, -1)),
@@ -207,16 +238,16 @@ def test_a_malformed_value_names_key_and_variable(key: str, value: Any) -> None:
     with pytest.raises(ImproperlyConfigured) as error:
         conf.make_account("big-bank", {"API_KEY": "key", key: value})
     assert f'BUSINESS_OS_BANKING["ACCOUNTS"]["big-bank"]["{key}"] must ' in str(error.value)
-    assert f"BUSINESS_OS_BIG_BANK_{key}." in str(error.value)
+    assert f"(in the environment: BUSINESS_OS_BIG_BANK_{key})" in str(error.value)
 
 
 def test_an_account_without_a_key_is_good_for_webhooks_and_not_for_calls() -> None:
     with pytest.raises(ImproperlyConfigured) as error:
-        conf.require_key(account(API_KEY=""))
+        conf.require_usable(account(API_KEY=""))
     assert 'BUSINESS_OS_BANKING["ACCOUNTS"]["default"]["API_KEY"] is empty' in str(error.value)
     assert "BUSINESS_OS_API_KEY" in str(error.value)
     assert "app.business-os.de" in str(error.value)
-    assert conf.require_key(account()) == "key"
+    conf.require_usable(account())
 
 
 @pytest.mark.parametrize(
@@ -224,14 +255,43 @@ def test_an_account_without_a_key_is_good_for_webhooks_and_not_for_calls() -> No
 )
 def test_a_key_that_cannot_be_sent(key: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="BUSINESS_OS_API_KEY") as error:
-        conf.require_key(account(API_KEY=key))
+        conf.require_usable(account(API_KEY=key))
     assert "heim" not in str(error.value)
 
 
-def test_how_a_key_is_written_and_which_variable_holds_it() -> None:
-    assert conf.key_name("berlin", "API_KEY") == 'BUSINESS_OS_BANKING["ACCOUNTS"]["berlin"]["API_KEY"]'
+def test_which_variable_holds_a_key() -> None:
+    assert conf.variable_name(None, "SITE_URL") == "BUSINESS_OS_SITE_URL"
     assert conf.variable_name("default", "API_KEY") == "BUSINESS_OS_API_KEY"
     assert conf.variable_name("big-bank", "API_KEY") == "BUSINESS_OS_BIG_BANK_API_KEY"
+
+
+SECRET = "geheim-und-lang"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        [SECRET],
+        {"ACCOUNTS": [SECRET]},
+        {"ACCOUNTS": {"default": SECRET}},
+        {"ACCOUNTS": {"default": {"API_KEY": [SECRET]}}},
+        {"ACCOUNTS": {"default": {"API_KEY": SECRET, "TIMEOUT": 0}}},
+        {"ACCOUNTS": {"berlin": {"API_KEY": SECRET}}},
+        {"ACCOUNTS": {"default": {"API_KEY": f"{SECRET} "}}},
+        {"ACCOUNTS": {"default": {"API_KEY": SECRET, "WEBHOOK_SECRETS": [f" {SECRET}"]}}},
+    ],
+    ids=lambda setting: str(setting).replace(SECRET, "…"),
+)
+def test_no_report_of_an_error_shows_a_secret(setting: Any) -> None:
+    """Reports show the local variables of every frame."""
+    with override_settings(BUSINESS_OS_BANKING=setting), pytest.raises(ImproperlyConfigured) as error:
+        conf.require_usable(conf.account())
+    assert error.value.__context__ is None
+    frames = error.value.__traceback__
+    assert frames
+    assert frames.tb_next  # ours; the first one is that of this test
+    report = traceback.TracebackException(type(error.value), error.value, frames.tb_next, capture_locals=True)
+    assert SECRET not in "".join(report.format())
 
 
 @pytest.mark.parametrize(

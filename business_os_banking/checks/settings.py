@@ -1,295 +1,102 @@
-"""Mistakes in the settings, found by ``manage.py check`` before anybody meets them.
-
-Ids are stable: a site may silence one with ``SILENCED_SYSTEM_CHECKS``. What each key may hold is the table in
-:mod:`business_os_banking.checks.rules`; here the table is walked, and what is more than one key is looked at.
-No check queries the database, raises, or repeats the value of a secret.
-"""
+"""Mistakes in the settings: the table of them is walked, and what is about more than one key is looked at."""
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any, Final
 
-from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, register
-from django.db import DEFAULT_DB_ALIAS, router
-from django.urls import NoReverseMatch, reverse
+from django.core.exceptions import ImproperlyConfigured
 
-from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter
-from business_os_banking.checks.rules import (
-    ACCOUNT_KEYS,
-    SITE_KEYS,
-    Key,
-    Rule,
-    error,
-    imported,
-    is_texts,
-    plain_http_key,
-    salt_edge,
-    warning,
-)
-from business_os_banking.models import BankingConnection
+from business_os_banking.checks.rules import IMPORTS, class_at
+from business_os_banking.conf import Account, make_account, settings
+from business_os_banking.conf.accessor import misfits
+from business_os_banking.conf.kinds import SETTING, problem, site, site_problems, variable_name
+from business_os_banking.conf.table import ACCOUNT, SITE, Table
+from business_os_banking.webhooks.verifiers import SaltEdgeSignature
 
 TAG: Final = "business_os_banking"
 # As in webhook/<slug:account>/, and no longer than the column.
 _SLUG: Final = re.compile(r"[-a-zA-Z0-9_]{1,64}")
-# What Django REST framework calls of each; permissions may also be composed, with & and |.
-API_CLASSES: Final = {
-    "AUTHENTICATION": "authenticate",
-    "PERMISSION": "has_permission",
-    "THROTTLE": "allow_request",
-}
-API_EXAMPLES: Final = {
-    "AUTHENTICATION": '["rest_framework.authentication.SessionAuthentication"]',
-    "PERMISSION": '["rest_framework.permissions.IsAuthenticated"]',
-    "THROTTLE": '{"create": ["dotted.path.of.your.Throttle"]}',
-}
-_SQLITE: Final = {"sqlite3", "spatialite"}
+_ACCOUNTS: Final = f'{SETTING}["ACCOUNTS"]'
 
 
 @register(TAG)
-def check_settings(**_: Any) -> list[CheckMessage]:
+def check_settings(**_: Any) -> Iterator[CheckMessage]:
     """Check the dict, key by key, account by account."""
-    return list(_site(getattr(django_settings, conf.SETTING, None)))
+    yield from site_problems()
+    with suppress(ImproperlyConfigured):  # has been reported
+        yield from _keys(site(), SITE)
+        yield from _accounts(settings.accounts)
 
 
-@register(TAG)
-def check_environment(**_: Any) -> list[CheckMessage]:
-    """Check what the app needs of the site as a whole."""
-    problems = []
-    if not django_settings.USE_TZ:
-        problems.append(
-            error("E033", "USE_TZ is False; the app keeps and compares aware times.", "Write USE_TZ = True.")
-        )
-    if router.db_for_write(BankingConnection) != DEFAULT_DB_ALIAS:
-        problems.append(
-            error(
-                "E034",
-                "A database router sends the tables of business_os_banking to another database than the default. "
-                "Their transactions and locks are taken on the default one.",
-                'Let your router answer "default" (or None) for the app business_os_banking.',
-            )
-        )
-    return problems
-
-
-@register(TAG)
-def check_mails(**_: Any) -> list[CheckMessage]:
-    """Check that the links in mails will lead somewhere: a job that sends mail has no request to ask for its host."""
-    setting = getattr(django_settings, conf.SETTING, None)
-    if not isinstance(setting, Mapping) or not setting.get("CONSENT_MAILS") or setting.get("SITE_URL"):
-        return []
-    return [
-        warning(
-            "W006",
-            f"{Key('CONSENT_MAILS')} is on, but there is no SITE_URL, so the links in the mails lead nowhere.",
-            'Write "SITE_URL": "https://www.example.com" (in the environment: BUSINESS_OS_SITE_URL).',
-        )
-    ]
-
-
-@register(TAG)
-def check_urls(**_: Any) -> list[CheckMessage]:
-    """Check that the app's URLs are included."""
-    try:
-        reverse("business_os_banking:webhook")
-    except NoReverseMatch:
-        return [
-            warning(
-                "W003",
-                "The URLs of business_os_banking are not included, so nobody can connect a bank and no "
-                "webhook can arrive.",
-                'Add path("banking/", include("business_os_banking.urls")) to urlpatterns in '
-                f"{getattr(django_settings, 'ROOT_URLCONF', None) or 'your ROOT_URLCONF'}.",
-            )
-        ]
-    except Exception:  # noqa: BLE001 - a URLconf that cannot be imported is reported by Django itself
-        return []
-    return []
-
-
-@register(TAG)
-def check_api(**_: Any) -> list[CheckMessage]:
-    """Check that the classes which the REST API is told to use can be had."""
-    site = getattr(django_settings, conf.SETTING, None)
-    return list(_api_classes(site)) if isinstance(site, Mapping) else []
-
-
-@register(TAG)
-def check_databases(**_: Any) -> list[CheckMessage]:
-    """Check that SQLite takes its write lock at the start of a transaction."""
-    databases = getattr(django_settings, "DATABASES", None)
-    if django_settings.DEBUG or not isinstance(databases, Mapping):
-        return []
-    return [
-        warning(
-            "W004",
-            f'The SQLite database "{alias}" does not lock when a transaction begins: a webhook and a '
-            'customer who write at once get "database is locked".',
-            f'Set DATABASES["{alias}"]["OPTIONS"] = {{"transaction_mode": "IMMEDIATE"}}, or use PostgreSQL.',
-        )
-        for alias, database in databases.items()
-        if isinstance(database, Mapping) and _is_lazy_sqlite(database)
-    ]
-
-
-def _is_lazy_sqlite(database: Mapping[str, Any]) -> bool:
-    options = database.get("OPTIONS")
-    mode = options.get("transaction_mode") if isinstance(options, Mapping) else None
-    is_sqlite = str(database.get("ENGINE")).rpartition(".")[2] in _SQLITE
-    return is_sqlite and str(mode).upper() not in {"IMMEDIATE", "EXCLUSIVE"}
-
-
-def _site(site: Any) -> Iterator[CheckMessage]:
-    if site is None:
-        yield error(
-            "E001",
-            f"The setting {conf.SETTING} is missing.",
-            "Add to your settings: from business_os_banking.env import banking_settings; "
-            f"{conf.SETTING} = banking_settings().",
-        )
-        return
-    if not isinstance(site, Mapping):
-        yield error(
-            "E002",
-            f"{conf.SETTING} must be a dict, not {type(site).__name__}.",
-            f'Write {conf.SETTING} = {{"ACCOUNTS": {{"default": {{"API_KEY": "…"}}}}}}.',
-        )
-        return
-    for name in site:
-        if name not in SITE_KEYS:
-            yield error("E003", f"{conf.SETTING} has an unknown key {name!r}.", _meant(name, SITE_KEYS))
-    for name, rule in SITE_KEYS.items():
-        if name in site:
-            yield from _value("E004", Key(name), rule, site[name])
-    yield from _all_accounts(site.get("ACCOUNTS", {}), _adapter(site))
-
-
-def _api_classes(site: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    for kind, method in API_CLASSES.items():
-        key = Key(f"API_{kind}_CLASSES")
-        value = site.get(key.name)
-        if value is None or not conf.is_api_classes(value):
-            continue  # E004 has said so
-        lists = value.values() if isinstance(value, Mapping) else [value]
-        for path in {path for item in lists for path in item}:
-            found, problem = imported(path)
-            if not problem and not (callable(found) and (hasattr(found, method) or kind == "PERMISSION")):
-                problem = f"it is no {kind.lower()} class of Django REST framework"
-            if problem:
-                yield error(
-                    "E037",
-                    f'{key} has "{path}", which cannot be used: {problem}.',
-                    f'Leave it out to follow REST_FRAMEWORK, or write "{key.name}": {API_EXAMPLES[kind]}.',
-                )
-
-
-def _all_accounts(accounts: Any, adapter: type[BankingAdapter]) -> Iterator[CheckMessage]:
-    if not isinstance(accounts, Mapping):
-        return  # E004 has said so
-    has_own_credentials = adapter.get_credentials is not BankingAdapter.get_credentials
-    if not accounts and not has_own_credentials:
-        yield error(
-            "E010",
-            f'{conf.SETTING}["ACCOUNTS"] is empty.',
-            f"Set the environment variable BUSINESS_OS_API_KEY and {conf.SETTING} = banking_settings(), or "
-            'write "ACCOUNTS": {"default": {"API_KEY": "…"}}.',
-        )
+def _accounts(accounts: Mapping[Any, Any]) -> Iterator[CheckMessage]:
+    adapter = class_at(site().get("ADAPTER"), BankingAdapter) or BankingAdapter
+    brings_keys = adapter.get_credentials is not BankingAdapter.get_credentials
+    if not accounts and not brings_keys:
+        yield SITE["ACCOUNTS"].problem("E010", " is empty")
     elif accounts and "default" not in accounts and adapter.get_account is BankingAdapter.get_account:
-        yield warning(
-            "W005",
-            f'{conf.SETTING}["ACCOUNTS"] has no account "default", which is the one that is used unless the '
-            "adapter chooses another.",
-            'Rename an account to "default", or write get_account(self, request) in your adapter.',
-        )
-    yield from _look_alikes(alias for alias in accounts if isinstance(alias, str))
+        text = f'{_ACCOUNTS} has no account "default", which is used unless the adapter chooses another.'
+        yield problem("W005", text, 'Call one "default", or write get_account in your adapter.')
+    variables: dict[str, Any] = {}
     for alias, values in accounts.items():
-        yield from _account(alias, values, has_own_credentials)
-
-
-def _look_alikes(aliases: Iterable[str]) -> Iterator[CheckMessage]:
-    """Check that no two accounts would read the same environment variables, and so have the same secrets."""
-    first: dict[str, str] = {}
-    for alias in aliases:
-        other = first.setdefault(conf.variable_name(alias.lower(), "API_KEY"), alias)
+        other = variables.setdefault(variable_name(str(alias).lower(), "API_KEY"), alias)
         if other != alias:
-            yield error(
-                "E035",
-                f'{conf.SETTING}["ACCOUNTS"] has "{other}" and "{alias}", which differ in case and hyphens alone: '
-                "they share their environment variables, and people will take one for the other.",
-                "Rename the one that has no connections yet, in the settings and in the address of its webhook.",
-            )
+            text = f'{_ACCOUNTS} has "{other}" and "{alias}", which share their environment variables.'
+            hint = "Rename the one that has no connections yet, in the settings and in the address of its webhook."
+            yield problem("E035", text, hint)
+        for found in _account(alias, values):
+            if not (brings_keys and str(found.id).endswith("E015")):
+                yield found
 
 
-def _account(alias: Any, values: Any, has_own_credentials: bool) -> Iterator[CheckMessage]:
+def _account(alias: Any, values: Any) -> Iterator[CheckMessage]:
     if not isinstance(alias, str) or not _SLUG.fullmatch(alias):
-        yield error(
-            "E011",
-            f'{conf.SETTING}["ACCOUNTS"] has an alias {alias!r}, which cannot stand in the URL of a webhook.',
-            "Use at most 64 letters, digits, hyphens and underscores, for instance "
-            f'"{re.sub("[^-a-zA-Z0-9_]+", "-", str(alias)).strip("-")[:64] or "berlin"}".',
-        )
-        return
-    if not isinstance(values, Mapping):
-        yield error(
-            "E012",
-            f'{conf.SETTING}["ACCOUNTS"]["{alias}"] must be a dict, not {type(values).__name__}.',
-            f'Write "ACCOUNTS": {{"{alias}": {{"API_KEY": "…"}}}}.',
-        )
-        return
-    for name in values:
-        if name not in ACCOUNT_KEYS:
-            where = f'{conf.SETTING}["ACCOUNTS"]["{alias}"]'
-            yield error("E013", f"{where} has an unknown key {name!r}.", _meant(name, ACCOUNT_KEYS))
-    if not values.get("API_KEY") and not has_own_credentials:
-        key = Key("API_KEY", alias)
-        yield error(
-            "E015",
-            f"{key} is empty.",
-            "Create a key at app.business-os.de under API Keys and set the environment variable "
-            f"{key.variable}.",
-        )
-    secrets = values.get("WEBHOOK_SECRETS")
-    signed_by_salt_edge = bool(values.get("SALTEDGE_CALLBACK_URLS"))
-    if not signed_by_salt_edge and (not secrets or (is_texts(secrets) and not any(secrets))):
-        key = Key("WEBHOOK_SECRETS", alias)
-        yield warning(
-            "W001",
-            f"{key} is empty, so every webhook is refused.",
-            f"Set the environment variable {key.variable}, for instance to the output of: "
-            'python -c "import secrets; print(secrets.token_urlsafe(32))".',
-        )
-    yield from plain_http_key(Key("BASE_URL", alias), values)
-    if signed_by_salt_edge:
-        yield from salt_edge(alias, values)
-    for name, rule in ACCOUNT_KEYS.items():
-        # None is what a missing environment variable leaves behind; the two that matter are reported above.
-        if name in values and not (values[name] is None and name in {"API_KEY", "WEBHOOK_SECRETS"}):
-            yield from _value("E014", Key(name, alias), rule, values[name])
-
-
-def _value(wrong_type: str, key: Key, rule: Rule, value: Any) -> Iterator[CheckMessage]:
-    if rule.fits(value):
-        yield from rule.check(key, value) if rule.check else ()
+        text = f"{_ACCOUNTS} has an alias {alias!r}, which cannot stand in the URL of a webhook."
+        better = re.sub("[^-a-zA-Z0-9_]+", "-", str(alias)).strip("-")[:64] or "berlin"
+        hint = f'Use at most 64 letters, digits, hyphens and underscores, for instance "{better}".'
+        yield problem("E011", text, hint)
+    elif not isinstance(values, Mapping):
+        yield from misfits(alias, values)
     else:
-        hint = f"Write {rule.example}{key.or_variable}."
-        yield error(wrong_type, f"{key} must be {rule.kind}, not {type(value).__name__}.", hint)
+        yield from _keys(values, ACCOUNT, alias)
+        with suppress(ImproperlyConfigured):
+            yield from _webhooks(make_account(alias, values))
 
 
-def _meant(name: Any, known: Iterable[str]) -> str:
-    """Return the hint for an unknown key: the likeliest known one, or its right place, or all of them."""
+def _keys(values: Mapping[Any, Any], table: Table, alias: str | None = None) -> Iterator[CheckMessage]:
+    """Yield what is wrong with the names of keys, and with their values."""
+    number, place = ("E003", SETTING) if alias is None else ("E013", f'{_ACCOUNTS}["{alias}"]')
+    for name in values:
+        if name not in table:
+            yield problem(number, f"{place} has an unknown key {name!r}.", _meant(name, table))
+    for name, setting in table.items():
+        yield from setting.problems(values.get(name, setting.default), alias, *IMPORTS.get(name, ()))
+
+
+def _meant(name: Any, table: Table) -> str:
+    """Return the hint for an unknown key: its right place, or the likeliest known one, or all of them."""
     upper = str(name).upper()
-    elsewhere = SITE_KEYS if known is ACCOUNT_KEYS else ACCOUNT_KEYS
-    if upper in elsewhere:
-        place = conf.SETTING if elsewhere is SITE_KEYS else f'{conf.SETTING}["ACCOUNTS"]["default"]'
+    others, place = (SITE, SETTING) if table is ACCOUNT else (ACCOUNT, f'{_ACCOUNTS}["default"]')
+    if upper in others:
         return f'"{upper}" belongs in {place}: move it there.'
-    if close := difflib.get_close_matches(upper, known, n=1):
+    if close := difflib.get_close_matches(upper, table, n=1):
         return f'Did you mean "{close[0]}"?'
-    return f"Remove it. The keys are {', '.join(sorted(known))}."
+    return f"Remove it. The keys are {', '.join(sorted(table))}."
 
 
-def _adapter(site: Mapping[str, Any]) -> type[BankingAdapter]:
-    """Return the site's adapter class; the default one if it cannot be had, which E007 and E008 report."""
-    found, _ = imported(site.get("ADAPTER", conf.DEFAULTS["ADAPTER"]))
-    return found if isinstance(found, type) and issubclass(found, BankingAdapter) else BankingAdapter
+def _webhooks(account: Account) -> Iterator[CheckMessage]:
+    """Yield why nobody could prove to an account that he is who sends its webhooks."""
+    if not account.saltedge_callback_urls:
+        if not account.webhook_secrets:
+            text = " is empty, so every webhook is refused"
+            yield ACCOUNT["WEBHOOK_SECRETS"].problem("W001", text, account.alias)
+    elif not any(class_at(path, SaltEdgeSignature) for path in account.webhook_verifiers):
+        text = f" needs {SaltEdgeSignature.__module__}.SaltEdgeSignature, as there are SALTEDGE_CALLBACK_URLS"
+        yield ACCOUNT["WEBHOOK_VERIFIERS"].problem("W012", text, account.alias)
+    elif find_spec("cryptography") is None:
+        text = "SaltEdgeSignature needs the package cryptography, which is not installed."
+        yield problem("E036", text, "pip install django-business-os-banking[saltedge]")

@@ -1,3 +1,15 @@
-"""The settings, typed and read at call time."""
+"""The settings, typed and read at call time. What a site may use is in ``__all__``."""
 
-from business_os_banking.conf.accessor import *  # noqa: F403
+from business_os_banking.conf.accessor import account, make_account, settings
+from business_os_banking.conf.accessor import is_secret as is_secret
+from business_os_banking.conf.accessor import require_usable as require_usable
+from business_os_banking.conf.kinds import API_OPERATIONS as API_OPERATIONS
+from business_os_banking.conf.kinds import SETTING as SETTING
+from business_os_banking.conf.kinds import variable_name as variable_name
+from business_os_banking.conf.table import ACCOUNT, SITE, Account
+from business_os_banking.conf.table import APIS as APIS
+from business_os_banking.conf.table import SCOPES as SCOPES
+
+__all__ = ["Account", "account", "make_account", "settings"]
+DEFAULTS = {name: setting.default for name, setting in SITE.items()}
+ACCOUNT_DEFAULTS = {name: setting.default for name, setting in ACCOUNT.items()}

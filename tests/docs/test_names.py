@@ -18,6 +18,7 @@ from django.urls import URLResolver, get_resolver
 
 from business_os_banking import conf, env, signals, urls, vocabulary
 from business_os_banking.adapter import BankingAdapter
+from business_os_banking.conf import table as settings_table
 from business_os_banking.sandbox import conf as sandbox_conf
 from business_os_banking.sandbox import simulate
 from business_os_banking.sandbox.scenarios import SCENARIOS
@@ -56,13 +57,48 @@ def test_concepts_name_every_word(name: str, words: type[StrEnum]) -> None:
     assert column("concepts.md", name) == [word.value for word in words]
 
 
+def settings_in_words() -> dict[str, list[str]]:
+    """Return what stands beside each setting in a table: its default, its variable, and what it is for."""
+    settings = [(None, settings_table.SITE), ("default", settings_table.ACCOUNT)]
+    return {
+        name: [
+            default_in_words(setting.default),
+            f"`{conf.variable_name(alias, name)}`" if setting.kind.parse else "",
+            setting.meaning,
+        ]
+        for alias, some in settings
+        for name, setting in some.items()
+    }
+
+
 @pytest.mark.parametrize(("name", "defaults"), SETTINGS, ids=["account", "site"])
-def test_settings_are_all_there_with_their_defaults(name: str, defaults: dict[str, Any]) -> None:
-    rows = {row[0].strip("`"): row[1] for row in table("settings.md", name)}
+def test_settings_are_all_there_with_default_and_variable(name: str, defaults: dict[str, Any]) -> None:
+    rows = {row[0].strip("`"): row[1:3] for row in table("settings.md", name)}
     assert list(rows) == list(defaults)
-    for key, value in defaults.items():
-        if key != "WEBHOOK_VERIFIERS":
-            assert rows[key] == default_in_words(value), key
+    words = settings_in_words()
+    for key, (default, variable) in rows.items():
+        assert variable == words[key][1], key
+        assert default == words[key][0] or key == "WEBHOOK_VERIFIERS", key
+
+
+def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \|(.*)\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    told = {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
+    words = settings_in_words()
+    words["WEBHOOK_VERIFIERS"][0] = "the three above"
+    assert list(told) == [*conf.ACCOUNT_DEFAULTS, *conf.DEFAULTS]
+    assert told == words
+
+
+def test_the_example_of_an_environment_has_variables_and_defaults_of_the_code() -> None:
+    text_of_file = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for variable, value in re.findall(r"^(BUSINESS_OS_\w+)=(.*)$", text_of_file, re.MULTILINE):
+        name = variable.removeprefix("BUSINESS_OS_")
+        setting = {**settings_table.SITE, **settings_table.ACCOUNT}[name]
+        assert setting.kind.parse, name
+        assert setting.kind.used(setting.kind.parse(value)) == setting.kind.used(setting.default), name
 
 
 def test_variables_set_what_they_stand_beside() -> None:
@@ -80,9 +116,10 @@ def test_variables_set_what_they_stand_beside() -> None:
 
 def test_every_check_is_explained() -> None:
     ids = {
-        found
-        for path in (PACKAGE / "checks").glob("*.py")
-        for found in re.findall(r'"([EW]\d{3})"', path.read_text(encoding="utf-8"))
+        number
+        for room in ("checks", "conf")
+        for path in (PACKAGE / room).glob("*.py")
+        for number in re.findall(r'"([EW]\d{3})"', path.read_text(encoding="utf-8"))
     }
     assert column("checks.md", "checks") == sorted(ids)
     sandbox = (PACKAGE / "sandbox" / "checks.py").read_text(encoding="utf-8")
