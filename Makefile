@@ -1,5 +1,6 @@
 # make demo    the example project with the sandbox bank, on http://127.0.0.1:8000/ (PORT=8001 for another port)
-# make test    everything: lint, types, and the tests on every database that answers
+# make test    lint, types, and all tests that need nothing but Python: some three minutes
+# make test-all  what needs more, or takes longer: browsers, PostgreSQL, MariaDB, Redis, other Pythons and Djangos
 # make fuzz    the webhook, fed by atheris with what it makes up: SECONDS=120 for each of three targets
 # make bench   everything that docs/performance.md tells, measured again: needs PostgreSQL, takes an hour
 # make lint    ruff, mypy, import-linter, forgotten migrations
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz bench lint clean
+.PHONY: help demo test test-all fuzz bench lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -72,8 +73,12 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 
 test: lint
-	@tests/databases.sh beside $(BIN)/python \
-	  $(BIN)/python -m pytest --cov --cov-report=term $(shell tests/databases.sh browser)
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term -m "not browser and not packaging and not long"
+	@echo "Not run here, since it needs more than Python, or takes longer: browsers, the wheel in a bare site, long runs,"
+	@echo "PostgreSQL, MariaDB, other Pythons and Djangos. make test-all runs them."
+
+test-all: $(VENV)/.installed-dev
+	@tests/legs.sh $(BIN)/python
 
 # Not part of `make test`: atheris is not to be had for every Python, and is never done.
 fuzz: $(VENV)/.installed-fuzz

@@ -19,6 +19,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import conf
+from business_os_banking.adapter import may_renew
 from business_os_banking.admin import display, qr
 from business_os_banking.admin.actions import Action, page
 from business_os_banking.admin.display import Text
@@ -108,7 +109,7 @@ class Renew(ConnectionAction):
     nothing_due = _("What you selected was disconnected: the customer has to connect the bank anew.")
 
     def is_due(self, row: BankingConnection) -> bool:
-        return row.can_renew
+        return may_renew(row)
 
     def describe(self, rows: Connections) -> list[Text]:
         days = f"{conf.settings.renew_link_days:g}"

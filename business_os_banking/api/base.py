@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
+from django.utils.functional import cached_property
 from django.utils.module_loading import import_string
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -20,6 +21,7 @@ from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from business_os_banking import conf
+from business_os_banking.adapter import BankingAdapter, get_adapter
 from business_os_banking.api.errors import handle
 from business_os_banking.api.parsing import SmallJSONParser
 from business_os_banking.models import BankingConnection
@@ -65,6 +67,11 @@ class BankingView(APIView):
     # Some permission classes ask the view for its model.
     queryset = BankingConnection.objects.none()
     site_request: HttpRequest
+
+    @cached_property
+    def adapter(self) -> BankingAdapter:
+        """The site's adapter, made once for a request."""
+        return get_adapter()
 
     @property
     def operation(self) -> str:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from business_os_banking import conf, wording
+from business_os_banking.adapter import may_renew
 from business_os_banking.api.fields import Mail, Moment, Switch, Text, Tone, Vocabulary, Word, WordingText
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Group, SessionStatus, StatusReason
@@ -48,7 +49,7 @@ class ConnectionSerializer(serializers.Serializer[Any]):
     needs_attention = serializers.BooleanField(read_only=True)
     is_expiring_soon = serializers.BooleanField(read_only=True)
     is_stale = serializers.BooleanField(read_only=True)
-    can_renew = serializers.BooleanField(read_only=True)
+    can_renew = serializers.SerializerMethodField()
     can_disconnect = serializers.BooleanField(read_only=True)
     consent_expires_at = Moment(read_only=True, allow_null=True)
     consent_is_estimated = serializers.BooleanField(read_only=True)
@@ -62,6 +63,9 @@ class ConnectionSerializer(serializers.Serializer[Any]):
 
     def words(self, connection: BankingConnection) -> Wording:
         return wording.for_connection(connection)
+
+    def get_can_renew(self, connection: BankingConnection) -> bool:
+        return may_renew(connection, self.context["request"], self.context["adapter"])
 
     def get_label(self, connection: BankingConnection) -> str:
         return str(wording.label_for_connection(connection))

@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from business_os_banking.adapter import get_adapter
 from business_os_banking.api.base import BankingView
 from business_os_banking.api.errors import UnknownConnection, UnknownSession
 from business_os_banking.api.listing import page_of
@@ -29,7 +28,7 @@ from business_os_banking.models import BankingConnection, ConnectSession
 class _ConnectionView(BankingView):
     def get_connection(self, reference: UUID) -> BankingConnection:
         """Return the connection with this reference; raise `UnknownConnection` unless this person may see it."""
-        rows = get_adapter().visible_connections(self.site_request)
+        rows = self.adapter.visible_connections(self.site_request)
         connection = rows.filter(reference=reference).first()
         if connection is None:
             raise UnknownConnection
@@ -42,9 +41,15 @@ class _ConnectionView(BankingView):
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = dict(serializer.validated_data)
         values["next_url"] = values.pop("next", "")
-        session = begin(self.site_request, connection, idempotency_key=key, **values)
-        data = {**ConnectionSerializer(session.connection).data, "session": SessionSerializer(session).data}
+        session = begin(self.site_request, connection, adapter=self.adapter, idempotency_key=key, **values)
+        data = {**self.describe(session.connection), "session": SessionSerializer(session).data}
         return Response(data, status=201)
+
+    def describe(self, connections: BankingConnection | list[BankingConnection]) -> Any:
+        """Return a connection, or several, as JSON for whoever asks: on them depends what may be done with it."""
+        context = {"request": self.site_request, "adapter": self.adapter}
+        many = isinstance(connections, list)
+        return ConnectionSerializer(connections, many=many, context=context).data
 
 
 class Connections(_ConnectionView):
@@ -53,12 +58,12 @@ class Connections(_ConnectionView):
     def get(self, request: Request) -> Response:
         serializer = QuerySerializer(data=single_values(request.query_params))
         serializer.is_valid(raise_exception=True)
-        page = page_of(get_adapter().visible_connections(self.site_request), serializer.validated_data)
+        page = page_of(self.adapter.visible_connections(self.site_request), serializer.validated_data)
         return Response(
             {
                 "next": self._link(page.next),
                 "previous": self._link(page.previous),
-                "results": ConnectionSerializer(page.rows, many=True).data,
+                "results": self.describe(page.rows),
             }
         )
 
@@ -73,7 +78,7 @@ class Connection(_ConnectionView):
     operations = {"GET": "detail"}
 
     def get(self, request: Request, reference: UUID) -> Response:
-        return Response(ConnectionSerializer(self.get_connection(reference)).data)
+        return Response(self.describe(self.get_connection(reference)))
 
 
 class Renew(_ConnectionView):
@@ -90,14 +95,14 @@ class Disconnect(_ConnectionView):
         connection = self.get_connection(reference)
         if connection.can_disconnect:
             connection = disconnect(connection)
-        return Response(ConnectionSerializer(connection).data)
+        return Response(self.describe(connection))
 
 
 class Session(BankingView):
     operations = {"GET": "session"}
 
     def get(self, request: Request, reference: UUID) -> Response:
-        connections = get_adapter().visible_connections(self.site_request)
+        connections = self.adapter.visible_connections(self.site_request)
         rows = ConnectSession.objects.select_related("connection").filter(
             reference=reference, connection__in=connections
         )

@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from business_os_banking import wording
+from business_os_banking.adapter import may_renew
 from business_os_banking.exceptions import BusinessOSError, RateLimited
 from business_os_banking.models import BankingConnection
 
@@ -61,7 +62,7 @@ def retry_after(response: HttpResponse, error: BusinessOSError) -> HttpResponse:
 
 
 def retry_url(connection: BankingConnection | None, next_url: str) -> str:
-    if connection is not None and connection.can_renew:
+    if connection is not None and may_renew(connection):
         url = reverse("business_os_banking:connection-renew", args=[connection.reference])
     else:
         url = reverse("business_os_banking:connect")

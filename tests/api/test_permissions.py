@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import override_settings
+from django.http import HttpRequest
+from django.template import Context, RequestContext, Template
+from django.test import Client, RequestFactory, override_settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
@@ -16,6 +18,7 @@ from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.api.urls import urlpatterns
 from business_os_banking.models import BankingConnection
+from business_os_banking.testing import make_connection
 from tests.api.conftest import API, CONNECTIONS, Page, a_connection, a_session, error_of, url_of
 from tests.upstream import Upstream
 
@@ -216,3 +219,35 @@ def test_login_required_everywhere_does_not_lead_programs_to_a_form(db: None, se
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
     error_of(Page().get(CONNECTIONS), 403)
     error_of(Page().get(f"{API}nothing/"), 404)
+
+
+class NoRenewals(BankingAdapter):
+    """A site on which nobody may connect a bank at the moment."""
+
+    def can_connect(self, request: HttpRequest, connection: BankingConnection | None = None) -> bool:
+        return False
+
+
+def test_nothing_offers_a_renewal_that_the_page_would_refuse(user: User, settings: Any) -> None:
+    connection = make_connection(user, status="inactive")
+    renew = f"/banking/connections/{connection.reference}/renew/"
+    client = Client()
+    client.force_login(user)
+    url = f"/banking/api/connections/{connection.reference}/"
+    assert client.get(url).json()["can_renew"] is True
+    assert renew in client.get("/banking/").content.decode()
+    settings.BUSINESS_OS_BANKING = {
+        **settings.BUSINESS_OS_BANKING,
+        "ADAPTER": "tests.api.test_permissions.NoRenewals",
+    }
+    assert client.get(renew).status_code == 403
+    assert client.get(url).json()["can_renew"] is False
+    assert client.get("/banking/api/connections/").json()["results"][0]["can_renew"] is False
+    assert renew not in client.get("/banking/").content.decode()
+    request = RequestFactory().get("/")
+    request.user = user
+    page = Template(
+        "{% load business_os_banking %}{% banking_actions connection as actions %}{{ actions|length }}"
+    )
+    assert page.render(RequestContext(request, {"connection": connection})) == "1"
+    assert page.render(Context({"connection": connection})) == "2"

@@ -1,13 +1,18 @@
 """Starting: the page that explains, the POST that leaves for the bank, and every way it can go wrong."""
 
 import json
-from typing import Any
+from collections import Counter
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from django.contrib.auth.models import User
+from django.http import HttpRequest
 from django.test import Client
+from django.test.client import MULTIPART_CONTENT
 
+from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.exceptions import NotAllowed
 from business_os_banking.models import BankingConnection, ConnectSession
@@ -290,3 +295,40 @@ def test_until_something_is_agreed_on_it_is_what_was_asked_for(
     upstream.opens()
     browser.submit(f"/banking/connections/{connection.reference}/renew/")
     assert json.loads(upstream.calls[-1].body)["scopes"] == ["accounts"]
+
+
+class Counting(BankingAdapter):
+    """An adapter that counts how often it is made and asked."""
+
+    calls: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        self.calls["made"] += 1
+
+    def get_account(self, request: HttpRequest) -> str:
+        self.calls["get_account"] += 1
+        return super().get_account(request)
+
+    def get_credentials(self, alias: str, connection: BankingConnection | None) -> conf.Account:
+        self.calls["get_credentials"] += 1
+        return super().get_credentials(alias, connection)
+
+    def get_owner(self, request: HttpRequest) -> tuple[Any, str]:
+        self.calls["get_owner"] += 1
+        return super().get_owner(request)
+
+
+@pytest.mark.parametrize("path", ["/banking/connect/", "/banking/api/connections/"])
+def test_a_connect_request_asks_the_adapter_once(
+    upstream: Upstream, eva: User, settings: Any, path: str
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": f"{__name__}.Counting"}
+    upstream.opens()
+    client = Client()
+    client.force_login(eva)
+    Counting.calls.clear()
+    assert client.post(path, {}, "application/json" if "api" in path else MULTIPART_CONTENT).status_code in {
+        201,
+        303,
+    }
+    assert Counting.calls == {"made": 1, "get_account": 1, "get_credentials": 1, "get_owner": 1}
