@@ -66,7 +66,7 @@ demo: $(VENV)/.installed
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy business_os_banking tests benchmarks
+	@$(BIN)/mypy business_os_banking tests benchmarks docs/pictures
 	@$(BIN)/mypy --config-file example_project/mypy.ini example_project manage.py
 	@$(BIN)/lint-imports
 	@DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django makemigrations --check --dry-run

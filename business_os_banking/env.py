@@ -9,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from business_os_banking.conf import kinds
 from business_os_banking.conf.table import ACCOUNT, SITE, Table
 
+__all__ = ["banking_settings"]
+
 
 def banking_settings(env: environ.Env | None = None, **overrides: Any) -> dict[str, Any]:
     """Return the dict for ``BUSINESS_OS_BANKING`` from the environment.

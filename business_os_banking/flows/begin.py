@@ -20,6 +20,8 @@ from business_os_banking.flows.claim import Idempotency, Owner
 from business_os_banking.guards import throttle
 from business_os_banking.models import BankingConnection, ConnectSession
 
+__all__ = ["begin"]
+
 HOUR: Final = 3600  # seconds
 NEXT_LENGTH: Final = 2048
 

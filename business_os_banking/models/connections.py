@@ -25,6 +25,8 @@ UNREMOVABLE: Final = Q(removal_due=True, removal_tries__gte=REMOVAL_TRIES)
 
 
 class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
+    """What one asks of connections, by name. All methods can be chained."""
+
     def owned_by(self, user: Any, tenant: str = "") -> BankingConnectionQuerySet:
         """Return the connections of *user* within *tenant*; nobody owns nothing."""
         if user is None or not user.is_authenticated:
@@ -32,9 +34,11 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         return self.filter(user=user, tenant=tenant)
 
     def active(self) -> BankingConnectionQuerySet:
+        """Return those that work."""
         return self.filter(status=ConnectionStatus.ACTIVE)
 
     def inactive(self) -> BankingConnectionQuerySet:
+        """Return those that only their owner can get to work again."""
         return self.filter(status=ConnectionStatus.INACTIVE)
 
     def living(self) -> BankingConnectionQuerySet:
@@ -204,4 +208,5 @@ class BankingConnection(models.Model):
 
     @property
     def can_disconnect(self) -> bool:
+        """Whether it can be ended: it has not been yet."""
         return self.status != ConnectionStatus.DISCONNECTED

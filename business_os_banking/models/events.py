@@ -20,6 +20,8 @@ SELDOM_SOURCES = [Source.SWEEP.value, Source.OPERATOR.value]
 
 
 class ConnectionEventQuerySet(models.QuerySet["ConnectionEvent"]):
+    """What one asks of the log, by name. All methods can be chained."""
+
     def unmatched(self) -> ConnectionEventQuerySet:
         """Return what matches nothing yet, without what an operator has set aside."""
         return self.filter(outcome=Outcome.UNMATCHED, ignored_at=None)
@@ -29,6 +31,7 @@ class ConnectionEventQuerySet(models.QuerySet["ConnectionEvent"]):
         return self.filter(account=account, source=Source.WEBHOOK).exclude(kind=Kind.SELF_TEST)
 
     def unannounced(self) -> ConnectionEventQuerySet:
+        """Return what not every receiver has heard yet."""
         return self.filter(announced_at__isnull=True)
 
 

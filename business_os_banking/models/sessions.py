@@ -16,6 +16,8 @@ from business_os_banking.vocabulary import WAITING_STATUSES, SessionStatus
 
 
 class ConnectSessionQuerySet(models.QuerySet["ConnectSession"]):
+    """What one asks of connect sessions, by name. All methods can be chained."""
+
     def waiting(self) -> ConnectSessionQuerySet:
         """Return the sessions of which nothing final is known and no setback either."""
         return self.filter(status__in=WAITING_STATUSES)
