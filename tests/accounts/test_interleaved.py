@@ -20,7 +20,7 @@ from tests import callbacks
 from tests.accounts.conftest import NORTH, SOUTH
 from tests.accounts.test_isolation import BANKS, KINDS
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once, pytest.mark.long]
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 # Two sessions of each account, always with the same names, so that two runs can be compared.
 SESSIONS = {

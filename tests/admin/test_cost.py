@@ -16,6 +16,8 @@ from business_os_banking.admin.paginator import AtLeast, BoundedPaginator
 from business_os_banking.models import BankingConnection
 from tests.admin.conftest import MODELS, list_url, make_connection, make_event, make_session, page_url
 
+pytestmark = pytest.mark.long
+
 
 def add(owner: User, count: int) -> None:
     for _ in range(count):

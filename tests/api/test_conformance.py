@@ -20,6 +20,8 @@ from tests.api.conftest import a_connection, a_session
 from tests.docs.pages import DOCS
 from tests.upstream import Upstream
 
+pytestmark = pytest.mark.long
+
 # As it is by default, and 413: what is wrong may be too long besides.
 REFUSED = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "5xx"]
 config = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}})

@@ -32,7 +32,12 @@ from tests.crash.receivers import listen
 from tests.upstream import connect_answer, row
 
 # Dozens of processes, each of which sets up Django.
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.postgresql,
+    pytest.mark.timeout(900),
+    pytest.mark.long,
+]
 MOST_STEPS = 150
 
 

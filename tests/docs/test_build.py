@@ -9,6 +9,8 @@ import pytest
 
 from tests.docs.pages import DOCS, PAGES, ROOT, text
 
+pytestmark = pytest.mark.long
+
 
 def test_they_build_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]

@@ -12,6 +12,8 @@ from tests.example.conftest import MANAGE, Project, project_in
 from tests.example.test_project import client_pages, through_the_bank, wait_for_note, wait_for_success
 from tests.packaging.server import Browser, serving
 
+pytestmark = pytest.mark.long
+
 # Having stopped in good order, uvicorn ends by the signal that it was sent.
 BY_SIGINT = -2
 

@@ -12,6 +12,8 @@ import requests
 from tests.example.conftest import MANAGE, Project
 from tests.packaging.server import Browser
 
+pytestmark = pytest.mark.long
+
 SECONDS_TO_SUCCEED = 20
 NOTE = "is connected. Account movements can be booked from now on."
 

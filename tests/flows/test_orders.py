@@ -22,7 +22,7 @@ from business_os_banking.webhooks import payloads
 from business_os_banking.webhooks.verifiers import Delivery
 from tests import callbacks
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 Body = dict[str, Any]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import responses
 from django.test import TestCase
 from django.urls import reverse
@@ -16,6 +17,8 @@ from business_os_banking.models import AccountState, BankingConnection, Connecti
 from tests.hostile.conftest import World, hostile, taken_back
 from tests.hostile.strategies import MINE, ROW, TEXTS, THEIR_LINK, VALUES, changed, written
 from tests.upstream import BASE_URL, connect_answer
+
+pytestmark = pytest.mark.long
 
 LIST = {
     "data": [ROW, {**ROW, "id": THEIR_LINK}],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from business_os_banking.models import ConnectionEvent
 from tests import callbacks
 from tests.hostile.conftest import World, hostile, taken_back
 from tests.hostile.strategies import BANK, CALLBACKS, LINK, MINE, OBJECTS, VALUES, changed, written
+
+pytestmark = pytest.mark.long
 
 
 def receive(world: World, body: bytes) -> None:

@@ -11,7 +11,7 @@ from tests.privacy.evidence import Evidence
 from tests.privacy.markers import Marks
 from tests.privacy.test_map import COLUMNS, PAGE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 # The site's own; docs/privacy.md says that it stays.
 OF_THE_SITE = {"auth_user.email"}

@@ -9,7 +9,7 @@ from tests.docs.pages import column, names, table
 from tests.privacy.evidence import Evidence
 from tests.privacy.markers import NOWHERE, Marks, kinds
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PAGE = "privacy.md"
 APP = "business_os_banking"

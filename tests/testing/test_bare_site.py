@@ -16,7 +16,7 @@ from tests.docs.pages import samples
 ROOT: Final = Path(__file__).resolve().parents[2]
 HOST: Final = Path(__file__).parent / "bare" / "host.py"
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 MANAGE: Final = """
 import os, sys

@@ -20,6 +20,8 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 
 from .conftest import Browser, Upstream, a_connection, a_session, soup
 
+pytestmark = pytest.mark.long
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 ALL: Final = tuple(django_settings.MIDDLEWARE)
 SECRET: Final = "test-webhook-secret"
