@@ -24,7 +24,13 @@ from business_os_banking.flows.prune import prune
 from business_os_banking.flows.read import read_account
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.flows.remind import remind
-from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    SessionLink,
+)
 from tests import callbacks
 from tests.accounts.conftest import (
     BANK,
@@ -107,6 +113,21 @@ def test_no_event_touches_a_row_of_another_account(two: Two, kind: str) -> None:
         assert event.account == NORTH
         assert event.connection in {None, two.connection(NORTH)}
     assert ConnectionEvent.objects.filter(account=NORTH, connection=two.connection(NORTH)).count() > 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_further_link_of_a_session_is_not_looked_for_in_another_account(two: Two, kind: str) -> None:
+    third = start(SOUTH, two.user, next_url="/third/")
+    for minute, link in enumerate(("888", "999")):
+        told = callbacks.success(third.pending_token, link, time=f"2026-11-01T12:0{minute}:00Z")
+        assert post(SOUTH, told) == 200
+    further = SessionLink.objects.get().upstream_id
+    before = rows_of(SOUTH)
+    body = callbacks.body(connection_id=further, **KINDS[kind], time="2026-11-02T10:00:00Z")
+    assert post(NORTH, body) == 200
+    assert rows_of(SOUTH) == before
+    event = ConnectionEvent.objects.latest("pk")
+    assert (event.account, event.outcome, event.connection) == (NORTH, "unmatched", None)
 
 
 @pytest.mark.parametrize("change", BANKS)

@@ -82,6 +82,14 @@ def test_the_figures_are_those_of_the_day(operator: Client, day: None) -> None:
     assert "From coming back to an answer it took 4.0 seconds (the median of the latest 3)." in text
 
 
+def test_an_answer_that_was_there_before_its_browser_took_no_time(operator: Client) -> None:
+    trip("Nordhafen Bank", "succeeded", waited=-30)
+    text = " ".join(BeautifulSoup(operator.get(URL).content, "html.parser").get_text().split())
+    assert "it took 0.0 seconds (of one session)." in text
+    trip("Nordhafen Bank", "succeeded", waited=5)
+    assert figures.figures(timezone.now() - timedelta(days=1)).answer == timedelta(seconds=2.5)
+
+
 @pytest.mark.parametrize(("query", "started"), [("", 6), ("?days=7", 7), ("?days=30", 8), ("?days=9999", 6)])
 def test_the_period_can_be_chosen(operator: Client, day: None, query: str, started: int) -> None:
     assert tables(operator, query)["From the button to the bank and back"][0][1] == str(started)

@@ -139,6 +139,26 @@ def test_a_crash_after_the_decision_is_made_up_for(upstream: Upstream, user: Use
     assert list(rebuild(check=True)) == []
 
 
+@pytest.mark.parametrize("token", [None, "unknown"])
+def test_a_decision_that_cannot_be_carried_out_at_once_stands(
+    upstream: Upstream, user: User, token: str | None
+) -> None:
+    session = start(user)
+    event = stray(token=token and uuid4())
+    good = BankingConnection.objects.get().state
+    BankingConnection.objects.update(state={"links": {"A": "broken"}})
+    with pytest.raises(AttributeError):
+        assign(event, session)
+    event.refresh_from_db()
+    assert (event.outcome, event.by_hand, event.session) == ("failed", True, session)
+    BankingConnection.objects.update(state=good)
+    upstream.lists()
+    assert reconcile(timezone.now() + timedelta(minutes=1)).applied == 1
+    session.refresh_from_db()
+    assert (session.status, BankingConnection.objects.get().status) == ("succeeded", "active")
+    assert list(rebuild(check=True)) == []
+
+
 # --- set aside ---
 
 
@@ -149,6 +169,16 @@ def test_ignored_events_are_no_longer_counted_and_come_back(upstream: Upstream, 
     assert not ConnectionEvent.objects.unmatched().exists()
     assert stop_ignoring([event.pk]) == 1
     assert ConnectionEvent.objects.unmatched().get() == event
+
+
+def test_an_ignored_event_that_is_matched_by_hand_is_set_aside_no_longer(
+    upstream: Upstream, user: User
+) -> None:
+    event = stray()
+    ignore([event.pk], timezone.now())
+    assert assign(event, start(user)).outcome == "applied"
+    event.refresh_from_db()
+    assert (event.outcome, event.ignored_at) == ("applied", None)
 
 
 def test_only_what_matches_nothing_is_ignored(upstream: Upstream, user: User) -> None:

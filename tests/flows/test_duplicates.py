@@ -57,6 +57,15 @@ def test_the_upstream_may_say_which(upstream: Upstream, user: User, other_user: 
     assert known_connection(refused(user, duplicated_connection_id=foreign.upstream_id)) is None
 
 
+def test_one_that_has_ended_is_not_offered(upstream: Upstream, user: User) -> None:
+    ended = known(user, "777")
+    BankingConnection.objects.filter(pk=ended.pk).update(status="disconnected", ended_by="owner")
+    assert known_connection(refused(user)) is None
+    assert known_connection(refused(user, duplicated_connection_id="777")) is None
+    living = known(user, "888")
+    assert known_connection(refused(user)) == living
+
+
 def test_where_it_is_not_clear_the_list_is_the_way(upstream: Upstream, user: User) -> None:
     known(user, "777")
     known(user, "888")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -19,6 +20,7 @@ from business_os_banking.facts.record import record_return
 from business_os_banking.flows import connect
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.erase import erase
+from business_os_banking.flows.explain import explain
 from business_os_banking.flows.prune import prune
 from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
@@ -85,6 +87,22 @@ def test_explain_tells_what_happened_to_the_bank(journey: ConnectSession) -> Non
 def test_explain_as_json(journey: ConnectSession) -> None:
     lines = run("banking_explain", str(journey.reference), "--json").splitlines()
     assert {json.loads(line)["source"] for line in lines} >= {"Webhook", "Browser", "Answer of the API"}
+
+
+def test_explain_says_how_often_a_fact_came_and_why_it_changed_nothing(
+    upstream: Upstream, user: User
+) -> None:
+    session = start(user)
+    times = ("09:00", "08:00", "07:00")
+    told = {time: callbacks.fail(session.pending_token, time=f"2026-11-01T{time}:00Z") for time in times}
+    latest, outdone, outdone_too = (deliver(body) for body in told.values())
+    for time in ("09:00", "09:00", "07:00"):
+        deliver(told[time])
+    effects = {entry.event: entry.effect for entry in explain(session.connection)}
+    assert effects[latest.pk] == "Applied; connect_session_finished; received 3 times"
+    known = "Nothing to change; what it says was known, or is outdone by something later"
+    assert effects[outdone.pk] == known
+    assert effects[outdone_too.pk] == "Nothing to change; received 2 times"
 
 
 def test_explain_of_nothing(db: None) -> None:
@@ -168,9 +186,8 @@ def test_replay_by_outcome_applies_what_failed(upstream: Upstream, user: User) -
     assert event.outcome == "no_change"
 
 
-def test_replay_tells_again_if_asked(upstream: Upstream, user: User) -> None:
+def test_replay_tells_those_again_who_have_heard_if_asked(upstream: Upstream, user: User) -> None:
     session = start(user)
-    event = deliver(callbacks.success(session.pending_token))
     heard: list[int] = []
 
     def receiver(event: ConnectionEvent, **_: Any) -> None:
@@ -178,12 +195,67 @@ def test_replay_tells_again_if_asked(upstream: Upstream, user: User) -> None:
 
     signals.connection_activated.connect(receiver)
     try:
+        event = deliver(callbacks.success(session.pending_token))
+        assert heard == [event.pk]
         run("banking_replay", "--id", str(event.pk))
-        assert heard == []
+        assert heard == [event.pk]
         run("banking_replay", "--id", str(event.pk), "--announce")
     finally:
         signals.connection_activated.disconnect(receiver)
-    assert heard == [event.pk]
+    assert heard == [event.pk, event.pk]
+
+
+def test_replay_tells_at_once_what_it_repairs_and_only_once(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    lost = BankingConnection.objects.values("state", "status").get()
+    heard: list[str] = []
+
+    def receiver(connection: BankingConnection, **_: Any) -> None:
+        heard.append(connection.status)
+
+    signals.connection_activated.connect(receiver)
+    try:
+        event = deliver(callbacks.success(session.pending_token))
+        BankingConnection.objects.update(**lost)
+        heard.clear()
+        run("banking_replay", "--id", str(event.pk))
+        assert heard == ["active"]
+        run("banking_replay", "--id", str(event.pk))
+        assert reconcile(timezone.now() + timedelta(minutes=1)).announced == 0
+    finally:
+        signals.connection_activated.disconnect(receiver)
+    assert heard == ["active"]
+
+
+class Stopped(BaseException):
+    """The process ends in the middle of a receiver: no clean-up of ours comes after it."""
+
+
+@pytest.mark.parametrize("end", [Stopped, ValueError])
+def test_what_a_replay_repairs_is_told_until_it_is_heard(
+    upstream: Upstream, user: User, end: type[BaseException]
+) -> None:
+    session = start(user)
+    lost = BankingConnection.objects.values("state", "status").get()
+    tries: list[str] = []
+
+    def hears_all_but_the_second(connection: BankingConnection, **_: Any) -> None:
+        tries.append(connection.status)
+        if len(tries) == 2:
+            raise end
+
+    upstream.lists()
+    signals.connection_activated.connect(hears_all_but_the_second)
+    try:
+        event = deliver(callbacks.success(session.pending_token))
+        BankingConnection.objects.update(**lost)
+        with suppress(Stopped):
+            run("banking_replay", "--id", str(event.pk))
+        assert len(tries) == 2
+        assert reconcile(timezone.now() + timedelta(minutes=1)).announced == 1
+    finally:
+        signals.connection_activated.disconnect(hears_all_but_the_second)
+    assert tries == ["active"] * 3
 
 
 def test_an_event_that_still_fails_is_said(upstream: Upstream, user: User) -> None:

@@ -763,6 +763,23 @@ def test_a_list_that_lacks_many_is_not_believed(upstream: Upstream, user: User) 
     assert set(BankingConnection.objects.values_list("status", flat=True)) == {"active"}
 
 
+@pytest.mark.parametrize(
+    ("there", "lacking", "believed"),
+    [(14, 3, False), (15, 3, True), (3, 2, True)],
+    ids=["more than a fifth", "a fifth", "two are few, whatever the share"],
+)
+def test_a_list_that_lacks_more_than_a_fifth_is_not_believed(
+    upstream: Upstream, user: User, there: int, lacking: int, believed: bool
+) -> None:
+    links = [f"77{number}" for number in range(there)]
+    for link in links:
+        connected(user, link, next_url=f"/{link}/")
+    upstream.lists(*(row(link) for link in links[lacking:]))
+    assert [run(hours * 60).needs_a_person for hours in (1, 26)] == [not believed] * 2
+    gone = BankingConnection.objects.filter(status="disconnected").values_list("upstream_id", flat=True)
+    assert sorted(gone) == (links[:lacking] if believed else [])
+
+
 def test_two_readings_within_the_hour_are_one(upstream: Upstream, user: User) -> None:
     connected(user, "777")
     start(user, next_url="/keeps-reading/")
@@ -806,6 +823,18 @@ def test_a_session_expires_only_when_a_later_reading_said_nothing(upstream: Upst
     assert session.status == "succeeded"
 
 
+def test_a_reading_before_its_end_says_nothing_of_a_session(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    upstream.lists()
+    assert (run(1).read_pages, run(1).problems) == (1, [])
+    upstream.lists(status=502, body={})
+    assert run(80).expired == 0
+    session.refresh_from_db()
+    assert session.status == "open"
+    upstream.lists()
+    assert run(90).expired == 1
+
+
 def test_after_a_day_without_a_list_it_expires_all_the_same(upstream: Upstream, user: User) -> None:
     start(user)
     upstream.lists(status=502, body={})
@@ -827,3 +856,18 @@ def test_pages_that_lead_in_a_circle_end(upstream: Upstream, user: User) -> None
     upstream.mock.get(url, json={"data": [], "meta": {"next_id": "2"}})
     assert run().read_pages == 2
     assert list(BusinessOSClient().list_connections()) == []
+
+
+def test_pages_that_lead_in_a_circle_are_no_whole_list(upstream: Upstream, user: User) -> None:
+    connection = connected(user, "777")
+    silent = start(user, next_url="/silent/")
+    url = f"{BASE_URL}/v2/banking/connections"
+    upstream.mock.get(url, json={"data": [row("888")], "meta": {"next_id": "2"}})
+    # They may lack the link, and have no word of the session, because they lack the rest.
+    assert run(80).expired == 0
+    silent.refresh_from_db()
+    assert silent.status == "open"
+    for hours in (3, 30, 60):
+        run(hours * 60)
+    connection.refresh_from_db()
+    assert connection.status == "active"
