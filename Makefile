@@ -1,6 +1,7 @@
 # make demo    the example project with the sandbox bank, on http://127.0.0.1:8000/ (PORT=8001 for another port)
 # make test    lint, types, and all tests that need nothing but Python: some three minutes
 # make test-all  what needs more, or takes longer: browsers, PostgreSQL, MariaDB, Redis, other Pythons and Djangos
+# make mutants  rules changed one at a time, to see whether a test notices: N=30 SEED=1
 # make fuzz    the webhook, fed by atheris with what it makes up: SECONDS=120 for each of three targets
 # make bench   everything that docs/performance.md tells, measured again: needs PostgreSQL, takes an hour
 # make lint    ruff, mypy, import-linter, forgotten migrations
@@ -11,12 +12,14 @@
 PYTHON ?= python3
 PORT ?= 8000
 SECONDS ?= 120
+N ?= 30
+SEED ?= 1
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all fuzz bench lint clean
+.PHONY: help demo test test-all mutants fuzz bench lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -79,6 +82,9 @@ test: lint
 
 test-all: $(VENV)/.installed-dev
 	@tests/legs.sh $(BIN)/python
+
+mutants: $(VENV)/.installed-dev
+	@nice $(BIN)/python -m tests.mutants $(N) $(SEED) $(ARGS)
 
 # Not part of `make test`: atheris is not to be had for every Python, and is never done.
 fuzz: $(VENV)/.installed-fuzz
