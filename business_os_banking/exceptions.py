@@ -89,14 +89,18 @@ class BusinessOSError(BankingError):
     """A call to Business OS did not give what was asked for.
 
     ``error_class`` is the class that the upstream named (``ConnectionDuplicated``), else the name of the
-    exception. ``status`` is the HTTP status, ``None`` where there was no answer. ``session`` is the connect
-    session that failed, where there is one. The message is for logs: it holds no secret and no personal data.
+    exception. ``status`` is the HTTP status, ``None`` where there was no answer. ``from_api`` tells that a JSON
+    object came with it: the API itself has answered, and no proxy before it. ``request_id`` is what the upstream
+    calls the request, ``""`` if it does not say. ``session`` is the connect session that failed, where there is one.
+    The message is for logs: it holds no secret and no personal data.
     """
 
     def __init__(self, message: str = "", *, error_class: str = "", status: int | None = None) -> None:
         super().__init__(message or type(self).__name__)
         self.error_class = error_class or type(self).__name__
         self.status = status
+        self.from_api = False
+        self.request_id = ""
         self.session: FailedSession | None = None
 
 

@@ -88,6 +88,9 @@ class Kind(StrEnum):
     CONSENT_ENDED = "consent_ended"
     PROVIDER_CHANGED = "provider_changed"
     REMOVED = "removed"
+    GUESSED_REMOVAL = (
+        "guessed_removal"  # only looks like one: its link is read, and asserts nothing by itself
+    )
     MISSED = "missed"  # two complete readings of the upstream's list in a row lacked the link
     SEEN = "seen"  # the list has it again
     DISCONNECTED = "disconnected"

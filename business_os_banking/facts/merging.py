@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
@@ -21,6 +22,8 @@ from business_os_banking.facts.report import Report
 from business_os_banking.facts.rows import connection_columns, session_columns, state_of, state_of_session
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from business_os_banking.vocabulary import EndedBy, Kind, Outcome
+
+_READ_AFTER: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,27 @@ def merge_into(
         due += save(
             cursor, row, old, new, session=session, named=match.reference if home else "", store=store
         )
+    _have_read(cursor, rows, report)
     event.outcome = _outcome(report, rows, changed=bool(store) or before != after).value
     set_announcements(event, due)
     return Merged(tuple(row.pk for row in rows), before, after)
+
+
+def _have_read(cursor: CursorWrapper, rows: list[BankingConnection], report: Report) -> None:
+    """Have the link of *rows* read soon where *report* left something open: its time, or whether it is a removal."""
+    fact = report.fact
+    if fact.dated and fact.kind is not Kind.GUESSED_REMOVAL:
+        return
+    values: dict[str, Any] = {"read_due_at": report.received_at + _READ_AFTER}
+    if fact.kind is Kind.GUESSED_REMOVAL:
+        values["removal_guessed_at"] = report.received_at
+    for row in rows:
+        if (
+            row.read_due_at is None
+            or values["read_due_at"] < row.read_due_at
+            or "removal_guessed_at" in values
+        ):
+            sql.update(cursor, BankingConnection, {"id": row.pk}, values)
 
 
 def join(report: Report, match: Match, rows: list[BankingConnection]) -> tuple[list[State], list[State]]:

@@ -8,6 +8,7 @@ TWO_VALUES: Final = gettext_noop("The body says different things of the same fie
 TWO_TOKENS: Final = gettext_noop("The body names different tokens")
 TWO_SESSIONS: Final = gettext_noop("The body names different keys of ours")
 TWO_LINKS: Final = gettext_noop("The body names different upstream connections")
+UNUSABLE_ID: Final = gettext_noop("The id of the upstream connection is too long, or no plain word")
 OTHER_SESSION: Final = gettext_noop("The token and our own key name different sessions")
 NO_PAIR: Final = gettext_noop("The token and our own key do not belong together")
 OTHER_OWNER: Final = gettext_noop("The upstream connection belongs to another owner")

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from business_os_banking.exceptions import BusinessOSError
+from business_os_banking.facts import notes
 from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.upstream import answers
+from business_os_banking.upstream import values
 from business_os_banking.upstream.client import OpenedSession
-from business_os_banking.upstream.objects import ConnectionObject
+from business_os_banking.upstream.objects import ConnectionObject, Names
+from business_os_banking.upstream.times import CLOCK_TOLERANCE, Time
 from business_os_banking.vocabulary import (
     CANCELLED_CLASSES,
     CONSENT_CLASSES,
@@ -27,9 +29,6 @@ from business_os_banking.vocabulary import (
     Source,
     StatusReason,
 )
-
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,24 +58,25 @@ class Report:
 
     def assertions(self) -> dict[str, Any]:
         """Return, as JSON, what cannot be read from an event's other columns."""
-        values: dict[str, Any] = {
+        content: dict[str, Any] = {
             "reason": self.fact.reason,
             "ended_by": self.fact.ended_by,
             "provider_active": self.fact.provider_active,
             "details": dict(self.fact.details),
             "conflict": self.conflict,
+            "dated": None if self.fact.dated else False,
+            "final": self.fact.final or None,
+            "link_works": self.fact.link_works or None,
         }
-        return {key: value for key, value in values.items() if value not in ("", None, {})}
+        return {key: value for key, value in content.items() if value not in ("", None, {})}
 
 
-def when(claimed: datetime | None, received_at: datetime) -> datetime:
+def when(claimed: Time, received_at: datetime) -> datetime:
     """Return the time of a fact: the provider's, but no later than receipt plus five minutes.
 
-    One wrong clock must not freeze a register for years. No time, or one before 2000, counts as none.
+    One wrong clock must not freeze a register for years. No time, and one that cannot be read, are that of receipt.
     """
-    if claimed is None or claimed < _EPOCH:
-        return received_at
-    return min(claimed, received_at + CLOCK_TOLERANCE)
+    return min(claimed, received_at + CLOCK_TOLERANCE) if isinstance(claimed, datetime) else received_at
 
 
 def digest_of(*parts: str | bytes) -> str:
@@ -111,7 +111,7 @@ def returned(session: ConnectSession, hints: Mapping[str, str], now: datetime) -
     Of *hints*, from the URL, only those that Salt Edge adds are kept, and only as plain words: anybody may
     write anything into an address. They decide nothing.
     """
-    words = {name: answers.word_of(hints.get(name)) for name in ("connection_id", "error_class")}
+    words = {name: values.word_of(hints.get(name)) for name in ("connection_id", "error_class")}
     payload = {name: word for name, word in words.items() if word}
     return _of_session(session, Fact(kind=Kind.RETURNED, at=now), Source.BROWSER, payload)
 
@@ -166,7 +166,7 @@ def seen(connection: BankingConnection, now: datetime) -> Report:
 
 def removed(connection: BankingConnection, upstream_id: str, now: datetime) -> Report:
     """Report that our own DELETE of an upstream connection was carried out."""
-    fact = Fact(kind=Kind.REMOVED, at=now, link=upstream_id)
+    fact = Fact(kind=Kind.REMOVED, at=now, link=upstream_id, final=True)
     return _of_connection(connection, fact, Source.READ, upstream_id)
 
 
@@ -184,61 +184,109 @@ def _of_connection(connection: BankingConnection, fact: Fact, source: Source, *p
 # --- What the upstream says of a connection ------------------------------------------------------------
 
 
-def report_of(row: ConnectionObject, account: str, now: datetime) -> Report:
-    """Return what *row* reports when read at *now*.
+def report_of(item: ConnectionObject, account: str, now: datetime) -> Report:
+    """Return what *item*, read at *now*, reports.
 
-    The digest is made of what the row says, so reading an unchanged row again is no new fact.
+    The digest is made of what the object says, so reading an unchanged one again is no new fact.
     """
-    kind, error_class, reason = _meaning(row)
-    has_failed = kind in {Kind.FAILED, Kind.CANCELLED, Kind.CONSENT_ENDED}
-    claimed = (row.failed_at if has_failed else row.succeeded_at) or row.updated_at
-    # A working link says nothing of an attempt that is still under way on it.
-    names_session = kind is not Kind.SUCCEEDED or row.attempt_succeeded
-    token = row.pending_token if names_session else None
-    reference = row.session_reference if names_session else None
+    fact, names_session = fact_of_object(item, now)
+    tokens = sorted(item.names.tokens) if names_session else []
+    sessions = sorted(item.names.sessions) if names_session else []
+    time = fact.at.isoformat() if fact.dated and _claimed(item) else str(_claimed(item))
     content = (
-        kind,
-        str(claimed),
-        row.error_class,
-        str(token),
-        str(reference),
-        str(sorted(row.details.items())),
+        fact.kind,
+        time,
+        fact.error_class,
+        str(tokens),
+        str(sessions),
+        str(sorted(fact.details.items())),
     )
     return Report(
-        fact=Fact(
-            kind=kind,
-            at=when(claimed, now),
-            link=row.id,
-            error_class=error_class,
-            reason=reason,
-            details=row.details,
-        ),
+        fact=fact,
         source=Source.READ,
         account=account,
-        digest=digest_of(Source.READ, account, row.id, *content),
+        digest=digest_of(Source.READ, account, item.id, *content),
         received_at=now,
-        pending_token=token,
-        session_reference=reference,
-        payload={"connection_id": row.id, "status": row.status},
+        pending_token=tokens[0] if len(tokens) == 1 else None,
+        session_reference=sessions[0] if len(sessions) == 1 else None,
+        payload={"connection_id": item.id, "status": item.status},
+        conflict=name_conflict(item.names),
     )
 
 
-def _meaning(row: ConnectionObject) -> tuple[Kind, str, str]:
-    """Return the kind of fact, its error class and its reason."""
-    if row.status == "active":
-        # An attempt that is under way has neither succeeded nor failed, and proves nothing yet.
-        is_proof = row.attempt_succeeded or row.succeeded_at is not None or row.failed_at is not None
-        return (Kind.SUCCEEDED if is_proof else Kind.UNKNOWN), "", ""
-    if row.status not in {"inactive", "disabled"}:
-        return Kind.UNKNOWN, "", ""
-    error_class = row.error_class or ("ConnectionDisabled" if row.status == "disabled" else "")
+def fact_of_object(item: ConnectionObject, received_at: datetime, time: Time = None) -> tuple[Fact, bool]:
+    """Return what *item* asserts, and whether that is about the session that it names.
+
+    *time* is when it was told, where that is known better than by the object itself.
+    """
+    kind, claimed, names_session = _meaning(item)
+    claimed = claimed or item.updated_at or time
+    fact = Fact(
+        kind=kind,
+        at=when(claimed, received_at),
+        dated=claimed is None or isinstance(claimed, datetime),
+        link=item.id,
+        error_class=item.error_class if kind is Kind.FAILED else "",
+        link_works=kind is Kind.FAILED and item.status == "active",
+        details=item.details,
+    )
+    if kind is Kind.FAILED and not fact.link_works:
+        fact = _needs_the_user(fact, item.status)
+    elif kind is Kind.FAILED and fact.error_class in CANCELLED_CLASSES:
+        fact = replace(fact, kind=Kind.CANCELLED)
+    return fact, names_session
+
+
+def name_conflict(names: Names) -> str:
+    """Return why nothing may be done on what *names* name, ``""`` if it is clear what they mean."""
+    if len(names.tokens) > 1:
+        return notes.TWO_TOKENS
+    if len(names.sessions) > 1:
+        return notes.TWO_SESSIONS
+    if len(names.ids) > 1:
+        return notes.TWO_LINKS
+    # Silently, a connection would work that nobody could read or remove.
+    return notes.UNUSABLE_ID if names.has_unusable_id else ""
+
+
+def _claimed(item: ConnectionObject) -> Time:
+    return _meaning(item)[1] or item.updated_at
+
+
+def _meaning(item: ConnectionObject) -> tuple[Kind, Time, bool]:
+    """Return the kind of fact, its time, and whether it is about the session that the object names."""
+    if item.status in {"inactive", "disabled"}:
+        # An attempt that is under way has not failed because the link, as it was before, does not work.
+        return Kind.FAILED, item.failure_at, not item.has_attempt or item.failure_at is not None
+    if item.status not in {"active", ""}:
+        return Kind.UNKNOWN, None, False
+    if not item.has_attempt:
+        return (Kind.SUCCEEDED if item.status else Kind.UNKNOWN), item.last_success_at, True
+    if _has_succeeded(item):
+        return Kind.SUCCEEDED, item.success_at, True
+    if item.failure_at is not None and (item.names.tokens or item.names.sessions):
+        return Kind.FAILED, item.failure_at, True
+    # Under way, or nobody knows whose attempt failed: what is left is that the link has worked.
+    return (Kind.UNKNOWN if item.last_success_at is None else Kind.SUCCEEDED), item.last_success_at, False
+
+
+def _has_succeeded(item: ConnectionObject) -> bool:
+    """Whether the last attempt ended well: at a time that cannot be read, only if nothing speaks against it."""
+    success, failure = item.success_at, item.failure_at
+    if isinstance(success, datetime):
+        return not (isinstance(failure, datetime) and failure > success)
+    return failure is None and (success is not None or item.is_finished)
+
+
+def _needs_the_user(fact: Fact, status: str) -> Fact:
+    """Return *fact*, of a link that is ``inactive`` or ``disabled``: it cannot go on, whatever the class says."""
+    error_class = fact.error_class or ("ConnectionDisabled" if status == "disabled" else "")
     if error_class in CONSENT_CLASSES:
-        return Kind.CONSENT_ENDED, error_class, ""
+        return replace(fact, kind=Kind.CONSENT_ENDED, error_class=error_class)
     reason = REASONS.get(error_class)
-    if reason is None and row.status == "disabled":
+    if reason is None and status == "disabled":
         reason = StatusReason.BANK_DISABLED
     if reason is None:
-        # Inactive means that it cannot go on without the user, whatever the class says.
         denied = error_class in CANCELLED_CLASSES
         reason = StatusReason.ACCESS_DENIED if denied else StatusReason.BANK_STEP_REQUIRED
-    return Kind.FAILED, error_class, reason
+    return replace(fact, error_class=error_class, reason=reason)

@@ -7,7 +7,7 @@ delete); what is not written there is read tolerantly and can be corrected in th
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -15,15 +15,26 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.conf import Account, addresses
 from business_os_banking.exceptions import InvalidRequest, NotFound, Unintelligible
-from business_os_banking.upstream import answers, http
-from business_os_banking.upstream.objects import ConnectionObject, ConnectionPage, page_of
+from business_os_banking.upstream import answers, http, values
+from business_os_banking.upstream.objects import (
+    ConnectionObject,
+    ConnectionPage,
+    object_of,
+    page_of,
+    parts_of,
+)
+from business_os_banking.upstream.times import time_of
 
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
 RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
+SESSION_MAX_LIFE: Final = timedelta(
+    days=1
+)  # a bound of our own: a session that never ends would be waited for
 CONNECT_URL_MAX_LENGTH: Final = 8000  # what servers and browsers are bound to take (RFC 9110 4.1)
 
 
@@ -83,12 +94,8 @@ class BusinessOSClient:
 
         Returns when it is gone, which includes that it was not there any more. Raises a `BusinessOSError`.
         """
-        # Nothing, or dots, would name the list of all connections, or what is above it.
-        if not connection_id.strip("."):
-            raise InvalidRequest("Not sent: this is no id of a connection.")
-        path = self.account.connection_path.replace("{id}", quote(connection_id, safe=""))
         try:
-            answer = self._call("DELETE", path)
+            answer = self._call("DELETE", self._path_of(connection_id))
         except NotFound as error:
             # 405 tells of the path, not of the connection: nothing was removed there.
             if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -126,7 +133,26 @@ class BusinessOSClient:
         ``meta.next_id`` is followed, not ``meta.next_page``: that is a path of Salt Edge's own API.
         """
         params = {"from_id": from_id} if from_id else None
-        return page_of(self._call("GET", self.account.connections_path, params=params))
+        return page_of(self._call("GET", self.account.connections_path, params=params), timezone.now())
+
+    def read_connection(self, upstream_id: str) -> ConnectionObject:
+        """Return one connection (``GET /v2/banking/connections/{id}``, setting ``CONNECTION_PATH``).
+
+        That it can be read is inferred from the path of its removal. Raises `NotFound`, whose ``from_api`` tells
+        whether the API itself says so, and `Unintelligible` for anything but an object with this very id.
+        """
+        answer = self._call("GET", self._path_of(upstream_id))
+        for part in parts_of(answer) if isinstance(answer, Mapping) else ():
+            item = object_of(part, timezone.now())
+            if item is not None and item.id == upstream_id:
+                return item
+        raise Unintelligible("The answer is not the connection that was asked for.")
+
+    def _path_of(self, upstream_id: str) -> str:
+        # Nothing, or dots, would name the list of all connections, or what is above it.
+        if not upstream_id.strip("."):
+            raise InvalidRequest("Not sent: this is no id of a connection.")
+        return self.account.connection_path.replace("{id}", quote(upstream_id, safe=""))
 
     def _opened(self, answer: Any) -> OpenedSession:
         # Documented flat; a field that happens to be called `data` must not hide that.
@@ -134,7 +160,7 @@ class BusinessOSClient:
         data = answer if flat else answers.data_of(answer)
         if not isinstance(data, Mapping):
             raise Unintelligible("The answer to connect is not an object.")
-        url, token = data.get("connect_url"), answers.uuid_of(data.get("pending_token"))
+        url, token = data.get("connect_url"), values.uuid_of(data.get("pending_token"))
         if not isinstance(url, str) or token is None:
             raise Unintelligible("The answer to connect lacks a connect_url or a pending_token.")
         if len(url) > CONNECT_URL_MAX_LENGTH:
@@ -143,8 +169,8 @@ class BusinessOSClient:
         return OpenedSession(
             connect_url=url,
             pending_token=token,
-            expires_at=answers.time_of(data.get("expires_at")),
-            owner_user_id=answers.uuid_of(data.get("owner_user_id")),
+            expires_at=_session_end(data.get("expires_at")),
+            owner_user_id=values.uuid_of(data.get("owner_user_id")),
         )
 
     def _call(
@@ -229,3 +255,10 @@ def check_connect_url(url: str, hosts: Sequence[str]) -> None:
 def _is_allowed(host: str, entries: Sequence[str]) -> bool:
     below = [entry for entry in entries if entry.startswith(".") and host.endswith(entry)]
     return host in entries or any("xn--" not in host.removesuffix(entry) for entry in below)
+
+
+def _session_end(value: Any) -> datetime | None:
+    """Return when a session ends, a day from now at most; ``None`` where the answer does not say so readably."""
+    now = timezone.now()
+    end = time_of(value, now, is_end=True)
+    return min(end, now + SESSION_MAX_LIFE) if isinstance(end, datetime) else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from business_os_banking.exceptions import BankingError
+from business_os_banking.upstream.values import is_nothing
 
 Object = Mapping[str, Any]
 
@@ -35,17 +36,23 @@ def parse(content: bytes) -> tuple[Object, frozenset[str]]:
             raise NotUnderstoodError(f"the body has more than {MAX_KEYS} keys")
         values: dict[str, Any] = {}
         for key, value in pairs:
-            if key in values and values[key] != value:
+            if key in values and is_nothing(value):
+                continue
+            if key in values and not is_nothing(values[key]) and values[key] != value:
                 contradicted.add(key)
             values[key] = value
         return values
 
     try:
         parsed = json.loads(
-            content.decode("utf-8"), object_pairs_hook=to_object, parse_float=str, parse_constant=str
+            # As RFC 8259 has it, or with the mark before it that some languages write.
+            content.decode(json.detect_encoding(content)),
+            object_pairs_hook=to_object,
+            parse_float=str,
+            parse_constant=str,
         )
     except (ValueError, RecursionError):
-        raise NotUnderstoodError("the body is not JSON in UTF-8") from None
+        raise NotUnderstoodError("the body is not JSON") from None
     if not isinstance(parsed, dict):
         raise NotUnderstoodError("the body is not a JSON object")
     _check_nesting(parsed)
