@@ -86,7 +86,7 @@ class BusinessOSClient:
         if email:
             body["email"] = email
         check_connect(api=api, body=body)
-        answer = self._call("POST", self.account.connect_path, params={"api": api}, body=body)
+        answer = self._call("POST", self.account.connect_path, params={"api": api}, body=body, fresh=True)
         return self._opened(answer)
 
     def delete_connection(self, connection_id: str) -> None:
@@ -180,9 +180,10 @@ class BusinessOSClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        fresh: bool = False,
     ) -> Any:
         """Return the decoded JSON of a 2xx answer, ``None`` for an empty one; raise for everything else."""
-        answer = http.send(self.account, method, path, params=params, body=body)
+        answer = http.send(self.account, method, path, params=params, body=body, fresh=fresh)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise answers.error_of(answer.status, answer.headers, self._without_key(answer.content))
         if not answer.content.strip():
