@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -14,14 +14,17 @@ from business_os_banking.facts.record import record
 from business_os_banking.facts.report import missed, report_of
 from business_os_banking.flows.reading import Reading, take_from_budget
 from business_os_banking.models import AccountState, BankingConnection
+from business_os_banking.models.clocks import is_due
 from business_os_banking.upstream.client import BusinessOSClient
 
 _MOST: Final = 20  # in one run
+_LONGEST_WAIT: Final = timedelta(days=8)
 
 
 def due_by_id(alias: str, now: datetime) -> QuerySet[BankingConnection]:
     """Return the connections of the account *alias* whose link is to be read, the longest due first."""
-    rows = BankingConnection.objects.filter(account=alias, read_due_at__lte=now)
+    due = is_due("read_due_at", now, _LONGEST_WAIT)
+    rows = BankingConnection.objects.filter(due, account=alias, read_due_at__isnull=False)
     return rows.order_by("read_due_at", "pk")
 
 

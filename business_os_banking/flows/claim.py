@@ -15,6 +15,7 @@ from business_os_banking.conf import Account
 from business_os_banking.exceptions import BusinessOSError, KeyReused, TimedOut
 from business_os_banking.facts.report import digest_of
 from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.models.clocks import is_within
 from business_os_banking.vocabulary import SessionStatus
 
 _MIN_LIFE: Final = timedelta(minutes=1)  # a session with less to live is not worth sending anybody to
@@ -129,7 +130,7 @@ def _under_way(wanted: ConnectSession, account: Account) -> ConnectSession | Non
 def _is_usable(session: ConnectSession, account: Account) -> bool:
     now = timezone.now()
     if session.status == SessionStatus.CREATED:
-        return session.created_at > now - timedelta(seconds=_patience(account))
+        return is_within(session.created_at, now, timedelta(seconds=_patience(account)))
     return (
         session.status == SessionStatus.OPEN
         and session.returned_at is None

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Q
 from django.utils.translation import gettext_noop as _
 
 from business_os_banking import conf
@@ -23,7 +22,7 @@ from business_os_banking.facts.lookup import Name, known, names_of
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import Report, missed, report_of, seen
 from business_os_banking.flows.by_id import due_by_id, read_by_id
-from business_os_banking.flows.reading import JITTER, Reading, pause, take_from_budget
+from business_os_banking.flows.reading import JITTER, LONGEST_WAIT, Reading, pause, take_from_budget
 from business_os_banking.models import (
     AccountState,
     BankingConnection,
@@ -31,6 +30,7 @@ from business_os_banking.models import (
     ConnectSession,
     batches,
 )
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_waiting, is_within
 from business_os_banking.upstream.client import BusinessOSClient
 from business_os_banking.upstream.objects import ConnectionObject
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind
@@ -85,7 +85,7 @@ def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading
     return reading
 
 
-def is_due(alias: str, now: datetime) -> bool:
+def account_is_due(alias: str, now: datetime) -> bool:
     """Return whether anything of the account *alias* is to be read at *now*. Reads nothing upstream, writes nothing."""
     state = AccountState.objects.filter(alias=alias).first() or AccountState(alias=alias)
     return not _postponed(state, now)[0] and (due_by_id(alias, now).exists() or list_is_due(alias, now))
@@ -107,14 +107,14 @@ def list_is_due(alias: str, now: datetime) -> bool:
     if not BankingConnection.objects.living().filter(account=alias).exclude(upstream_id="").exists():
         return False
     hours = conf.settings.read_every_hours * random.uniform(1 - JITTER, 1)  # noqa: S311 - spreads load
-    return state.read_at is None or now >= state.read_at + timedelta(hours=hours)
+    return not is_within(state.read_at, now, timedelta(hours=hours))
 
 
 def _postponed(state: AccountState, now: datetime) -> tuple[str, dict[str, Any]]:
     """Return why the list must not be read yet, whoever asks, with its parameters; ``""`` if it may be."""
-    if state.list_missing_at is not None and now < state.list_missing_at + timedelta(days=1):
+    if is_within(state.list_missing_at, now, timedelta(days=1)):
         return _("the upstream has no such list"), {}
-    if state.paused_until is not None and now < state.paused_until:
+    if state.paused_until is not None and is_waiting(state.paused_until, now, LONGEST_WAIT):
         time = f"{state.paused_until:%Y-%m-%d %H:%M}"
         return _("paused until %(time)s UTC after trouble"), {"time": time}
     return "", {}
@@ -122,7 +122,7 @@ def _postponed(state: AccountState, now: datetime) -> tuple[str, dict[str, Any]]
 
 def _may_ask(state: AccountState, now: datetime) -> bool:
     """Note that it is asked for by hand; return whether nobody has just done so. Safe with two at once."""
-    long_ago = Q(asked_at=None) | Q(asked_at__lte=now - _BETWEEN_ASKING)
+    long_ago = is_due("asked_at", now - _BETWEEN_ASKING, _BETWEEN_ASKING + CLOCKS_DIFFER)
     return bool(AccountState.objects.filter(long_ago, pk=state.pk).update(asked_at=now))
 
 

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 JITTER: Final = 0.1
 _FIRST_PAUSE: Final = timedelta(minutes=1)
 _LONGEST_PAUSE: Final = timedelta(hours=6)
+LONGEST_WAIT: Final = timedelta(hours=27)  # a day at the upstream's wish, and what is added to spread load
 
 
 @dataclass

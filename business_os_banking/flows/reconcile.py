@@ -17,7 +17,7 @@ from business_os_banking.facts.lookup import known, names_of
 from business_os_banking.facts.record import apply
 from business_os_banking.flows.disconnect import remove_upstream
 from business_os_banking.flows.expire import expire
-from business_os_banking.flows.read import is_due, read_account
+from business_os_banking.flows.read import account_is_due, read_account
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.silence import watch
 from business_os_banking.models import (
@@ -27,6 +27,7 @@ from business_os_banking.models import (
     ConnectSession,
     batches,
 )
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due
 from business_os_banking.models.connections import REMOVAL_TRIES
 from business_os_banking.vocabulary import Outcome
 
@@ -99,7 +100,7 @@ def preview(now: datetime | None = None) -> Result:
     return Result(
         applied=sum(len(pks) for pks in _appliable(now)),
         announced=_untold(now).count(),
-        read_pages=len([alias for alias in aliases() if is_due(alias, now)]),
+        read_pages=len([alias for alias in aliases() if account_is_due(alias, now)]),
         expired=_overdue(now).count(),
         removed=_removable(now).count(),
     )
@@ -200,8 +201,9 @@ def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, result: Re
 
 
 def _removable(now: datetime) -> QuerySet[BankingConnection]:
-    due = Q(removal_next_at=None) | Q(removal_next_at__lte=now)
-    return BankingConnection.objects.filter(due, removal_due=True)
+    return BankingConnection.objects.filter(
+        is_due("removal_next_at", now, _LONGEST_WAIT + CLOCKS_DIFFER), removal_due=True
+    )
 
 
 def _remove_ended(now: datetime, result: Result) -> None:
