@@ -6,6 +6,7 @@
     ├── NotAllowed                  the adapter or the connection's state says no
     │   └── ConnectionEnded         its owner or an operator ended it for good
     ├── NotOffered                  scopes that the account's settings do not offer
+    ├── NotYourEmail                an e-mail address beside the owner's own
     ├── TooManyAttempts             CONNECTS_PER_HOUR
     ├── KeyReused                   the idempotency key of another request
     └── BusinessOSError             a call to Business OS came to nothing
@@ -42,6 +43,7 @@ __all__ = [
     "NotFound",
     "NotOffered",
     "NotReachable",
+    "NotYourEmail",
     "OutOfCredits",
     "RateLimited",
     "Refused",
@@ -75,6 +77,10 @@ class ConnectionEnded(NotAllowed):
 
 class NotOffered(BankingError):
     """Scopes were asked for that the account's settings do not offer."""
+
+
+class NotYourEmail(BankingError):
+    """An e-mail address was given for somebody who has another one."""
 
 
 class TooManyAttempts(BankingError):

@@ -358,7 +358,7 @@ SITE_KEYS: Final[Mapping[str, Rule]] = {
     "API_PERMISSION_CLASSES": _CLASSES,
     "API_THROTTLE_CLASSES": _CLASSES,
     "DATABASE_PIPELINE": _SWITCH,
-    "DESTROY_BY_SHAPE": _SWITCH,
+    "EMAIL_FROM_FORM": _SWITCH,
 }
 
 ACCOUNT_KEYS: Final[Mapping[str, Rule]] = {

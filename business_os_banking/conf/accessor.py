@@ -68,7 +68,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "API_PERMISSION_CLASSES": None,
     "API_THROTTLE_CLASSES": None,
     "DATABASE_PIPELINE": True,  # send PostgreSQL statements without waiting for the answer to the one before
-    "DESTROY_BY_SHAPE": True,  # a bare Salt Edge destroy callback carries no event name; see docs/upstream.md
+    "EMAIL_FROM_FORM": False,  # let people who have an address of their own give another one
 }
 
 
@@ -238,8 +238,8 @@ class Settings:
         return bool(self._get("DATABASE_PIPELINE"))
 
     @property
-    def destroy_by_shape(self) -> bool:
-        return bool(self._get("DESTROY_BY_SHAPE"))
+    def email_from_form(self) -> bool:
+        return bool(self._get("EMAIL_FROM_FORM"))
 
 
 settings = Settings()

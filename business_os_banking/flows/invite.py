@@ -17,6 +17,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from business_os_banking import conf
+from business_os_banking.adapter import email_of
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows import connect
 from business_os_banking.models import BankingConnection, ConnectSession
@@ -91,7 +92,7 @@ def start(
         connection=connection,
         api=last.api if last else "",
         # The session's is emptied after a while.
-        email=(last.email if last else "") or str(getattr(user, "email", "") or ""),
+        email=(last.email if last else "") or email_of(user),
         custom_fields=custom_fields,
         by_link=True,
     )

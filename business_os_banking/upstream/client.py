@@ -30,6 +30,7 @@ from business_os_banking.upstream.objects import (
 )
 from business_os_banking.upstream.times import time_of
 
+EMAIL_MAX_LENGTH: Final = 254  # what the column holds, and a mail server takes (RFC 5321)
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
 RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
 SESSION_MAX_LIFE: Final = timedelta(
@@ -196,6 +197,16 @@ class BusinessOSClient:
         return content.replace(key.encode(), b"***") if conf.is_secret(key) else content
 
 
+def sendable_email(address: str) -> str:
+    """Return *address* as it can be sent to Business OS, ``""`` if it is no address that mail could reach."""
+    address = address.strip()
+    try:
+        validate_email(address)
+    except ValidationError:
+        return ""
+    return address if len(address) <= EMAIL_MAX_LENGTH and "." in address.rpartition("@")[2] else ""
+
+
 def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
     """Check a connect call against the documented limits; raise `InvalidRequest` that names the field."""
     problems: dict[str, list[str]] = {}
@@ -207,11 +218,8 @@ def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
         problems["return_to"] = [problem]
     if problem := _custom_fields_problem(body["custom_fields"]):
         problems["custom_fields"] = [problem]
-    if email := body.get("email"):
-        try:
-            validate_email(email)
-        except ValidationError:
-            problems["email"] = ["is not an e-mail address"]
+    if "email" in body and sendable_email(body["email"]) != body["email"]:
+        problems["email"] = ["is not an e-mail address"]
     if problems:
         names = ", ".join(sorted(problems))
         raise InvalidRequest(f"Not sent: {names} would be refused.", fields=problems)

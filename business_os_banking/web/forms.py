@@ -29,7 +29,10 @@ class ConnectForm(forms.Form):
         widget=forms.RadioSelect,
     )
     email = forms.EmailField(
-        label=_("E-mail address"), required=False, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+        label=_("E-mail address"),
+        required=False,
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     scopes = forms.MultipleChoiceField(required=False)
     next = forms.Field(required=False)
