@@ -505,7 +505,7 @@ def test_the_tries_of_one_link_do_not_count_for_the_next(
         )
         if link == "888":
             assert (run(1).not_removed, run(5).not_removed) == (1, 1)
-            deliver(callbacks.destroy(None, "777", time="2026-11-03T10:00:00Z"))
+            record(removed(connection, "777", timezone.now()))
             connection.refresh_from_db()
             assert (connection.removal_due, connection.removal_tries) == (False, 2)
 
