@@ -109,6 +109,10 @@ class BusinessOSError(BankingError):
         self.request_id = ""
         self.session: FailedSession | None = None
 
+    def __str__(self) -> str:
+        request = f" (request {self.request_id})" if self.request_id else ""
+        return f"{super().__str__()}{request}"
+
 
 class NotReachable(BusinessOSError):
     """No connection could be made, so nothing was sent."""

@@ -62,6 +62,9 @@ def _link(data: Mapping[str, Any]) -> Link:
         last_bare_success_at=_time(data.get("last_bare_success_at")),
         bare_undated_at=_time(data.get("bare_undated_at")),
         details={key: Noted(*_stamped(item)) for key, item in data.get("details", {}).items()},
+        undated_details={
+            key: Noted(*_stamped(item)) for key, item in data.get("undated_details", {}).items()
+        },
     )
 
 

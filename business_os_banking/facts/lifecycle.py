@@ -32,7 +32,8 @@ class Fact:
     """One thing that happened, as far as the merge cares.
 
     ``dated`` is false where the source names a time that cannot be read: ``at`` is then the time of receipt.
-    ``final`` is for a removal that is proved, ``link_works`` for a failure on a link that goes on working.
+    ``final`` is for a removal that is proved. ``link_works`` tells that the upstream shows the link as one that works:
+    of a failure, that it is the session's alone; of a reading, that what was wrong with the link is over.
     ``session`` is the reference of the connect session that the fact names through a token or our own key,
     or ``""``; ``link`` is the upstream ``upstream_id``, or ``""``. ``details`` holds values for the
     names in :data:`vocabulary.DETAILS` (texts; times in ISO 8601).
@@ -110,9 +111,8 @@ class Attempt:
     opened_at: datetime | None = None
     returned_at: datetime | None = None
     successes: Mapping[str, datetime] = field(default_factory=dict)  # link -> first success
-    undated: Mapping[str, datetime] = field(
-        default_factory=dict
-    )  # link -> first heard of a success of unknown time
+    # link -> first heard of a success at a time that cannot be read
+    undated: Mapping[str, datetime] = field(default_factory=dict)
     named: Mapping[str, datetime] = field(default_factory=dict)  # link -> first mention
     setback: Setback | None = None
     progress: Noted | None = None
@@ -141,8 +141,10 @@ class Link:
     # Successes that named only the link: they count for the sessions that turn out to have led to it.
     first_bare_success_at: datetime | None = None
     last_bare_success_at: datetime | None = None
-    bare_undated_at: datetime | None = None  # first heard of such a success of unknown time
+    bare_undated_at: datetime | None = None  # first heard of such a success at a time that cannot be read
     details: Mapping[str, Noted] = field(default_factory=dict)
+    # Those told at a time that cannot be read: they are for where there are no others.
+    undated_details: Mapping[str, Noted] = field(default_factory=dict)
 
     def __or__(self, other: "Link") -> "Link":
         return Link(
@@ -155,7 +157,12 @@ class Link:
             last_bare_success_at=_one(max, self.last_bare_success_at, other.last_bare_success_at),
             bare_undated_at=_one(min, self.bare_undated_at, other.bare_undated_at),
             details=_union(max, self.details, other.details),
+            undated_details=_union(max, self.undated_details, other.undated_details),
         )
+
+    def told(self) -> dict[str, str]:
+        """Return what was told of it last, by the names in :data:`vocabulary.DETAILS`."""
+        return {key: noted.value for key, noted in {**self.undated_details, **self.details}.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +234,11 @@ def _attempt_evidence(fact: Fact) -> Attempt:
 
 
 def _link_evidence(fact: Fact) -> Link:
-    # Of unknown time, it must not outdo what has one: see `status`, which dates it by the opening of its session.
+    # Undated, it must not outdo what has a time: see `status`, which dates it by the opening of its session.
     succeeded = fact.kind is Kind.SUCCEEDED and fact.dated
     standing = None
     trouble = None
-    if succeeded:
+    if succeeded or (fact.kind is Kind.SEEN and fact.link_works):
         standing = Standing(fact.at, GOOD, "")
     elif fact.kind in {Kind.FAILED, Kind.CONSENT_ENDED} and not fact.link_works:
         trouble = Noted(fact.at, fact.error_class)
@@ -240,6 +247,7 @@ def _link_evidence(fact: Fact) -> Link:
             reason = reason or StatusReason.CONSENT_EXPIRED
         standing = Standing(fact.at, NEEDS_USER, reason) if reason else None
     bare = fact.at if succeeded and not fact.session else None
+    details = {key: Noted(fact.at, value) for key, value in fact.details.items() if value}
     return Link(
         standing=standing,
         removed_at=fact.at if fact.kind is Kind.REMOVED and fact.final else None,
@@ -249,7 +257,8 @@ def _link_evidence(fact: Fact) -> Link:
         first_bare_success_at=bare,
         last_bare_success_at=bare,
         bare_undated_at=fact.at if fact.kind is Kind.SUCCEEDED and not (fact.dated or fact.session) else None,
-        details={key: Noted(fact.at, value) for key, value in fact.details.items() if value},
+        details=details if fact.dated else {},
+        undated_details={} if fact.dated else details,
     )
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from business_os_banking.facts import announce, lifecycle, sql
+from business_os_banking.facts import announce, lifecycle, notes, sql
 from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.events import from_event
 from business_os_banking.facts.lifecycle import State
@@ -49,8 +49,8 @@ def _links(states: list[State]) -> set[str]:
 
 
 def _banks(states: list[State]) -> set[str]:
-    details = (link.details.get("provider_code") for state in states for link in state.links.values())
-    return {noted.value for noted in details if noted is not None}
+    codes = (link.told().get("provider_code", "") for state in states for link in state.links.values())
+    return {code for code in codes if code}
 
 
 def merge_into(
@@ -75,27 +75,28 @@ def merge_into(
         due += save(
             cursor, row, old, new, session=session, named=match.reference if home else "", store=store
         )
-    _have_read(cursor, rows, report)
-    event.outcome = _outcome(report, rows, changed=bool(store) or before != after).value
+    if rows and report.fact.kind is Kind.SUCCEEDED and not _links(after):
+        event.note = notes.NO_ID
+    _have_read(cursor, rows, report, is_open=event.note == notes.NO_ID)
+    is_unusable = match.conflict == notes.UNUSABLE_ID
+    outcome = _outcome(report, rows, changed=bool(store) or before != after)
+    event.outcome = (Outcome.FAILED if is_unusable else outcome).value
     set_announcements(event, due)
     return Merged(tuple(row.pk for row in rows), before, after)
 
 
-def _have_read(cursor: CursorWrapper, rows: list[BankingConnection], report: Report) -> None:
-    """Have the link of *rows* read soon where *report* left something open: its time, or whether it is a removal."""
-    fact = report.fact
-    if fact.dated and fact.kind is not Kind.GUESSED_REMOVAL:
+def _have_read(
+    cursor: CursorWrapper, rows: list[BankingConnection], report: Report, *, is_open: bool
+) -> None:
+    """Have the links of *rows* read soon where something is open: its id, its time, or whether it is a removal."""
+    is_guess = report.fact.kind is Kind.GUESSED_REMOVAL
+    if report.fact.dated and not (is_open or is_guess):
         return
-    values: dict[str, Any] = {"read_due_at": report.received_at + _READ_AFTER}
-    if fact.kind is Kind.GUESSED_REMOVAL:
-        values["removal_guessed_at"] = report.received_at
+    due_at = report.received_at + _READ_AFTER
     for row in rows:
-        if (
-            row.read_due_at is None
-            or values["read_due_at"] < row.read_due_at
-            or "removal_guessed_at" in values
-        ):
-            sql.update(cursor, BankingConnection, {"id": row.pk}, values)
+        values: dict[str, Any] = {"removal_guessed_at": report.received_at} if is_guess else {}
+        if is_guess or row.read_due_at is None or due_at < row.read_due_at:
+            sql.update(cursor, BankingConnection, {"id": row.pk}, {**values, "read_due_at": due_at})
 
 
 def join(report: Report, match: Match, rows: list[BankingConnection]) -> tuple[list[State], list[State]]:

@@ -1,7 +1,7 @@
 """A fact as it was reported: what happened, who says so, and what it names to be filed by.
 
 Reports are what goes through the one door, `facts.record.record`. The functions here make those that the app
-itself reports, and those that read the upstream's connection objects; `webhooks.payloads` makes those of webhooks.
+itself reports; `facts.interpret` makes those of the upstream's connection objects, `webhooks.payloads` of webhooks.
 """
 
 from __future__ import annotations
@@ -14,21 +14,12 @@ from typing import Any
 from uuid import UUID
 
 from business_os_banking.exceptions import BusinessOSError
-from business_os_banking.facts import notes
 from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.upstream import values
 from business_os_banking.upstream.client import OpenedSession
-from business_os_banking.upstream.objects import ConnectionObject, Names
 from business_os_banking.upstream.times import CLOCK_TOLERANCE, Time
-from business_os_banking.vocabulary import (
-    CANCELLED_CLASSES,
-    CONSENT_CLASSES,
-    REASONS,
-    Kind,
-    Source,
-    StatusReason,
-)
+from business_os_banking.vocabulary import Kind, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,9 +149,9 @@ def missed(connection: BankingConnection, now: datetime) -> Report:
     return _of_connection(connection, fact, Source.READ, fact.link, now.isoformat())
 
 
-def seen(connection: BankingConnection, now: datetime) -> Report:
-    """Report that the upstream's list has the link of *connection* again."""
-    fact = Fact(kind=Kind.SEEN, at=now, link=connection.upstream_id)
+def seen(connection: BankingConnection, now: datetime, *, works: bool = False) -> Report:
+    """Report that the upstream has the link of *connection* after all, and shows that it works."""
+    fact = Fact(kind=Kind.SEEN, at=now, link=connection.upstream_id, link_works=works)
     return _of_connection(connection, fact, Source.READ, fact.link, now.isoformat())
 
 
@@ -179,114 +170,3 @@ def _of_connection(connection: BankingConnection, fact: Fact, source: Source, *p
         received_at=fact.at,
         connection_id=connection.pk,
     )
-
-
-# --- What the upstream says of a connection ------------------------------------------------------------
-
-
-def report_of(item: ConnectionObject, account: str, now: datetime) -> Report:
-    """Return what *item*, read at *now*, reports.
-
-    The digest is made of what the object says, so reading an unchanged one again is no new fact.
-    """
-    fact, names_session = fact_of_object(item, now)
-    tokens = sorted(item.names.tokens) if names_session else []
-    sessions = sorted(item.names.sessions) if names_session else []
-    time = fact.at.isoformat() if fact.dated and _claimed(item) else str(_claimed(item))
-    content = (
-        fact.kind,
-        time,
-        fact.error_class,
-        str(tokens),
-        str(sessions),
-        str(sorted(fact.details.items())),
-    )
-    return Report(
-        fact=fact,
-        source=Source.READ,
-        account=account,
-        digest=digest_of(Source.READ, account, item.id, *content),
-        received_at=now,
-        pending_token=tokens[0] if len(tokens) == 1 else None,
-        session_reference=sessions[0] if len(sessions) == 1 else None,
-        payload={"connection_id": item.id, "status": item.status},
-        conflict=name_conflict(item.names),
-    )
-
-
-def fact_of_object(item: ConnectionObject, received_at: datetime, time: Time = None) -> tuple[Fact, bool]:
-    """Return what *item* asserts, and whether that is about the session that it names.
-
-    *time* is when it was told, where that is known better than by the object itself.
-    """
-    kind, claimed, names_session = _meaning(item)
-    claimed = claimed or item.updated_at or time
-    fact = Fact(
-        kind=kind,
-        at=when(claimed, received_at),
-        dated=claimed is None or isinstance(claimed, datetime),
-        link=item.id,
-        error_class=item.error_class if kind is Kind.FAILED else "",
-        link_works=kind is Kind.FAILED and item.status == "active",
-        details=item.details,
-    )
-    if kind is Kind.FAILED and not fact.link_works:
-        fact = _needs_the_user(fact, item.status)
-    elif kind is Kind.FAILED and fact.error_class in CANCELLED_CLASSES:
-        fact = replace(fact, kind=Kind.CANCELLED)
-    return fact, names_session
-
-
-def name_conflict(names: Names) -> str:
-    """Return why nothing may be done on what *names* name, ``""`` if it is clear what they mean."""
-    if len(names.tokens) > 1:
-        return notes.TWO_TOKENS
-    if len(names.sessions) > 1:
-        return notes.TWO_SESSIONS
-    if len(names.ids) > 1:
-        return notes.TWO_LINKS
-    # Silently, a connection would work that nobody could read or remove.
-    return notes.UNUSABLE_ID if names.has_unusable_id else ""
-
-
-def _claimed(item: ConnectionObject) -> Time:
-    return _meaning(item)[1] or item.updated_at
-
-
-def _meaning(item: ConnectionObject) -> tuple[Kind, Time, bool]:
-    """Return the kind of fact, its time, and whether it is about the session that the object names."""
-    if item.status in {"inactive", "disabled"}:
-        # An attempt that is under way has not failed because the link, as it was before, does not work.
-        return Kind.FAILED, item.failure_at, not item.has_attempt or item.failure_at is not None
-    if item.status not in {"active", ""}:
-        return Kind.UNKNOWN, None, False
-    if not item.has_attempt:
-        return (Kind.SUCCEEDED if item.status else Kind.UNKNOWN), item.last_success_at, True
-    if _has_succeeded(item):
-        return Kind.SUCCEEDED, item.success_at, True
-    if item.failure_at is not None and (item.names.tokens or item.names.sessions):
-        return Kind.FAILED, item.failure_at, True
-    # Under way, or nobody knows whose attempt failed: what is left is that the link has worked.
-    return (Kind.UNKNOWN if item.last_success_at is None else Kind.SUCCEEDED), item.last_success_at, False
-
-
-def _has_succeeded(item: ConnectionObject) -> bool:
-    """Whether the last attempt ended well: at a time that cannot be read, only if nothing speaks against it."""
-    success, failure = item.success_at, item.failure_at
-    if isinstance(success, datetime):
-        return not (isinstance(failure, datetime) and failure > success)
-    return failure is None and (success is not None or item.is_finished)
-
-
-def _needs_the_user(fact: Fact, status: str) -> Fact:
-    """Return *fact*, of a link that is ``inactive`` or ``disabled``: it cannot go on, whatever the class says."""
-    error_class = fact.error_class or ("ConnectionDisabled" if status == "disabled" else "")
-    if error_class in CONSENT_CLASSES:
-        return replace(fact, kind=Kind.CONSENT_ENDED, error_class=error_class)
-    reason = REASONS.get(error_class)
-    if reason is None and status == "disabled":
-        reason = StatusReason.BANK_DISABLED
-    if reason is None:
-        denied = error_class in CANCELLED_CLASSES
-        reason = StatusReason.ACCESS_DENIED if denied else StatusReason.BANK_STEP_REQUIRED
-    return replace(fact, error_class=error_class, reason=reason)

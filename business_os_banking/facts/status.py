@@ -45,6 +45,10 @@ class Success(NamedTuple):
     link: str
     succeeded_at: datetime
 
+    @property
+    def is_dated(self) -> bool:
+        return self.at == self.succeeded_at
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionView:
@@ -166,7 +170,7 @@ def view_connection(state: State) -> ConnectionView:
         [current] if current else [],
     )
     link = _link_of(state, current, link_id)
-    details = {key: noted.value for key, noted in _about(state, current, link).details.items()}
+    details = _about(state, current, link).told()
     status, reason = _connection_status(state, current, link, details.get("provider_code", ""))
     ended_at, ended_by = _ending(state, current, link)
     return ConnectionView(
@@ -174,14 +178,14 @@ def view_connection(state: State) -> ConnectionView:
         status_reason=reason,
         upstream_id=link_id,
         connected_at=min(s.succeeded_at for s in successes) if successes else None,
-        last_success_at=link.last_success_at,
+        last_success_at=_last_success_at(current, link),
         last_error_class=_last_error(state, current, link),
         disconnected_at=ended_at,
         ended_by=ended_by,
         details=details,
         to_remove=_unproved(state) if state.ended else (),
         superseded=_superseded(state, link_id, link),
-        consented_at=current.at if current else None,
+        consented_at=_consented_at(current),
         consent_expires_at=_consent_end(current, link),
     )
 
@@ -190,9 +194,9 @@ def _link_of(state: State, current: Success | None, link_id: str) -> Link:
     if current is None:
         return Link()
     link = state.links.get(link_id, Link()) | state.links.get(unnamed(current.session), Link())
-    if current.at == current.succeeded_at:
+    if current.is_dated:
         return link
-    # Of unknown time, and so in no register yet.
+    # It is in no register yet.
     return link | Link(standing=Standing(current.at, GOOD, ""), last_success_at=current.at)
 
 
@@ -253,9 +257,19 @@ def _last_error(state: State, current: Success | None, link: Link) -> str:
     if current is None:
         setbacks = [a.setback for a in state.attempts.values() if a.setback]
         return max(setbacks).error_class if setbacks else ""
-    if link.trouble and not (link.last_success_at and link.last_success_at >= link.trouble.at):
-        return link.trouble.value
-    return ""
+    is_over = link.trouble and link.standing and link.standing >= Standing(link.trouble.at, GOOD, "")
+    return link.trouble.value if link.trouble and not is_over else ""
+
+
+def _last_success_at(current: Success | None, link: Link) -> datetime | None:
+    """Return when the link worked last: of what is not dated, when it was heard of."""
+    if current is None or current.is_dated or (link.last_success_at or current.at) > current.at:
+        return link.last_success_at
+    return current.succeeded_at
+
+
+def _consented_at(current: Success | None) -> datetime | None:
+    return None if current is None else current.at if current.at > _EARLIEST else current.succeeded_at
 
 
 def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
@@ -267,6 +281,8 @@ def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
 def _consent_end(current: Success | None, link: Link) -> datetime | None:
     """Return the end of the consent that was told with, or after, the last consent; older ones are over."""
     end = link.details.get("consent_expires_at")
+    if end is None and current and not current.is_dated:
+        end = link.undated_details.get("consent_expires_at")
     if current is None or end is None or end.at < current.at:
         return None
     return datetime.fromisoformat(end.value)

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import EmailValidator
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +22,7 @@ from business_os_banking.flows import connect
 from business_os_banking.flows.claim import Idempotency, Owner
 from business_os_banking.guards import throttle
 from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.upstream.client import sendable_email
 
 TENANT_MAX_LENGTH: Final = 255
 HOUR: Final = 3600  # seconds
@@ -63,9 +65,7 @@ def begin(
     if idempotency and (session := connect.replay(idempotency)):
         return session  # it was allowed, and its address has been given out: whoever missed the answer gets it again
     account = account or account_for(request, connection, adapter)
-    own_email = adapter.get_email(request)
-    if email and own_email.strip() and not conf.settings.email_from_form and not _is_same(email, own_email):
-        raise NotYourEmail("The owner has another e-mail address.")
+    address = _address(adapter.get_email(request) or "", email)
     if not set(scopes) <= set(account.scopes):
         raise NotOffered("The account's settings do not offer these scopes.")
     if not throttle.within("connect", _who(request, owner), conf.settings.connects_per_hour, HOUR):
@@ -76,7 +76,7 @@ def begin(
         connection=connection,
         account=account,
         api=api,
-        email=email or own_email,
+        email=address,
         scopes=scopes,
         custom_fields=adapter.get_custom_fields(request, connection),
         next_url=safe_next(request, next_url),
@@ -122,8 +122,22 @@ def safe_next(request: HttpRequest, url: str) -> str:
     return path if is_path else ""
 
 
-def _is_same(address: str, other: str) -> bool:
-    return address.strip().casefold() == other.strip().casefold()
+def check_email(address: str) -> None:
+    """Raise Django's `ValidationError` for an address that Django takes, and that could not be sent (`a@localhost`)."""
+    if not sendable_email(address):
+        raise ValidationError(EmailValidator.message, code="invalid")
+
+
+def _address(own: str, given: str) -> str:
+    """Return the address to send: the owner's *own*, or the one *given* where there is none that can be sent.
+
+    With ``EMAIL_FROM_FORM`` the one that is given comes first. Raises `NotYourEmail`.
+    """
+    if not given or conf.settings.email_from_form or not sendable_email(own):
+        return given or own
+    if given.strip().lower() != own.strip().lower():
+        raise NotYourEmail("The owner has another e-mail address.")
+    return own
 
 
 def _who(request: HttpRequest, owner: Owner) -> str:

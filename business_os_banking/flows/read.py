@@ -18,10 +18,11 @@ from django.utils.translation import gettext_noop as _
 from business_os_banking import conf
 from business_os_banking.adapter import credentials_of
 from business_os_banking.exceptions import BusinessOSError, NotFound, RateLimited
+from business_os_banking.facts.interpret import report_of
 from business_os_banking.facts.lookup import Name, known, names_of
 from business_os_banking.facts.record import record
-from business_os_banking.facts.report import Report, missed, report_of, seen
-from business_os_banking.flows.by_id import due_by_id, read_by_id
+from business_os_banking.facts.report import Report, missed, seen
+from business_os_banking.flows.by_id import due_by_id, read_by_id, settle
 from business_os_banking.flows.reading import JITTER, LONGEST_WAIT, Reading, pause, take_from_budget
 from business_os_banking.models import (
     AccountState,
@@ -52,7 +53,7 @@ def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading
     """
     state, _new = AccountState.objects.get_or_create(alias=alias)
     reading = Reading()
-    reading.reason, reading.about = _postponed(state, now)
+    reading.reason, reading.about = _paused(state, now)
     if reading.reason:
         return reading
     if by_hand and not _may_ask(state, now):
@@ -60,6 +61,9 @@ def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading
         return reading
     try:
         read_by_id(alias, state, reading, now)
+        if _lacks_list(state, now):
+            reading.reason = _("the upstream has no such list")
+            return reading
         if not (by_hand or list_is_due(alias, now)):
             return reading
         _read_pages(alias, state, reading, now, most=_PAGES_BY_HAND if by_hand else None)
@@ -88,7 +92,7 @@ def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading
 def account_is_due(alias: str, now: datetime) -> bool:
     """Return whether anything of the account *alias* is to be read at *now*. Reads nothing upstream, writes nothing."""
     state = AccountState.objects.filter(alias=alias).first() or AccountState(alias=alias)
-    return not _postponed(state, now)[0] and (due_by_id(alias, now).exists() or list_is_due(alias, now))
+    return not _paused(state, now)[0] and (due_by_id(alias, now).exists() or list_is_due(alias, now))
 
 
 def list_is_due(alias: str, now: datetime) -> bool:
@@ -98,9 +102,9 @@ def list_is_due(alias: str, now: datetime) -> bool:
     exists and no pause after trouble is on. Whether today's budget is used up is found when a page is asked for.
     """
     state = AccountState.objects.filter(alias=alias).first() or AccountState(alias=alias)
-    if _postponed(state, now)[0]:
+    if _paused(state, now)[0] or _lacks_list(state, now):
         return False
-    if state.list_wanted_at is not None and state.list_wanted_at <= now:
+    if state.list_wanted_at is not None:
         return True
     if ConnectSession.objects.waiting().filter(connection__account=alias).exists():
         return True
@@ -110,10 +114,13 @@ def list_is_due(alias: str, now: datetime) -> bool:
     return not is_within(state.read_at, now, timedelta(hours=hours))
 
 
-def _postponed(state: AccountState, now: datetime) -> tuple[str, dict[str, Any]]:
-    """Return why the list must not be read yet, whoever asks, with its parameters; ``""`` if it may be."""
-    if is_within(state.list_missing_at, now, timedelta(days=1)):
-        return _("the upstream has no such list"), {}
+def _lacks_list(state: AccountState, now: datetime) -> bool:
+    """Whether the upstream has no list, as far as is known; it is tried again after a day."""
+    return is_within(state.list_missing_at, now, timedelta(days=1))
+
+
+def _paused(state: AccountState, now: datetime) -> tuple[str, dict[str, Any]]:
+    """Return why nothing must be read yet, whoever asks, with its parameters; ``""`` if it may be."""
     if state.paused_until is not None and is_waiting(state.paused_until, now, LONGEST_WAIT):
         time = f"{state.paused_until:%Y-%m-%d %H:%M}"
         return _("paused until %(time)s UTC after trouble"), {"time": time}
@@ -141,8 +148,10 @@ def _read_pages(
         if page.credits is not None:
             AccountState.objects.filter(pk=state.pk).update(credits=page.credits, credits_at=now)
         for start in range(0, len(page.rows), batches.SIZE):
-            reading.facts += _record_rows(alias, page.rows[start : start + batches.SIZE], now)
-        reading.seen.update(row.id for row in page.rows)
+            rows = page.rows[start : start + batches.SIZE]
+            reading.facts += _record_rows(alias, rows, now)
+            settle(alias, rows, reading, now)
+        reading.seen.update(row.id for row in page.rows if row.id)
         if not page.next_id or page.next_id in followed:
             reading.complete = not page.next_id  # pages that lead in a circle are no whole list
             return
@@ -178,7 +187,8 @@ def _ours(reports: list[Report]) -> list[Report]:
     names: dict[str, set[Name]] = {}
     for report in reports:
         # By its link as well where it names a session: if that is unknown, the event waits for it.
-        names[report.digest] = {*names_of(report), ("link", report.account, report.fact.link)}
+        by_link: set[Name] = {("link", report.account, report.fact.link)} if report.fact.link else set()
+        names[report.digest] = names_of(report) | by_link
     matchable = known({name for some in names.values() for name in some})
     return [report for report in reports if matchable & names[report.digest]]
 
@@ -220,7 +230,7 @@ def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
             reading.facts += 1
         elif row.missing_since is None:
             BankingConnection.objects.filter(pk=row.pk).update(missing_since=now)
-        elif row.missing_since <= now - _BETWEEN_READINGS:
+        elif not is_within(row.missing_since, now, _BETWEEN_READINGS):
             record(missed(row, now))
             reading.facts += 1
 
@@ -232,4 +242,4 @@ def _list_is_missing(alias: str, state: AccountState, now: datetime) -> None:
             "webhooks alone will tell. Tried again once a day.",
             alias,
         )
-    AccountState.objects.filter(pk=state.pk).update(list_missing_at=now)
+    AccountState.objects.filter(pk=state.pk).update(list_missing_at=now, list_wanted_at=None)

@@ -24,6 +24,16 @@ def is_within(at: datetime | None, now: datetime, time: timedelta) -> bool:
     return at is not None and now - time < at <= now + CLOCKS_DIFFER
 
 
+def is_past(at: datetime | None, now: datetime) -> bool:
+    """Return whether something was done, *at* a moment that is not in the future."""
+    return at is not None and at <= now + CLOCKS_DIFFER
+
+
+def is_ahead(column: str, now: datetime, longest: timedelta) -> Q:
+    """Return the condition for rows whose *column* holds a time that is still to come, and may be meant."""
+    return Q(**{f"{column}__gt": now, f"{column}__lte": now + longest})
+
+
 def is_due(column: str, now: datetime, longest: timedelta) -> Q:
     """Return the condition for rows whose *column* holds no time, one that has come, or one that cannot be meant."""
     return Q(**{column: None}) | Q(**{f"{column}__lte": now}) | Q(**{f"{column}__gt": now + longest})

@@ -22,7 +22,7 @@ from business_os_banking.exceptions import (
 from business_os_banking.upstream import values
 
 _GONE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
-# Said by a proxy or by TLS, not by the API: the same request may well work a moment later.
+# Of a proxy or of TLS, not of the API: the same request may well work a moment later.
 _TEMPORARY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.TOO_EARLY}
 _REQUEST_IDS: Final = ("X-Request-Id", "Request-Id", "X-Correlation-Id", "X-Amzn-RequestId", "CF-Ray")
 _CLASS_MAX_LENGTH: Final = 128
@@ -56,11 +56,14 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> Busines
         body = json.loads(content)
     except (ValueError, RecursionError):
         body = None
-    request_id = request_id_of(headers)
-    error = _error_of(status, headers, body, f" (request {request_id})" if request_id else "")
+    error = _error_of(status, headers, body)
     error.from_api = isinstance(body, Mapping)
-    error.request_id = request_id
     return error
+
+
+def is_temporary(status: int) -> bool:
+    """Return whether *status* is trouble that passes, whatever was asked."""
+    return status in _TEMPORARY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
@@ -68,9 +71,9 @@ def request_id_of(headers: Mapping[str, str]) -> str:
     return next(filter(None, (values.word_of(headers.get(name, "")) for name in _REQUEST_IDS)), "")
 
 
-def _error_of(status: int, headers: Mapping[str, str], body: Any, suffix: str) -> BusinessOSError:
+def _error_of(status: int, headers: Mapping[str, str], body: Any) -> BusinessOSError:
     name = _class_of(body)
-    message = f"HTTP {status}" + (f" {name}" if name else "") + suffix
+    message = f"HTTP {status}" + (f" {name}" if name else "")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return Refused(message, error_class=name, status=status)
     if status == HTTPStatus.PAYMENT_REQUIRED:
@@ -80,7 +83,7 @@ def _error_of(status: int, headers: Mapping[str, str], body: Any, suffix: str) -
         return RateLimited(message, error_class=name, status=status, retry_after=wait)
     if status in _GONE:
         return NotFound(message, error_class=name, status=status)
-    if status in _TEMPORARY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if is_temporary(status):
         return UpstreamTrouble(message, error_class=name, status=status)
     if status >= HTTPStatus.BAD_REQUEST:
         fields = _field_errors(body)

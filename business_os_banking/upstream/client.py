@@ -5,11 +5,11 @@ delete); what is not written there is read tolerantly and can be corrected in th
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.conf import Account, addresses
-from business_os_banking.exceptions import InvalidRequest, NotFound, Unintelligible
+from business_os_banking.exceptions import BusinessOSError, InvalidRequest, NotFound, Unintelligible
 from business_os_banking.upstream import answers, http, values
 from business_os_banking.upstream.objects import (
     ConnectionObject,
@@ -29,13 +29,13 @@ from business_os_banking.upstream.objects import (
     parts_of,
 )
 from business_os_banking.upstream.times import time_of
+from business_os_banking.vocabulary import SESSION_MAX_LIFE
+
+T = TypeVar("T")
 
 EMAIL_MAX_LENGTH: Final = 254  # what the column holds, and a mail server takes (RFC 5321)
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
 RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
-SESSION_MAX_LIFE: Final = timedelta(
-    days=1
-)  # a bound of our own: a session that never ends would be waited for
 CONNECT_URL_MAX_LENGTH: Final = 8000  # what servers and browsers are bound to take (RFC 9110 4.1)
 
 
@@ -87,8 +87,8 @@ class BusinessOSClient:
         if email:
             body["email"] = email
         check_connect(api=api, body=body)
-        answer = self._call("POST", self.account.connect_path, params={"api": api}, body=body, fresh=True)
-        return self._opened(answer)
+        path = self.account.connect_path
+        return self._call("POST", path, self._opened, params={"api": api}, body=body, fresh=True)
 
     def delete_connection(self, connection_id: str) -> None:
         """Remove a connection at the provider (``DELETE /v2/banking/connections/{id}``).
@@ -96,15 +96,11 @@ class BusinessOSClient:
         Returns when it is gone, which includes that it was not there any more. Raises a `BusinessOSError`.
         """
         try:
-            answer = self._call("DELETE", self._path_of(connection_id))
+            self._call("DELETE", self._path_of(connection_id), _check_removed)
         except NotFound as error:
             # 405 tells of the path, not of the connection: nothing was removed there.
             if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
                 raise
-            return
-        data = answers.data_of(answer)
-        if isinstance(data, Mapping) and data.get("removed") is False:
-            raise Unintelligible("The upstream says that the connection was not removed.")
 
     def probe(self) -> http.Answer:
         """Ask for a bank account that does not exist (``GET /v2/banking/accounts/{id}``); return the answer as it is.
@@ -134,7 +130,8 @@ class BusinessOSClient:
         ``meta.next_id`` is followed, not ``meta.next_page``: that is a path of Salt Edge's own API.
         """
         params = {"from_id": from_id} if from_id else None
-        return page_of(self._call("GET", self.account.connections_path, params=params), timezone.now())
+        path = self.account.connections_path
+        return self._call("GET", path, lambda answer: page_of(answer, timezone.now()), params=params)
 
     def read_connection(self, upstream_id: str) -> ConnectionObject:
         """Return one connection (``GET /v2/banking/connections/{id}``, setting ``CONNECTION_PATH``).
@@ -142,12 +139,7 @@ class BusinessOSClient:
         That it can be read is inferred from the path of its removal. Raises `NotFound`, whose ``from_api`` tells
         whether the API itself says so, and `Unintelligible` for anything but an object with this very id.
         """
-        answer = self._call("GET", self._path_of(upstream_id))
-        for part in parts_of(answer) if isinstance(answer, Mapping) else ():
-            item = object_of(part, timezone.now())
-            if item is not None and item.id == upstream_id:
-                return item
-        raise Unintelligible("The answer is not the connection that was asked for.")
+        return self._call("GET", self._path_of(upstream_id), lambda answer: _the_one(answer, upstream_id))
 
     def _path_of(self, upstream_id: str) -> str:
         # Nothing, or dots, would name the list of all connections, or what is above it.
@@ -178,23 +170,42 @@ class BusinessOSClient:
         self,
         method: str,
         path: str,
+        read: Callable[[Any], T],
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         fresh: bool = False,
-    ) -> Any:
-        """Return the decoded JSON of a 2xx answer, ``None`` for an empty one; raise for everything else."""
+    ) -> T:
+        """Return what *read* makes of the JSON of a 2xx answer, ``None`` if it is empty; raise for everything else."""
         answer = http.send(self.account, method, path, params=params, body=body, fresh=fresh)
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise answers.error_of(answer.status, answer.headers, self._without_key(answer.content))
-        if not answer.content.strip():
-            return None
-        return answers.json_of(answer.content)
+        try:
+            if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                raise answers.error_of(answer.status, answer.headers, self._without_key(answer.content))
+            return read(answers.json_of(answer.content) if answer.content.strip() else None)
+        except BusinessOSError as error:
+            error.request_id = answers.request_id_of(answer.headers)
+            raise
 
     def _without_key(self, content: bytes) -> bytes:
         """Return *content* without the key, should the upstream repeat it where an error's class stands."""
         key = self.account.api_key
         return content.replace(key.encode(), b"***") if conf.is_secret(key) else content
+
+
+def _check_removed(answer: Any) -> None:
+    data = answers.data_of(answer)
+    if isinstance(data, Mapping) and data.get("removed") is False:
+        raise Unintelligible("The upstream says that the connection was not removed.")
+
+
+def _the_one(answer: Any, upstream_id: str) -> ConnectionObject:
+    """Return the connection with this very id, which *answer* is or wraps."""
+    now, content = timezone.now(), values.something(answer)
+    parts = parts_of(content) if isinstance(content, dict) else ()
+    item = next((item for part in parts if (item := object_of(part, now)).id == upstream_id), None)
+    if item is None:
+        raise Unintelligible("The answer is not the connection that was asked for.")
+    return item
 
 
 def sendable_email(address: str) -> str:

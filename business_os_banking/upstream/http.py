@@ -132,9 +132,9 @@ def _read(response: requests.Response) -> bytes:
 
 def _transport_error(error: Exception) -> BusinessOSError:
     name = type(error).__name__
-    if isinstance(error, requests.exceptions.InvalidSchema):
+    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidProxyURL):
         return NotReachable(
-            "No request can be made through this proxy: SOCKS needs the package requests[socks]."
+            "The proxy that HTTPS_PROXY names cannot be used: no address, or SOCKS without requests[socks]."
         )
     if isinstance(error, requests.exceptions.ProxyError):
         tunnel = _TUNNEL.search(str(error))

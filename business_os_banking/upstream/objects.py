@@ -7,7 +7,7 @@ can be had at all, and at which path, is inferred; see docs/upstream.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -23,8 +23,9 @@ Object = Mapping[str, Any]
 STATUSES: Final = frozenset({"active", "inactive", "disabled"})
 _MAX_DEPTH: Final = 5
 _WRAPPERS: Final = ("data", "payload", "body", "event", "connection", "last_attempt", "meta")
+_TOKENS: Final = ("pending_token", "pendingToken")
 _LISTS: Final = ("data", "connections")
-_FINISHED: Final = frozenset({"finish", "finish_fetching"})
+FINISHED: Final = frozenset({"finish", "finish_fetching"})
 _CREDITS_LIMIT: Final = 10**12  # what the column holds, with two digits after the point
 _CENT: Final = Decimal("0.01")
 
@@ -47,7 +48,7 @@ class ConnectionObject:
     """One connection as the upstream shows it. Times are as `times.time_of` reads them; what is missing is empty.
 
     ``success_at``, ``failure_at``, ``is_finished`` and ``error_class`` are those of the last attempt, if it
-    ``has_attempt``: an old link is ``active`` all through a renewal.
+    ``has_attempt``: an old link is ``active`` all through a renewal. Without a usable ``id`` the ``names`` say why.
     """
 
     id: str
@@ -55,6 +56,7 @@ class ConnectionObject:
     names: Names
     has_attempt: bool
     is_finished: bool
+    has_error: bool
     success_at: Time
     failure_at: Time
     error_class: str
@@ -77,35 +79,38 @@ def page_of(answer: Any, received_at: datetime) -> ConnectionPage:
 
     The list may be under ``data`` or ``connections``, or the answer itself: envelopes are not uniform upstream.
     """
-    envelope = answer if isinstance(answer, Mapping) else {"data": answer}
+    envelope = answer if isinstance(answer, dict) else {"data": answer}
     items = next((envelope[key] for key in _LISTS if isinstance(envelope.get(key), list)), None)
     if items is None:
         raise Unintelligible("The answer holds no list of connections.")
     meta = envelope.get("meta")
-    rows = (object_of(item, received_at) for item in items if isinstance(item, Mapping))
+    rows = (object_of(values.something(item), received_at) for item in items if isinstance(item, dict))
     return ConnectionPage(
-        rows=tuple(row for row in rows if row is not None),
-        next_id=values.id_of(meta.get("next_id")) if isinstance(meta, Mapping) else "",
+        rows=tuple(row for row in rows if row.id or row.names.has_unusable_id),
+        next_id=values.id_of(meta.get("next_id")) if isinstance(meta, dict) else "",
         credits=_credits(envelope.get("business-os")),
     )
 
 
-def object_of(item: Object, received_at: datetime) -> ConnectionObject | None:
-    """Return the connection that *item* is, ``None`` if it has no usable id."""
-    item = values.something(item)
-    upstream_id = values.id_of(item.get("id")) or values.id_of(item.get("connection_id"))
-    if not upstream_id:
-        return None
+def object_of(
+    item: Object, received_at: datetime, parts: Sequence[Object] | None = None, names: Names | None = None
+) -> ConnectionObject:
+    """Return the connection that *item* is: JSON without what says nothing (`values.something`).
+
+    *parts* are all objects among which it stands, and *names* what they name; without them it stands alone.
+    """
     attempt = item.get("last_attempt")
-    attempt = attempt if isinstance(attempt, Mapping) else {}
-    parts = list(parts_of(item))
-    names = names_in(parts)
+    attempt = attempt if isinstance(attempt, dict) else {}
+    parts = parts if parts is not None else list(parts_of(item))
+    names = names or names_in(parts)
+    upstream_id = values.id_of(_id_in(item))
     return ConnectionObject(
         id=upstream_id,
-        status=values.word_of(item.get("status")).lower(),
-        names=Names(names.tokens, names.sessions, names.ids | {upstream_id}, names.has_unusable_id),
+        status=status_in(item),
+        names=replace(names, ids=names.ids | {upstream_id}) if upstream_id else names,
         has_attempt=bool(attempt),
         is_finished=_is_finished(attempt),
+        has_error=has_error_in([attempt]),
         success_at=time_of(attempt.get("success_at"), received_at),
         failure_at=time_of(attempt.get("fail_at"), received_at),
         error_class=error_class_in([attempt]),
@@ -120,18 +125,23 @@ def parts_of(item: Object, depth: int = 1) -> Iterator[Object]:
     yield item
     if depth < _MAX_DEPTH:
         for key in _WRAPPERS:
-            inner = item.get(key)
-            if isinstance(inner, list) and len(inner) == 1:
-                inner = inner[0]
-            if isinstance(inner, Mapping):
-                yield from parts_of(inner, depth + 1)
+            if key in item:
+                inner = item[key]
+                if isinstance(inner, list) and len(inner) == 1:
+                    inner = inner[0]
+                if isinstance(inner, dict):
+                    yield from parts_of(inner, depth + 1)
 
 
 def is_connection(part: Object) -> bool:
     """Return whether *part* is a whole connection: it has an id, and says how the connection or an attempt stands."""
-    has_id = bool(values.id_of(part.get("id")) or values.id_of(part.get("connection_id")))
-    status = values.word_of(part.get("status")).lower()
-    return has_id and (isinstance(part.get("last_attempt"), Mapping) or status in STATUSES)
+    is_whole = isinstance(part.get("last_attempt"), dict) or status_in(part) in STATUSES
+    return is_whole and _id_in(part) is not None
+
+
+def status_in(part: Object) -> str:
+    """Return how *part*, a connection, stands; ``""`` if it does not say."""
+    return values.word_of(part["status"]).lower() if "status" in part else ""
 
 
 def names_in(parts: Sequence[Object]) -> Names:
@@ -140,45 +150,66 @@ def names_in(parts: Sequence[Object]) -> Names:
     A token may stand anywhere. Custom fields hold what callers put there: nothing but our keys is looked for in them.
     What is no UUID is no token: a placeholder beside the real one contradicts nothing.
     """
-    ours = [fields for part in parts if isinstance(fields := part.get("custom_fields"), Mapping)]
-    tokens = _values([*parts, *ours], "pending_token", "pendingToken")
-    whole = [part for part in parts if is_connection(part)]
-    nested = [inner for part in parts if isinstance(inner := part.get("connection"), Mapping)]
-    ids = _values(parts, "connection_id") + _values([*whole, *nested], "id")
+    tokens: list[Any] = []
+    sessions: list[Any] = []
+    ids: list[Any] = []
+    nested = [part["connection"] for part in parts if "connection" in part]
+    for part in parts:
+        ours = part.get("custom_fields")
+        ours = ours if isinstance(ours, dict) else {}
+        tokens += [place[key] for place in (part, ours) for key in _TOKENS if key in place]
+        sessions += [ours["session"]] if "session" in ours else []
+        # What belongs to a connection (a consent, an account, an event) has an id of its own beside the connection's.
+        if "connection_id" in part:
+            ids.append(part["connection_id"])
+        elif "id" in part and (is_connection(part) or any(part is inner for inner in nested)):
+            ids.append(part["id"])
+    usable = frozenset(filter(None, map(values.id_of, ids)))
     return Names(
         tokens=_uuids(tokens),
-        sessions=_uuids(_values(ours, "session")),
-        ids=frozenset(map(values.id_of, ids)) - {""},
-        has_unusable_id=any(map(values.is_unusable_id, ids)),
+        sessions=_uuids(sessions),
+        ids=usable,
+        has_unusable_id=len(usable) < len(ids) and any(map(values.is_unusable_id, ids)),
     )
 
 
 def error_class_in(parts: Sequence[Object]) -> str:
     """Return the class of an error, looked for where callbacks, attempts and errors of Salt Edge have it, or ``""``."""
+    return next(filter(None, map(values.word_of, _errors_in(parts))), "")
+
+
+def has_error_in(parts: Sequence[Object]) -> bool:
+    """Return whether there is an error, even one whose class cannot be read."""
+    return any(True for _error in _errors_in(parts))
+
+
+def _errors_in(parts: Sequence[Object]) -> Iterator[Any]:
     for part in parts:
-        error = part.get("error")
-        inner = error if isinstance(error, Mapping) else {}
-        places = (
-            part.get("error_class"),
-            part.get("fail_error_class"),
-            inner.get("class"),
-            inner.get("error_class"),
-            inner.get("code"),
-            error if not inner else None,
-        )
-        if word := next(filter(None, map(values.word_of, places)), ""):
-            return word
-    return ""
+        for key in ("error_class", "fail_error_class"):
+            if key in part and _is_error(part[key]):
+                yield part[key]
+        if "error" in part:
+            error = part["error"]
+            inner = error if isinstance(error, dict) else {"class": error}
+            classes = [inner[key] for key in ("class", "error_class", "code") if key in inner]
+            yield from filter(_is_error, classes or [inner])
+
+
+def _is_error(value: Any) -> bool:
+    """Whether *value* is the class or the code of an error: zero is the code of success."""
+    return str(value).strip() != "0"
 
 
 def details_in(parts: Sequence[Object], received_at: datetime) -> dict[str, str]:
     """Return what *parts* tell of a link besides its state, by the names in `vocabulary.DETAILS`."""
-    details: dict[str, str] = {}
-    for part in reversed(parts):
-        for key in DETAILS:
-            if text := _detail_of(key, part.get(key), received_at):
-                details[key] = text
-    return details
+    told = [(key, part[key]) for part in reversed(parts) for key in DETAILS if key in part]
+    details = {key: _detail_of(key, value, received_at) for key, value in told}
+    return {key: text for key, text in details.items() if text}
+
+
+def _id_in(part: Object) -> Any:
+    """Return the id of the connection that *part* is, or belongs to."""
+    return part.get("connection_id", part.get("id"))
 
 
 def _detail_of(key: str, value: Any, received_at: datetime) -> str:
@@ -192,12 +223,8 @@ def _detail_of(key: str, value: Any, received_at: datetime) -> str:
 
 def _is_finished(attempt: Object) -> bool:
     stage = attempt.get("last_stage")
-    name = stage.get("name") if isinstance(stage, Mapping) else stage
-    return attempt.get("finished") is True or values.word_of(name).lower() in _FINISHED
-
-
-def _values(parts: Sequence[Object], *keys: str) -> list[Any]:
-    return [part[key] for part in parts for key in keys if key in part]
+    name = stage.get("name") if isinstance(stage, dict) else stage
+    return attempt.get("finished") is True or values.word_of(name).lower() in FINISHED
 
 
 def _uuids(candidates: Sequence[Any]) -> frozenset[UUID]:
@@ -206,7 +233,7 @@ def _uuids(candidates: Sequence[Any]) -> frozenset[UUID]:
 
 def _credits(value: Any) -> Decimal | None:
     """Return the credits left, which some answers carry as ``business-os.neuesGuthaben``."""
-    left = value.get("neuesGuthaben") if isinstance(value, Mapping) else None
+    left = value.get("neuesGuthaben") if isinstance(value, dict) else None
     if isinstance(left, bool) or not isinstance(left, int | float | str):
         return None
     try:

@@ -10,30 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from business_os_banking.facts import notes
+from business_os_banking.facts.interpret import fact_of_object, kind_of_failure, name_conflict
 from business_os_banking.facts.lifecycle import Fact
-from business_os_banking.facts.report import Report, digest_of, fact_of_object, name_conflict, when
+from business_os_banking.facts.report import Report, digest_of, when
 from business_os_banking.upstream import values
 from business_os_banking.upstream.objects import (
+    FINISHED,
+    ConnectionObject,
+    Names,
     Object,
     details_in,
     error_class_in,
+    has_error_in,
     is_connection,
     names_in,
     object_of,
     parts_of,
 )
-from business_os_banking.upstream.times import time_of
-from business_os_banking.vocabulary import (
-    CANCELLED_CLASSES,
-    CONSENT_CLASSES,
-    DETAILS,
-    Kind,
-    Source,
-    StatusReason,
-)
+from business_os_banking.upstream.times import Time, time_of
+from business_os_banking.vocabulary import DETAILS, Kind, Source, StatusReason
 from business_os_banking.webhooks import body as bodies
 from business_os_banking.webhooks.events import SELF_TEST, kind_of, words_of
 from business_os_banking.webhooks.verifiers import Delivery
@@ -41,20 +39,30 @@ from business_os_banking.webhooks.verifiers import Delivery
 _EVENT_KEYS: Final = ("type", "event", "event_type", "event_name", "action")
 _EVENT_HEADERS: Final = ("X-Event", "X-Event-Type", "X-Event-Name")
 _NAME_MAX_LENGTH: Final = 128
-_FINISHED: Final = frozenset({"finish", "finish_fetching"})
-# Kinds whose event name tells more than a whole connection in the body does.
-_BY_NAME_ALONE: Final = frozenset({Kind.SELF_TEST, Kind.REMOVED, Kind.PROVIDER_CHANGED, Kind.CONSENT_ENDED})
+_SWITCHED: Final[Mapping[str | None, bool]] = {"active": True, "inactive": False}
+# Where the name of the event tells no more than these, a whole connection in the body tells more.
+_OF_OBJECTS: Final = frozenset({None, Kind.SUCCEEDED, Kind.PROGRESSED, Kind.FAILED})
 _IDS: Final = frozenset({"connection_id", "customer_id", "customer_identifier", "custom_fields"})
 # The plain words that are read, and kept. All else may be personal or secret, and is dropped before it is stored.
-_KEPT: Final = (
+_KEPT: Final = {
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
     *("provider_status", "country_code", "version", "time", "duplicated_connection_id"),
-)
+}
 # All that is looked at. Where one of these stands twice in an object and says different things, it says nothing.
 _READ: Final = {
     *("data", "payload", "body", "event", "connection", "last_attempt", "meta"),
     *(*_EVENT_KEYS, *_IDS, *_KEPT, *DETAILS),
-    *("pending_token", "pendingToken", "session", "id", "payment_id", "consent_id"),
+    *(
+        "pending_token",
+        "pendingToken",
+        "session",
+        "id",
+        "payment_id",
+        "consent_id",
+        "error",
+        "fail_error_class",
+    ),
+    *("success_at", "fail_at", "finished", "last_stage", "last_success_at", "updated_at"),
 }
 
 
@@ -64,26 +72,24 @@ def read(delivery: Delivery, account: str) -> Report:
     Raises `NotUnderstoodError` for anything but a JSON object of a reasonable shape; an object that makes no sense
     to us gives a report of kind ``unknown``.
     """
-    content, contradicted = bodies.parse(delivery.body)
-    body: Object = values.something(content)
+    body, contradicted = bodies.parse(delivery.body)
     parts = list(parts_of(body))
-    names = names_in(parts)
+    content = _Content(body, parts, names_in(parts), _plain_words(parts), delivery.received_at)
     event_names = _event_names(parts)
-    fact, names_session = _fact(body, parts, event_names, delivery.received_at)
+    fact, names_session = _fact(content, event_names)
     if fact.kind in {Kind.UNKNOWN, Kind.GUESSED_REMOVAL} and not event_names:
         # No signature covers the headers of a request: where the body speaks for itself, they are not listened to.
         header = _header_name(delivery.headers)
         if header:
             event_names = [header]
-            fact, names_session = _fact(body, parts, event_names, delivery.received_at)
-    link = next(iter(names.ids)) if len(names.ids) == 1 else ""
-    words = _plain_words(parts)
+            fact, names_session = _fact(content, event_names)
+    names, words = content.names, content.words
     event = " ".join(filter(None, map(values.word_of, event_names)))
     conflict = (
         f"{notes.TWO_VALUES}: {min(contradicted & _READ)}" if contradicted & _READ else name_conflict(names)
     )
     return Report(
-        fact=replace(fact, link=link),
+        fact=fact,
         source=Source.WEBHOOK,
         account=account,
         # Of the body alone: what a sender has signed is one fact, under whatever headers it is sent again.
@@ -96,87 +102,111 @@ def read(delivery: Delivery, account: str) -> Report:
     )
 
 
-def _fact(
-    body: Object, parts: Sequence[Object], event_names: Sequence[str], received_at: datetime
-) -> tuple[Fact, bool]:
-    """Return the fact, without its link, and whether it is about the session that the body names."""
-    kind = kind_of(event_names)
-    words = _plain_words(parts)
-    time = time_of(next((part["time"] for part in parts if "time" in part), None), received_at)
-    whole = next(
-        (item for part in parts if is_connection(part) and (item := object_of(part, received_at))), None
-    )
-    if whole and kind not in {*_BY_NAME_ALONE, Kind.UNKNOWN} and not _is_callback(parts):
-        return fact_of_object(whole, received_at, time)
-    error_class = error_class_in(parts)
+class _Content(NamedTuple):
+    """A body, taken apart: the objects in it, what they name, and the plain words that are kept."""
+
+    body: Object
+    parts: Sequence[Object]
+    names: Names
+    words: Mapping[str, str]
+    received_at: datetime
+
+    def time(self) -> Time:
+        """Return when it was told: the outermost time that can be read, else the outermost."""
+        times = [time_of(part["time"], self.received_at) for part in self.parts if "time" in part]
+        for time in times:
+            if isinstance(time, datetime):
+                return time
+        return next((time for time in times if time), None)
+
+
+def _fact(content: _Content, event_names: Sequence[str]) -> tuple[Fact, bool]:
+    """Return the fact, and whether it is about the session that the body names."""
+    named = kind_of(event_names)
+    link = next(iter(content.names.ids)) if len(content.names.ids) == 1 else ""
+    time = content.time()
+    whole = _whole(content) if named in _OF_OBJECTS else None
+    if whole and (whole.has_attempt or named is not Kind.PROGRESSED):
+        fact, names_session = fact_of_object(whole, content.received_at, time)
+        # That an attempt has failed, a connection that goes on working does not gainsay.
+        if named is not Kind.FAILED or fact.kind not in {Kind.SUCCEEDED, Kind.UNKNOWN}:
+            return fact if fact.link == link else replace(fact, link=link), names_session
+    words, error_class = content.words, error_class_in(content.parts)
+    link_works = whole is not None and whole.status == "active" and named is Kind.FAILED
+    kind, reason = _refined(named or _inferred_kind(content), words, error_class, event_names)
     fact = Fact(
-        kind=kind or _inferred_kind(body, parts, words, error_class),
-        at=when(time, received_at),
+        kind=kind_of_failure(kind, error_class, link_works=link_works),
+        at=when(time, content.received_at),
+        link=link,
         dated=time is None or isinstance(time, datetime),
         stage=words.get("stage", "")[:64],
         error_class=error_class,
+        reason=reason,
         provider_code=words.get("provider_code", ""),
-        details=details_in(parts, received_at),
+        provider_active=_SWITCHED.get(words.get("provider_status"))
+        if kind is Kind.PROVIDER_CHANGED
+        else None,
+        details=details_in(content.parts, content.received_at),
+        link_works=link_works,
     )
-    return _refined(fact, words, event_names), True
+    return fact, True
 
 
-def _refined(fact: Fact, words: Mapping[str, str], event_names: Sequence[str]) -> Fact:
-    """Return *fact* with the kind that its other fields leave, and what that kind says."""
-    if fact.kind is Kind.PROVIDER_CHANGED:
-        if not fact.provider_code:
-            return replace(fact, kind=Kind.UNKNOWN)  # no bank, not the one that has no code
-        active = {"active": True, "inactive": False}.get(words.get("provider_status", ""))
-        return replace(fact, provider_active=active)
-    if fact.kind is Kind.CONSENT_ENDED:
-        kind, reason = _consent(words, event_names)
-        return replace(fact, kind=kind, reason=reason)
-    if fact.kind is Kind.FAILED and fact.error_class in CANCELLED_CLASSES:
-        return replace(fact, kind=Kind.CANCELLED)
-    if fact.kind is Kind.FAILED and fact.error_class in CONSENT_CLASSES:
-        return replace(fact, kind=Kind.CONSENT_ENDED)
-    if fact.kind is Kind.PROGRESSED and fact.stage in _FINISHED:
-        return replace(fact, kind=Kind.SUCCEEDED)
-    return fact
+def _whole(content: _Content) -> ConnectionObject | None:
+    """Return the connection that the body holds as a whole, ``None`` for a callback that says some things of one."""
+    whole = next((part for part in content.parts if is_connection(part)), None)
+    if whole is None:
+        return None
+    if "last_attempt" not in whole and (
+        has_error_in(content.parts)
+        or any(key in part for part in content.parts for key in ("stage", "consent_status"))
+    ):
+        return None
+    return object_of(whole, content.received_at, content.parts, content.names)
 
 
-def _is_callback(parts: Sequence[Object]) -> bool:
-    """Whether this is a callback that happens to have a ``status`` as well, and no connection as it stands."""
-    has_attempt = any(isinstance(part.get("last_attempt"), Mapping) for part in parts)
-    return not has_attempt and any(
-        key in part for part in parts for key in ("stage", "error_class", "consent_status")
-    )
+def _refined(
+    kind: Kind, words: Mapping[str, str], error_class: str, event_names: Sequence[str]
+) -> tuple[Kind, str]:
+    """Return the kind that the other words leave of *kind*, and the reason for which a consent ended."""
+    if kind is Kind.PROVIDER_CHANGED and not words.get("provider_code"):
+        return Kind.UNKNOWN, ""  # no bank, not the one that has no code
+    if kind is Kind.CONSENT_ENDED:
+        return _consent(words, error_class, event_names)
+    if kind is Kind.PROGRESSED and words.get("stage") in FINISHED:
+        return Kind.SUCCEEDED, ""
+    return kind, ""
 
 
-def _inferred_kind(body: Object, parts: Sequence[Object], words: Mapping[str, str], error_class: str) -> Kind:
+def _inferred_kind(content: _Content) -> Kind:
     """Return the kind that the shape of a body without an event name gives away (`upstream.md` 3.6)."""
-    keys = {key for part in parts for key in part}
+    keys = {key for part in content.parts for key in part}
     if "provider_status" in keys and not keys & {"stage", "connection_id"}:
         return Kind.PROVIDER_CHANGED
     if "payment_id" in keys:
         return Kind.UNKNOWN
-    if error_class:
+    if has_error_in(content.parts):
         return Kind.FAILED
-    if "stage" in words:
+    if "stage" in content.words:
         return Kind.PROGRESSED
     if keys & {"consent_status", "consent_id", "reason"}:
         return Kind.CONSENT_ENDED
     if "provider_status" in keys:
         return Kind.PROVIDER_CHANGED
-    return Kind.GUESSED_REMOVAL if _looks_like_a_removal(body) else Kind.UNKNOWN
+    return Kind.GUESSED_REMOVAL if _looks_like_a_removal(content.body) else Kind.UNKNOWN
 
 
 def _looks_like_a_removal(body: Object) -> bool:
     """Whether this is a Salt Edge callback with ids and nothing to say about them: only destroy looks like that."""
     data, meta = body.get("data"), body.get("meta")
-    if not isinstance(data, Mapping) or not isinstance(meta, Mapping) or "version" not in meta:
+    if not isinstance(data, dict) or not isinstance(meta, dict) or "version" not in meta:
         return False
     return set(body) == {"data", "meta"} and "connection_id" in data and set(data) <= _IDS
 
 
-def _consent(words: Mapping[str, str], event_names: Sequence[str]) -> tuple[Kind, str]:
-    keys = ("consent_status", "status", "reason", "error_class")
-    statements = words_of([*(words[key] for key in keys if key in words), *event_names])
+def _consent(words: Mapping[str, str], error_class: str, event_names: Sequence[str]) -> tuple[Kind, str]:
+    keys = ("consent_status", "status", "reason")
+    statements = words_of([*(words[key] for key in keys if key in words), error_class, *event_names])
     if "expired" in statements:
         return Kind.CONSENT_ENDED, StatusReason.CONSENT_EXPIRED
     # The last three are by whom, as Salt Edge has it for a consent that was revoked.
@@ -189,7 +219,7 @@ def _plain_words(parts: Sequence[Object]) -> dict[str, str]:
     """Return the words that are kept: where several parts have one under the same key, that of the first."""
     words: dict[str, str] = {}
     for part in reversed(parts):
-        words |= {key: word for key in _KEPT if key in part and (word := values.word_of(part[key]))}
+        words |= {key: word for key in part.keys() & _KEPT if (word := values.word_of(part[key]))}
     for key in ("stage", "status", "consent_status", "provider_status"):
         if key in words:
             words[key] = words[key].lower()
