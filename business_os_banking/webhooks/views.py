@@ -104,16 +104,19 @@ def _body(request: HttpRequest, limit: int) -> bytes:
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > limit):
         raise _Refused(413, "the body is larger than WEBHOOK_MAX_BYTES")
+    is_terminated = not length and request.META.get("wsgi.input_terminated")
+    # Some middleware may have read the body before us; reading the stream again would find nothing. Of one in chunks
+    # Django reads nothing, whoever asks.
+    kept: bytes | None = getattr(request, "_body", None)
     try:
-        # Some middleware may have read the body before us; reading the stream again would find nothing.
-        if hasattr(request, "_body"):
-            body: bytes = request.body
+        if kept is not None and (kept or not is_terminated):
+            body = kept
+        elif is_terminated:
+            body = _read_terminated(request.META["wsgi.input"], limit + 1)
         elif request._read_started:  # type: ignore[attr-defined]  # noqa: SLF001 - request.body has no limit
             raise _Refused(
                 503, "a middleware has read the body as a form, or in part: let it pass by this address"
             )
-        elif not length and request.META.get("wsgi.input_terminated"):
-            body = _read_terminated(request.META["wsgi.input"], limit + 1)
         else:
             body = request.read(limit + 1)
     except (UnreadablePostError, OSError):

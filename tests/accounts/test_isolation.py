@@ -18,8 +18,8 @@ from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.facts.replay import replay, select
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.duplicates import known_connection
-from business_os_banking.flows.explain import explain
 from business_os_banking.flows.erase import erase
+from business_os_banking.flows.explain import explain
 from business_os_banking.flows.prune import prune
 from business_os_banking.flows.read import read_account
 from business_os_banking.flows.reconcile import reconcile

@@ -376,7 +376,7 @@ def test_one_key_with_one_value_twice_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "deep", ["[" * 31 + "]" * 31, '{"a":' * 31 + "1" + "}" * 31, '[{"a":' * 15 + "1" + "}]" * 15]
+    "deep", ["[" * 31 + "1" + "]" * 31, '{"a":' * 31 + "1" + "}" * 31, '[{"a":' * 15 + "1" + "}]" * 15]
 )
 def test_a_body_may_be_so_deep_and_no_deeper(deep: str) -> None:
     assert read(f'{{"stage": "start", "x": {deep}}}'.encode()).fact.stage == "start"
