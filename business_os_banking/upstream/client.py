@@ -118,7 +118,7 @@ class BusinessOSClient:
         from_id, followed = "", {""}
         while True:
             page = self.list_connections_page(from_id)
-            yield from page.rows
+            yield from (row for row in page.rows if row.id)
             if page.next_id in followed:
                 return
             from_id = page.next_id
