@@ -71,7 +71,7 @@ class BankingAdapter:
 
         It leaves your site: return only what the person agreed to share.
         """
-        return str(getattr(request.user, "email", "") or "")
+        return email_of(request.user)
 
     def get_custom_fields(self, request: HttpRequest, connection: BankingConnection | None) -> dict[str, Any]:
         """Return what should come back in every callback. Small (1 KB together with our own key), no
@@ -93,6 +93,12 @@ class BankingAdapter:
     def get_next_url(self, request: HttpRequest, session: ConnectSession) -> str:
         """Return where *Continue* leads after a success. ``session.next_url`` is safe: it was checked."""
         return session.next_url or reverse("business_os_banking:connection-list")
+
+
+def email_of(user: Any) -> str:
+    """Return the e-mail address of the site's *user*, in whichever field its model keeps it; ``""`` for none."""
+    field = user.get_email_field_name() if user is not None and hasattr(user, "get_email_field_name") else ""
+    return str(getattr(user, field, "") or "") if field else ""
 
 
 def get_adapter() -> BankingAdapter:

@@ -6,6 +6,7 @@
     ├── NotAllowed                  the adapter or the connection's state says no
     │   └── ConnectionEnded         its owner or an operator ended it for good
     ├── NotOffered                  scopes that the account's settings do not offer
+    ├── NotYourEmail                an e-mail address beside the owner's own
     ├── TooManyAttempts             CONNECTS_PER_HOUR
     ├── KeyReused                   the idempotency key of another request
     └── BusinessOSError             a call to Business OS came to nothing
@@ -42,6 +43,7 @@ __all__ = [
     "NotFound",
     "NotOffered",
     "NotReachable",
+    "NotYourEmail",
     "OutOfCredits",
     "RateLimited",
     "Refused",
@@ -77,6 +79,10 @@ class NotOffered(BankingError):
     """Scopes were asked for that the account's settings do not offer."""
 
 
+class NotYourEmail(BankingError):
+    """An e-mail address was given for somebody who has another one."""
+
+
 class TooManyAttempts(BankingError):
     """The person has begun more sessions in an hour than ``CONNECTS_PER_HOUR`` allows."""
 
@@ -89,15 +95,23 @@ class BusinessOSError(BankingError):
     """A call to Business OS did not give what was asked for.
 
     ``error_class`` is the class that the upstream named (``ConnectionDuplicated``), else the name of the
-    exception. ``status`` is the HTTP status, ``None`` where there was no answer. ``session`` is the connect
-    session that failed, where there is one. The message is for logs: it holds no secret and no personal data.
+    exception. ``status`` is the HTTP status, ``None`` where there was no answer. ``from_api`` tells that a JSON
+    object came with it: the API itself has answered, and no proxy before it. ``request_id`` is what the upstream
+    calls the request, ``""`` if it does not say. ``session`` is the connect session that failed, where there is one.
+    The message is for logs: it holds no secret and no personal data.
     """
 
     def __init__(self, message: str = "", *, error_class: str = "", status: int | None = None) -> None:
         super().__init__(message or type(self).__name__)
         self.error_class = error_class or type(self).__name__
         self.status = status
+        self.from_api = False
+        self.request_id = ""
         self.session: FailedSession | None = None
+
+    def __str__(self) -> str:
+        request = f" (request {self.request_id})" if self.request_id else ""
+        return f"{super().__str__()}{request}"
 
 
 class NotReachable(BusinessOSError):

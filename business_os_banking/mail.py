@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from business_os_banking import conf
+from business_os_banking.adapter import email_of
 from business_os_banking.exceptions import BankingError
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.vocabulary import ConnectionStatus
@@ -31,7 +32,7 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     days = event.payload.get("days", 0)
     if not conf.settings.consent_mails or connection is None or not _still_ends(connection, days):
         return
-    address = getattr(connection.user, "email", "") if connection.user else ""
+    address = email_of(connection.user).strip()
     if not address or event.payload.get("mailed"):
         return
     path = reverse("business_os_banking:connection-renew", args=[connection.reference])

@@ -5,6 +5,7 @@ that far, from :mod:`business_os_banking.exceptions`. A new one goes into a grou
 link that worked needs its user, or its bank, from then on.
 """
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -35,6 +36,8 @@ class SessionStatus(StrEnum):
 
 # Nothing final is known of these, and no setback either.
 WAITING_STATUSES: Final = (SessionStatus.CREATED, SessionStatus.OPEN)
+# A bound of our own: one that never ends would be waited for, and read, for ever.
+SESSION_MAX_LIFE: Final = timedelta(days=1)
 
 
 class ConnectionStatus(StrEnum):
@@ -88,6 +91,7 @@ class Kind(StrEnum):
     CONSENT_ENDED = "consent_ended"
     PROVIDER_CHANGED = "provider_changed"
     REMOVED = "removed"
+    GUESSED_REMOVAL = "guessed_removal"  # only looks like one: its link is read, and nothing more follows
     MISSED = "missed"  # two complete readings of the upstream's list in a row lacked the link
     SEEN = "seen"  # the list has it again
     DISCONNECTED = "disconnected"

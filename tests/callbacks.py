@@ -7,7 +7,7 @@ from typing import Any
 from business_os_banking.testing import bodies
 from business_os_banking.testing.bodies import raw
 
-__all__ = ["SECRET", "body", "destroy", "fail", "notify", "raw", "success"]
+__all__ = ["SECRET", "bare_destroy", "body", "destroy", "fail", "notify", "raw", "success"]
 
 SECRET = "test-webhook-secret"
 
@@ -32,4 +32,12 @@ def fail(token: object = None, error_class: str = "InvalidCredentials", **more: 
 
 
 def destroy(token: object = None, connection_id: str = "111222333444555666", **more: Any) -> dict[str, Any]:
+    """Return a removal under its own name: what only looks like one changes nothing by itself."""
+    return {"type": "destroy", **bare_destroy(token, connection_id, **more)}
+
+
+def bare_destroy(
+    token: object = None, connection_id: str = "111222333444555666", **more: Any
+) -> dict[str, Any]:
+    """Return a removal as Salt Edge sends it: ids, and nothing to say about them."""
     return body(token=token, connection_id=connection_id, **more)

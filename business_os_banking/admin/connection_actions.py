@@ -27,7 +27,8 @@ from business_os_banking.facts import preview
 from business_os_banking.facts.replay import replay
 from business_os_banking.flows import invite
 from business_os_banking.flows.disconnect import disconnect
-from business_os_banking.flows.read import Reading, read_account
+from business_os_banking.flows.read import read_account
+from business_os_banking.flows.reading import Reading
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent
 from business_os_banking.vocabulary import EndedBy, Kind
 

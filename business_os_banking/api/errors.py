@@ -15,7 +15,7 @@ from rest_framework.settings import api_settings
 
 from business_os_banking import exceptions, wording
 from business_os_banking.exceptions import BusinessOSError, FailedSession
-from business_os_banking.flows.begin import HOUR
+from business_os_banking.flows.begin import HOUR, NOT_YOUR_EMAIL
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.guards import throttle
 from business_os_banking.vocabulary import Group, group_of
@@ -66,6 +66,7 @@ WORDS: Final[dict[type[Exception], tuple[int, Wording]]] = {
     exceptions.ConnectionEnded: (409, ENDED),
     exceptions.NotAllowed: (403, wording.NOT_ALLOWED),
     exceptions.NotOffered: (400, NOT_UNDERSTOOD),
+    exceptions.NotYourEmail: (400, NOT_UNDERSTOOD),
     exceptions.TooManyAttempts: (429, wording.TOO_MANY),
     exceptions.KeyReused: (422, KEY_REUSED),
     UnknownConnection: (404, wording.UNKNOWN_CONNECTION),
@@ -156,6 +157,8 @@ def _headers(error: drf.APIException) -> dict[str, str]:
 
 
 def _fields(error: Exception) -> dict[str, list[str]]:
+    if isinstance(error, exceptions.NotYourEmail):
+        return {"email": [str(NOT_YOUR_EMAIL)]}
     if isinstance(error, exceptions.NotOffered):
         return {"scopes": [str(_("This is not offered here."))]}
     if not isinstance(error, drf.ValidationError) or not isinstance(error.detail, dict):

@@ -12,8 +12,18 @@ from rest_framework import serializers
 from business_os_banking import conf, wording
 from business_os_banking.adapter import may_renew
 from business_os_banking.api.fields import Mail, Moment, Switch, Text, Tone, Vocabulary, Word, WordingText
+from business_os_banking.flows.begin import check_email
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Group, SessionStatus, StatusReason
+from business_os_banking.models.clocks import is_waiting
+from business_os_banking.upstream.client import EMAIL_MAX_LENGTH
+from business_os_banking.vocabulary import (
+    SESSION_MAX_LIFE,
+    ConnectionStatus,
+    EndedBy,
+    Group,
+    SessionStatus,
+    StatusReason,
+)
 from business_os_banking.wording import Wording
 
 PAGE_SIZE: Final = 50
@@ -114,7 +124,7 @@ class SessionSerializer(serializers.Serializer[Any]):
         if session.is_final:
             return None
         now = timezone.now()
-        has_time = session.expires_at is None or session.expires_at > now
+        has_time = session.expires_at is None or is_waiting(session.expires_at, now, SESSION_MAX_LIFE)
         if session.status not in {SessionStatus.CREATED, SessionStatus.OPEN} or not has_time:
             return _SELDOM
         is_back = session.returned_at is not None and session.returned_at > now - _PATIENCE
@@ -184,7 +194,7 @@ class ConnectSerializer(Strict):
     """What may be said of a new session. All of it is optional."""
 
     api = Word(conf.APIS, "Kind", required=False, help_text="Regulated banks (`partner`), or others.")
-    email = Mail(required=False, allow_blank=True, max_length=254)
+    email = Mail(required=False, allow_blank=True, max_length=EMAIL_MAX_LENGTH, validators=[check_email])
     scopes = serializers.ListField(
         child=Word(conf.SCOPES, "Scope"),
         required=False,

@@ -127,7 +127,7 @@ class Settings:
     api_permission_classes = Setting(_CLASSES, None, "who may; `None`: the site's, and signed in")
     api_throttle_classes = Setting(_CLASSES, None, "how often; `None`: the site's")
     database_pipeline = Setting(kinds.SWITCH, True, "send PostgreSQL statements without waiting in between")
-    destroy_by_shape = Setting(kinds.SWITCH, True, "take a webhook with ids alone for a removal")
+    email_from_form = Setting(kinds.SWITCH, False, "let people who have an e-mail address give another one")
 
 
 Table = Mapping[str, Setting[Any]]

@@ -21,6 +21,7 @@ from business_os_banking.conf import Account
 from business_os_banking.doctor.findings import Finding, finding
 from business_os_banking.exceptions import BusinessOSError, NotReachable, OutOfCredits, Refused, TimedOut
 from business_os_banking.models import AccountState, ConnectSession
+from business_os_banking.upstream import answers
 from business_os_banking.upstream.client import BusinessOSClient
 from business_os_banking.upstream.http import Answer
 
@@ -88,7 +89,7 @@ def _response(
         yield finding(
             "credits-used-up", "Business OS says that there are no credits left.", account=account.alias
         )
-    elif status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif status == HTTPStatus.TOO_MANY_REQUESTS or answers.is_temporary(status):
         yield finding("upstream-trouble", f"Business OS answers {status}.", account=account.alias)
     elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         what = f"{account.base_url} answers with a redirect ({status})."

@@ -44,6 +44,7 @@ def _attempt(data: Mapping[str, Any]) -> Attempt:
         opened_at=_time(data.get("opened_at")),
         returned_at=_time(data.get("returned_at")),
         successes=_times(data.get("successes", {})),
+        undated=_times(data.get("undated", {})),
         named=_times(data.get("named", {})),
         setback=_register(Setback, data.get("setback")),
         progress=_register(Noted, data.get("progress")),
@@ -59,7 +60,11 @@ def _link(data: Mapping[str, Any]) -> Link:
         listed=_register(Noted, data.get("listed")),
         first_bare_success_at=_time(data.get("first_bare_success_at")),
         last_bare_success_at=_time(data.get("last_bare_success_at")),
+        bare_undated_at=_time(data.get("bare_undated_at")),
         details={key: Noted(*_stamped(item)) for key, item in data.get("details", {}).items()},
+        undated_details={
+            key: Noted(*_stamped(item)) for key, item in data.get("undated_details", {}).items()
+        },
     )
 
 

@@ -31,6 +31,9 @@ T = TypeVar("T")
 class Fact:
     """One thing that happened, as far as the merge cares.
 
+    ``dated`` is false where the source names a time that cannot be read: ``at`` is then the time of receipt.
+    ``final`` is for a removal that is proved. ``link_works`` tells that the upstream shows the link as one that works:
+    of a failure, that it is the session's alone; of a reading, that what was wrong with the link is over.
     ``session`` is the reference of the connect session that the fact names through a token or our own key,
     or ``""``; ``link`` is the upstream ``upstream_id``, or ``""``. ``details`` holds values for the
     names in :data:`vocabulary.DETAILS` (texts; times in ISO 8601).
@@ -47,6 +50,9 @@ class Fact:
     provider_code: str = ""
     provider_active: bool | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    dated: bool = True
+    final: bool = False
+    link_works: bool = False
 
 
 class Setback(NamedTuple):
@@ -76,7 +82,8 @@ class Noted(NamedTuple):
 GOOD, NEEDS_USER = 1, 0
 # At the very same moment the list that has it is believed: the word sorts later.
 MISSING, THERE = "missing", "there"
-_LISTED: Final = {Kind.MISSED: MISSING, Kind.SEEN: THERE}
+# Somebody else's word that it is removed may be undone, as a list may; our own removal, with its proof, may not.
+_LISTED: Final = {Kind.MISSED: MISSING, Kind.REMOVED: MISSING, Kind.SEEN: THERE}
 _SETBACK_STATUS: Final = {
     Kind.EXPIRED: (0, SessionStatus.EXPIRED),
     Kind.CANCELLED: (1, SessionStatus.CANCELLED),
@@ -104,6 +111,8 @@ class Attempt:
     opened_at: datetime | None = None
     returned_at: datetime | None = None
     successes: Mapping[str, datetime] = field(default_factory=dict)  # link -> first success
+    # link -> first heard of a success at a time that cannot be read
+    undated: Mapping[str, datetime] = field(default_factory=dict)
     named: Mapping[str, datetime] = field(default_factory=dict)  # link -> first mention
     setback: Setback | None = None
     progress: Noted | None = None
@@ -113,6 +122,7 @@ class Attempt:
             opened_at=_one(min, self.opened_at, other.opened_at),
             returned_at=_one(min, self.returned_at, other.returned_at),
             successes=_union(min, self.successes, other.successes),
+            undated=_union(min, self.undated, other.undated),
             named=_union(min, self.named, other.named),
             setback=_one(max, self.setback, other.setback),
             progress=_one(max, self.progress, other.progress),
@@ -127,11 +137,14 @@ class Link:
     removed_at: datetime | None = None
     last_success_at: datetime | None = None
     trouble: Noted | None = None
-    listed: Noted | None = None  # MISSING or THERE: what the upstream's list said of it last
+    listed: Noted | None = None  # MISSING or THERE: what was said last of whether the upstream has it
     # Successes that named only the link: they count for the sessions that turn out to have led to it.
     first_bare_success_at: datetime | None = None
     last_bare_success_at: datetime | None = None
+    bare_undated_at: datetime | None = None  # first heard of such a success at a time that cannot be read
     details: Mapping[str, Noted] = field(default_factory=dict)
+    # Those told at a time that cannot be read: they are for where there are no others.
+    undated_details: Mapping[str, Noted] = field(default_factory=dict)
 
     def __or__(self, other: "Link") -> "Link":
         return Link(
@@ -142,8 +155,14 @@ class Link:
             listed=_one(max, self.listed, other.listed),
             first_bare_success_at=_one(min, self.first_bare_success_at, other.first_bare_success_at),
             last_bare_success_at=_one(max, self.last_bare_success_at, other.last_bare_success_at),
+            bare_undated_at=_one(min, self.bare_undated_at, other.bare_undated_at),
             details=_union(max, self.details, other.details),
+            undated_details=_union(max, self.undated_details, other.undated_details),
         )
+
+    def told(self) -> dict[str, str]:
+        """Return what was told of it last, by the names in :data:`vocabulary.DETAILS`."""
+        return {key: noted.value for key, noted in {**self.undated_details, **self.details}.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +223,8 @@ def _attempt_evidence(fact: Fact) -> Attempt:
     return Attempt(
         opened_at=fact.at if fact.kind is Kind.OPENED else None,
         returned_at=fact.at if fact.kind is Kind.RETURNED else None,
-        successes={fact.link: fact.at} if fact.kind is Kind.SUCCEEDED else {},
+        successes={fact.link: fact.at} if fact.kind is Kind.SUCCEEDED and fact.dated else {},
+        undated={fact.link: fact.at} if fact.kind is Kind.SUCCEEDED and not fact.dated else {},
         named={fact.link: fact.at} if fact.link else {},
         setback=setback,
         progress=Noted(fact.at, fact.stage)
@@ -214,27 +234,31 @@ def _attempt_evidence(fact: Fact) -> Attempt:
 
 
 def _link_evidence(fact: Fact) -> Link:
-    succeeded = fact.kind is Kind.SUCCEEDED
+    # Undated, it must not outdo what has a time: see `status`, which dates it by the opening of its session.
+    succeeded = fact.kind is Kind.SUCCEEDED and fact.dated
     standing = None
     trouble = None
-    if succeeded:
+    if succeeded or (fact.kind is Kind.SEEN and fact.link_works):
         standing = Standing(fact.at, GOOD, "")
-    elif fact.kind in {Kind.FAILED, Kind.CONSENT_ENDED}:
+    elif fact.kind in {Kind.FAILED, Kind.CONSENT_ENDED} and not fact.link_works:
         trouble = Noted(fact.at, fact.error_class)
         reason = fact.reason or REASONS.get(fact.error_class, "")
         if fact.kind is Kind.CONSENT_ENDED:
             reason = reason or StatusReason.CONSENT_EXPIRED
         standing = Standing(fact.at, NEEDS_USER, reason) if reason else None
     bare = fact.at if succeeded and not fact.session else None
+    details = {key: Noted(fact.at, value) for key, value in fact.details.items() if value}
     return Link(
         standing=standing,
-        removed_at=fact.at if fact.kind is Kind.REMOVED else None,
+        removed_at=fact.at if fact.kind is Kind.REMOVED and fact.final else None,
         last_success_at=fact.at if succeeded else None,
         trouble=trouble,
-        listed=Noted(fact.at, _LISTED[fact.kind]) if fact.kind in _LISTED else None,
+        listed=Noted(fact.at, _LISTED[fact.kind]) if fact.kind in _LISTED and not fact.final else None,
         first_bare_success_at=bare,
         last_bare_success_at=bare,
-        details={key: Noted(fact.at, value) for key, value in fact.details.items() if value},
+        bare_undated_at=fact.at if fact.kind is Kind.SUCCEEDED and not (fact.dated or fact.session) else None,
+        details=details if fact.dated else {},
+        undated_details={} if fact.dated else details,
     )
 
 

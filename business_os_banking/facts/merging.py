@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from business_os_banking.facts import announce, lifecycle, sql
+from business_os_banking.facts import announce, lifecycle, notes, sql
 from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.events import from_event
 from business_os_banking.facts.lifecycle import State
@@ -21,6 +22,8 @@ from business_os_banking.facts.report import Report
 from business_os_banking.facts.rows import connection_columns, session_columns, state_of, state_of_session
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from business_os_banking.vocabulary import EndedBy, Kind, Outcome
+
+_READ_AFTER: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ def _links(states: list[State]) -> set[str]:
 
 
 def _banks(states: list[State]) -> set[str]:
-    details = (link.details.get("provider_code") for state in states for link in state.links.values())
-    return {noted.value for noted in details if noted is not None}
+    codes = (link.told().get("provider_code", "") for state in states for link in state.links.values())
+    return {code for code in codes if code}
 
 
 def merge_into(
@@ -72,9 +75,28 @@ def merge_into(
         due += save(
             cursor, row, old, new, session=session, named=match.reference if home else "", store=store
         )
-    event.outcome = _outcome(report, rows, changed=bool(store) or before != after).value
+    if rows and report.fact.kind is Kind.SUCCEEDED and not _links(after):
+        event.note = notes.NO_ID
+    _have_read(cursor, rows, report, is_open=event.note == notes.NO_ID)
+    is_unusable = match.conflict == notes.UNUSABLE_ID
+    outcome = _outcome(report, rows, changed=bool(store) or before != after)
+    event.outcome = (Outcome.FAILED if is_unusable else outcome).value
     set_announcements(event, due)
     return Merged(tuple(row.pk for row in rows), before, after)
+
+
+def _have_read(
+    cursor: CursorWrapper, rows: list[BankingConnection], report: Report, *, is_open: bool
+) -> None:
+    """Have the links of *rows* read soon where something is open: its id, its time, or whether it is a removal."""
+    is_guess = report.fact.kind is Kind.GUESSED_REMOVAL
+    if report.fact.dated and not (is_open or is_guess):
+        return
+    due_at = report.received_at + _READ_AFTER
+    for row in rows:
+        values: dict[str, Any] = {"removal_guessed_at": report.received_at} if is_guess else {}
+        if is_guess or row.read_due_at is None or due_at < row.read_due_at:
+            sql.update(cursor, BankingConnection, {"id": row.pk}, {**values, "read_due_at": due_at})
 
 
 def join(report: Report, match: Match, rows: list[BankingConnection]) -> tuple[list[State], list[State]]:

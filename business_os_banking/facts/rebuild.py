@@ -64,11 +64,7 @@ def state_from_log(connection: BankingConnection) -> State:
         for event in others.select_related("session").iterator(_BATCH):
             asserted = lifecycle.evidence(fact_of(event)).links.get(event.upstream_id)
             state |= State(links={event.upstream_id: asserted} if asserted else {})
-    banks = {
-        link.details["provider_code"].value
-        for link in state.links.values()
-        if "provider_code" in link.details
-    }
+    banks = {link.told().get("provider_code", "") for link in state.links.values()} - {""}
     changes = ConnectionEvent.objects.filter(
         account=connection.account, kind=Kind.PROVIDER_CHANGED, provider_code__in=banks
     )

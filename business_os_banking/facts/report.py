@@ -1,7 +1,7 @@
 """A fact as it was reported: what happened, who says so, and what it names to be filed by.
 
 Reports are what goes through the one door, `facts.record.record`. The functions here make those that the app
-itself reports, and those that read the upstream's connection objects; `webhooks.payloads` makes those of webhooks.
+itself reports; `facts.interpret` makes those of the upstream's connection objects, `webhooks.payloads` of webhooks.
 """
 
 from __future__ import annotations
@@ -9,27 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from business_os_banking.exceptions import BusinessOSError
 from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.upstream import answers
+from business_os_banking.upstream import values
 from business_os_banking.upstream.client import OpenedSession
-from business_os_banking.upstream.objects import ConnectionObject
-from business_os_banking.vocabulary import (
-    CANCELLED_CLASSES,
-    CONSENT_CLASSES,
-    REASONS,
-    Kind,
-    Source,
-    StatusReason,
-)
-
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+from business_os_banking.upstream.times import CLOCK_TOLERANCE, Time
+from business_os_banking.vocabulary import Kind, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,24 +49,25 @@ class Report:
 
     def assertions(self) -> dict[str, Any]:
         """Return, as JSON, what cannot be read from an event's other columns."""
-        values: dict[str, Any] = {
+        content: dict[str, Any] = {
             "reason": self.fact.reason,
             "ended_by": self.fact.ended_by,
             "provider_active": self.fact.provider_active,
             "details": dict(self.fact.details),
             "conflict": self.conflict,
+            "dated": None if self.fact.dated else False,
+            "final": self.fact.final or None,
+            "link_works": self.fact.link_works or None,
         }
-        return {key: value for key, value in values.items() if value not in ("", None, {})}
+        return {key: value for key, value in content.items() if value not in ("", None, {})}
 
 
-def when(claimed: datetime | None, received_at: datetime) -> datetime:
+def when(claimed: Time, received_at: datetime) -> datetime:
     """Return the time of a fact: the provider's, but no later than receipt plus five minutes.
 
-    One wrong clock must not freeze a register for years. No time, or one before 2000, counts as none.
+    One wrong clock must not freeze a register for years. No time, and one that cannot be read, are that of receipt.
     """
-    if claimed is None or claimed < _EPOCH:
-        return received_at
-    return min(claimed, received_at + CLOCK_TOLERANCE)
+    return min(claimed, received_at + CLOCK_TOLERANCE) if isinstance(claimed, datetime) else received_at
 
 
 def digest_of(*parts: str | bytes) -> str:
@@ -111,7 +102,7 @@ def returned(session: ConnectSession, hints: Mapping[str, str], now: datetime) -
     Of *hints*, from the URL, only those that Salt Edge adds are kept, and only as plain words: anybody may
     write anything into an address. They decide nothing.
     """
-    words = {name: answers.word_of(hints.get(name)) for name in ("connection_id", "error_class")}
+    words = {name: values.word_of(hints.get(name)) for name in ("connection_id", "error_class")}
     payload = {name: word for name, word in words.items() if word}
     return _of_session(session, Fact(kind=Kind.RETURNED, at=now), Source.BROWSER, payload)
 
@@ -158,15 +149,15 @@ def missed(connection: BankingConnection, now: datetime) -> Report:
     return _of_connection(connection, fact, Source.READ, fact.link, now.isoformat())
 
 
-def seen(connection: BankingConnection, now: datetime) -> Report:
-    """Report that the upstream's list has the link of *connection* again."""
-    fact = Fact(kind=Kind.SEEN, at=now, link=connection.upstream_id)
+def seen(connection: BankingConnection, now: datetime, *, works: bool = False) -> Report:
+    """Report that the upstream has the link of *connection* after all, and shows that it works."""
+    fact = Fact(kind=Kind.SEEN, at=now, link=connection.upstream_id, link_works=works)
     return _of_connection(connection, fact, Source.READ, fact.link, now.isoformat())
 
 
 def removed(connection: BankingConnection, upstream_id: str, now: datetime) -> Report:
     """Report that our own DELETE of an upstream connection was carried out."""
-    fact = Fact(kind=Kind.REMOVED, at=now, link=upstream_id)
+    fact = Fact(kind=Kind.REMOVED, at=now, link=upstream_id, final=True)
     return _of_connection(connection, fact, Source.READ, upstream_id)
 
 
@@ -179,66 +170,3 @@ def _of_connection(connection: BankingConnection, fact: Fact, source: Source, *p
         received_at=fact.at,
         connection_id=connection.pk,
     )
-
-
-# --- What the upstream says of a connection ------------------------------------------------------------
-
-
-def report_of(row: ConnectionObject, account: str, now: datetime) -> Report:
-    """Return what *row* reports when read at *now*.
-
-    The digest is made of what the row says, so reading an unchanged row again is no new fact.
-    """
-    kind, error_class, reason = _meaning(row)
-    has_failed = kind in {Kind.FAILED, Kind.CANCELLED, Kind.CONSENT_ENDED}
-    claimed = (row.failed_at if has_failed else row.succeeded_at) or row.updated_at
-    # A working link says nothing of an attempt that is still under way on it.
-    names_session = kind is not Kind.SUCCEEDED or row.attempt_succeeded
-    token = row.pending_token if names_session else None
-    reference = row.session_reference if names_session else None
-    content = (
-        kind,
-        str(claimed),
-        row.error_class,
-        str(token),
-        str(reference),
-        str(sorted(row.details.items())),
-    )
-    return Report(
-        fact=Fact(
-            kind=kind,
-            at=when(claimed, now),
-            link=row.id,
-            error_class=error_class,
-            reason=reason,
-            details=row.details,
-        ),
-        source=Source.READ,
-        account=account,
-        digest=digest_of(Source.READ, account, row.id, *content),
-        received_at=now,
-        pending_token=token,
-        session_reference=reference,
-        payload={"connection_id": row.id, "status": row.status},
-    )
-
-
-def _meaning(row: ConnectionObject) -> tuple[Kind, str, str]:
-    """Return the kind of fact, its error class and its reason."""
-    if row.status == "active":
-        # An attempt that is under way has neither succeeded nor failed, and proves nothing yet.
-        is_proof = row.attempt_succeeded or row.succeeded_at is not None or row.failed_at is not None
-        return (Kind.SUCCEEDED if is_proof else Kind.UNKNOWN), "", ""
-    if row.status not in {"inactive", "disabled"}:
-        return Kind.UNKNOWN, "", ""
-    error_class = row.error_class or ("ConnectionDisabled" if row.status == "disabled" else "")
-    if error_class in CONSENT_CLASSES:
-        return Kind.CONSENT_ENDED, error_class, ""
-    reason = REASONS.get(error_class)
-    if reason is None and row.status == "disabled":
-        reason = StatusReason.BANK_DISABLED
-    if reason is None:
-        # Inactive means that it cannot go on without the user, whatever the class says.
-        denied = error_class in CANCELLED_CLASSES
-        reason = StatusReason.ACCESS_DENIED if denied else StatusReason.BANK_STEP_REQUIRED
-    return Kind.FAILED, error_class, reason

@@ -5,10 +5,10 @@ Pure, as :mod:`business_os_banking.facts.lifecycle` is. The columns of the model
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from business_os_banking.facts.lifecycle import (
     GOOD,
@@ -29,13 +29,25 @@ from business_os_banking.vocabulary import (
     group_of,
 )
 
+# Before everything that has a time.
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
 
 class Success(NamedTuple):
-    """One session reaching one link for the first time."""
+    """One session reaching one link for the first time.
+
+    ``at`` is what it is compared by, ``succeeded_at`` what is shown. They differ for a success at a time that cannot be
+    read: that is no earlier than its session was opened, and no more is known, so by that it is compared.
+    """
 
     at: datetime
     session: str
     link: str
+    succeeded_at: datetime
+
+    @property
+    def is_dated(self) -> bool:
+        return self.at == self.succeeded_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +90,7 @@ def view_session(state: State, reference: str) -> SessionView:
     return SessionView(
         status=_session_status(attempt, succeeded=bool(successes)),
         upstream_id=_session_link(attempt, successes),
-        succeeded_at=min(successes).at if successes else None,
+        succeeded_at=min(s.succeeded_at for s in successes) if successes else None,
         returned_at=attempt.returned_at,
         error_class=error_class,
         error_group=group_of(error_class) if attempt.setback and not successes else None,
@@ -110,25 +122,43 @@ def _successes(state: State) -> list[Success]:
     turn a setback into a success where another session is known to have reached the link.
     """
     successes = [
-        Success(at, reference, link)
+        Success(at, reference, link, at)
         for reference, attempt in state.attempts.items()
         for link, at in attempt.successes.items()
     ]
     own = {(s.session, s.link) for s in successes}
+    for reference, attempt in state.attempts.items():
+        for key, heard_at in attempt.undated.items():
+            if (reference, key) not in own:
+                successes.append(Success(_opening(attempt), reference, key, heard_at))
+                own.add((reference, key))
     reached = {s.link for s in successes}
     for key, link in state.links.items():
-        if link.first_bare_success_at is None or link.last_bare_success_at is None:
-            continue
         namers = sorted((a.named[key], ref) for ref, a in state.attempts.items() if key in a.named)
         for position, (named_at, reference) in enumerate(namers):
-            if (reference, key) in own or (key in reached and state.attempts[reference].setback):
+            attempt = state.attempts[reference]
+            if (reference, key) in own or (key in reached and attempt.setback):
                 continue
-            if position == 0:
-                successes.append(Success(link.first_bare_success_at, reference, key))
-            elif link.last_bare_success_at >= named_at:
-                at = max(named_at, link.first_bare_success_at)
-                successes.append(Success(at, reference, key))
+            if success := _inherited(link, key, reference, attempt, named_at, is_first=position == 0):
+                successes.append(success)
     return successes
+
+
+def _inherited(
+    link: Link, key: str, reference: str, attempt: Attempt, named_at: datetime, *, is_first: bool
+) -> Success | None:
+    """Return what successes that named only the *link*, by its *key*, are worth to a session that named it."""
+    first, last = link.first_bare_success_at, link.last_bare_success_at
+    if first and last and (is_first or last >= named_at):
+        at = first if is_first else max(named_at, first)
+        return Success(at, reference, key, at)
+    if link.bare_undated_at and is_first:
+        return Success(_opening(attempt), reference, key, link.bare_undated_at)
+    return None
+
+
+def _opening(attempt: Attempt) -> datetime:
+    return attempt.opened_at or _EARLIEST
 
 
 def view_connection(state: State) -> ConnectionView:
@@ -140,22 +170,22 @@ def view_connection(state: State) -> ConnectionView:
         [current] if current else [],
     )
     link = _link_of(state, current, link_id)
-    details = {key: noted.value for key, noted in _about(state, current, link).details.items()}
+    details = _about(state, current, link).told()
     status, reason = _connection_status(state, current, link, details.get("provider_code", ""))
     ended_at, ended_by = _ending(state, current, link)
     return ConnectionView(
         status=status,
         status_reason=reason,
         upstream_id=link_id,
-        connected_at=min(s.at for s in successes) if successes else None,
-        last_success_at=link.last_success_at,
+        connected_at=min(s.succeeded_at for s in successes) if successes else None,
+        last_success_at=_last_success_at(current, link),
         last_error_class=_last_error(state, current, link),
         disconnected_at=ended_at,
         ended_by=ended_by,
         details=details,
-        to_remove=_alive(state) if state.ended else (),
+        to_remove=_unproved(state) if state.ended else (),
         superseded=_superseded(state, link_id, link),
-        consented_at=current.at if current else None,
+        consented_at=_consented_at(current),
         consent_expires_at=_consent_end(current, link),
     )
 
@@ -163,8 +193,11 @@ def view_connection(state: State) -> ConnectionView:
 def _link_of(state: State, current: Success | None, link_id: str) -> Link:
     if current is None:
         return Link()
-    link, anonymous = state.links.get(link_id), state.links.get(unnamed(current.session))
-    return link | anonymous if link and anonymous else link or anonymous or Link()
+    link = state.links.get(link_id, Link()) | state.links.get(unnamed(current.session), Link())
+    if current.is_dated:
+        return link
+    # It is in no register yet.
+    return link | Link(standing=Standing(current.at, GOOD, ""), last_success_at=current.at)
 
 
 def _about(state: State, current: Success | None, link: Link) -> Link:
@@ -224,9 +257,19 @@ def _last_error(state: State, current: Success | None, link: Link) -> str:
     if current is None:
         setbacks = [a.setback for a in state.attempts.values() if a.setback]
         return max(setbacks).error_class if setbacks else ""
-    if link.trouble and not (link.last_success_at and link.last_success_at >= link.trouble.at):
-        return link.trouble.value
-    return ""
+    is_over = link.trouble and link.standing and link.standing >= Standing(link.trouble.at, GOOD, "")
+    return link.trouble.value if link.trouble and not is_over else ""
+
+
+def _last_success_at(current: Success | None, link: Link) -> datetime | None:
+    """Return when the link worked last: of what is not dated, when it was heard of."""
+    if current is None or current.is_dated or (link.last_success_at or current.at) > current.at:
+        return link.last_success_at
+    return current.succeeded_at
+
+
+def _consented_at(current: Success | None) -> datetime | None:
+    return None if current is None else current.at if current.at > _EARLIEST else current.succeeded_at
 
 
 def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
@@ -238,9 +281,17 @@ def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
 def _consent_end(current: Success | None, link: Link) -> datetime | None:
     """Return the end of the consent that was told with, or after, the last consent; older ones are over."""
     end = link.details.get("consent_expires_at")
+    if end is None and current and not current.is_dated:
+        end = link.undated_details.get("consent_expires_at")
     if current is None or end is None or end.at < current.at:
         return None
     return datetime.fromisoformat(end.value)
+
+
+def _unproved(state: State) -> tuple[str, ...]:
+    """Return the links whose removal nothing proves: a list that lacks one, or somebody's word, is no proof."""
+    links = (s.link for s in _successes(state) if not _link_of(state, s, s.link).removed_at)
+    return tuple(sorted(set(links) - {""}))
 
 
 def _alive(state: State) -> tuple[str, ...]:

@@ -7,23 +7,30 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import EmailValidator
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter, get_adapter
 from business_os_banking.conf import Account
-from business_os_banking.exceptions import NotAllowed, NotOffered, TooManyAttempts
+from business_os_banking.exceptions import NotAllowed, NotOffered, NotYourEmail, TooManyAttempts
 from business_os_banking.facts.report import digest_of
 from business_os_banking.flows import connect
 from business_os_banking.flows.claim import Idempotency, Owner
 from business_os_banking.guards import throttle
 from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.upstream.client import sendable_email
 
 __all__ = ["begin"]
 
+TENANT_MAX_LENGTH: Final = 255
 HOUR: Final = 3600  # seconds
 NEXT_LENGTH: Final = 2048
+# Beside the field for the address, on the page and in the API.
+NOT_YOUR_EMAIL: Final = _("Your user account has another address, and that one is used. Leave this empty.")
 
 
 def begin(
@@ -42,6 +49,7 @@ def begin(
 
     *connection* must come from the adapter's `visible_connections`. A page that has asked the *adapter* and
     `account_for` already hands both on. *scopes* can only narrow what the account's settings offer (`NotOffered`).
+    An *email* is for owners who have none: another one than theirs is `NotYourEmail`, unless ``EMAIL_FROM_FORM`` is on.
     A *next_url* that leads away from this site is dropped. The same person's second request with the same
     *idempotency_key* returns the session of the first, until `banking_prune` forgets the key, and is not counted.
 
@@ -50,11 +58,16 @@ def begin(
     """
     adapter = adapter or get_adapter()
     owner = adapter.get_owner(request)
+    if len(owner[1]) > TENANT_MAX_LENGTH:
+        raise ImproperlyConfigured(
+            f"get_owner() must return a tenant of {TENANT_MAX_LENGTH} characters at most."
+        )
     values = (str(connection.reference) if connection else "", api, email, " ".join(sorted(scopes)), next_url)
     idempotency = _idempotency(owner, idempotency_key, values)
     if idempotency and (session := connect.replay(idempotency)):
         return session  # it was allowed, and its address has been given out: whoever missed the answer gets it again
     account = account or account_for(request, connection, adapter)
+    address = _address(adapter.get_email(request) or "", email)
     if not set(scopes) <= set(account.scopes):
         raise NotOffered("The account's settings do not offer these scopes.")
     if not throttle.within("connect", _who(request, owner), conf.settings.connects_per_hour, HOUR):
@@ -65,7 +78,7 @@ def begin(
         connection=connection,
         account=account,
         api=api,
-        email=email or adapter.get_email(request),
+        email=address,
         scopes=scopes,
         custom_fields=adapter.get_custom_fields(request, connection),
         next_url=safe_next(request, next_url),
@@ -109,6 +122,24 @@ def safe_next(request: HttpRequest, url: str) -> str:
     # What is left may name another host: of https://this.site//evil.example/, all that follows this.site.
     is_path = path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
     return path if is_path else ""
+
+
+def check_email(address: str) -> None:
+    """Raise Django's `ValidationError` for an address that Django takes, and that could not be sent (`a@localhost`)."""
+    if not sendable_email(address):
+        raise ValidationError(EmailValidator.message, code="invalid")
+
+
+def _address(own: str, given: str) -> str:
+    """Return the address to send: the owner's *own*, or the one *given* where there is none that can be sent.
+
+    With ``EMAIL_FROM_FORM`` the one that is given comes first. Raises `NotYourEmail`.
+    """
+    if not given or conf.settings.email_from_form or not sendable_email(own):
+        return given or own
+    if given.strip().lower() != own.strip().lower():
+        raise NotYourEmail("The owner has another e-mail address.")
+    return own
 
 
 def _who(request: HttpRequest, owner: Owner) -> str:

@@ -15,7 +15,8 @@ from business_os_banking.conf import Account
 from business_os_banking.exceptions import BusinessOSError, KeyReused, TimedOut
 from business_os_banking.facts.report import digest_of
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.vocabulary import SessionStatus
+from business_os_banking.models.clocks import is_waiting, is_within
+from business_os_banking.vocabulary import SESSION_MAX_LIFE, SessionStatus
 
 _MIN_LIFE: Final = timedelta(minutes=1)  # a session with less to live is not worth sending anybody to
 _POLL_SECONDS: Final = 0.1
@@ -42,7 +43,8 @@ def claim(
     """
     if not wanted.idempotency_key:
         wanted.single_flight = _single_flight(wanted, owner, connection, account.alias)
-    wanted.expires_at = timezone.now() + timedelta(minutes=conf.settings.session_minutes)
+    life = min(timedelta(minutes=conf.settings.session_minutes), SESSION_MAX_LIFE)
+    wanted.expires_at = timezone.now() + life
     user, tenant = owner
     tries = 0
     while True:
@@ -129,15 +131,14 @@ def _under_way(wanted: ConnectSession, account: Account) -> ConnectSession | Non
 def _is_usable(session: ConnectSession, account: Account) -> bool:
     now = timezone.now()
     if session.status == SessionStatus.CREATED:
-        return session.created_at > now - timedelta(seconds=_patience(account))
+        return is_within(session.created_at, now, timedelta(seconds=_patience(account)))
     return (
         session.status == SessionStatus.OPEN
         and session.returned_at is None
         # Somebody has been to the widget with it, and its address is good for one visit.
         and not (session.stage or session.upstream_id)
         and bool(session.connect_url)
-        and session.expires_at is not None
-        and session.expires_at > now + _MIN_LIFE
+        and is_waiting(session.expires_at, now + _MIN_LIFE, SESSION_MAX_LIFE)
     )
 
 

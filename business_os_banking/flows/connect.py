@@ -21,7 +21,7 @@ from business_os_banking.facts.record import record
 from business_os_banking.facts.report import Report, opened, refused
 from business_os_banking.flows.claim import Idempotency, Owner, claim, follow, made_with
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.upstream.client import BusinessOSClient
+from business_os_banking.upstream.client import BusinessOSClient, sendable_email
 from business_os_banking.vocabulary import Outcome, SessionStatus
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def start(
         conf.require_usable(account)
     wanted = ConnectSession(
         api=api or account.api,
-        email=email,
+        email=_sendable(email),
         scopes=list(scopes) or agreed_scopes(connection, account),
         custom_fields=dict(custom_fields or {}),
         next_url=next_url,
@@ -118,6 +118,16 @@ def _refused_if_not_set_up() -> Iterator[None]:
     except ImproperlyConfigured as error:
         logger.error("Bank connections are not set up: %s", error)
         raise Refused("Not set up.", error_class="NotConfigured") from error
+
+
+def _sendable(email: str) -> str:
+    """Return *email* as it can be sent. What cannot is no reason to lock a customer out: none is sent then."""
+    address = sendable_email(email)
+    if email.strip() and not address:
+        logger.warning(
+            "The e-mail address of an owner is none that can be sent, so the session is opened without it."
+        )
+    return address
 
 
 def _check_custom_fields(custom_fields: Mapping[str, Any]) -> None:

@@ -12,7 +12,8 @@ from django.utils import timezone
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows.disconnect import disconnect, remove_upstream
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
-from business_os_banking.vocabulary import EndedBy, Kind
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_ahead
+from business_os_banking.vocabulary import SESSION_MAX_LIFE, EndedBy, Kind
 
 
 class StillHeldError(BankingError):
@@ -44,7 +45,8 @@ def erase(*, user: Any = None, tenant: str = "", without_user: bool = False, ups
 
 def _refuse_waiting(pks: list[int]) -> None:
     """Raise while a session may still succeed: its bank link would come to be, and nobody would remember it."""
-    waiting = ConnectSession.objects.waiting().filter(connection__in=pks, expires_at__gt=timezone.now())
+    may_succeed = is_ahead("expires_at", timezone.now(), SESSION_MAX_LIFE + CLOCKS_DIFFER)
+    waiting = ConnectSession.objects.waiting().filter(may_succeed, connection__in=pks)
     last = waiting.order_by("-expires_at").first()
     if last is not None:
         raise StillHeldError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -29,8 +29,10 @@ class _Expiry:
     before: str  # the session's status
 
 
-def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
+def expire(sessions: Sequence[ConnectSession], grace: timedelta, now: datetime) -> int:
     """Record that these sessions ran out, at their end plus *grace*, in one transaction; return how many did.
+
+    One whose end lies ahead of *now*, as a wrong clock had it, ran out now.
 
     Part of the door, for many facts that change one session each: the rows are written in few statements, however
     many they are. A session that has been heard of meanwhile is left alone, and so is one that a second job has
@@ -50,7 +52,7 @@ def expire(sessions: Sequence[ConnectSession], grace: timedelta) -> int:
                     row.baseline = merging.baseline(row, state)
                 before = session_columns(state, str(session.reference))["status"]
                 if before in WAITING_STATUSES:
-                    report = expired(session, session.expires_at + grace)
+                    report = expired(session, min(session.expires_at + grace, now))
                     states[session.connection_id] = lifecycle.merge(
                         state, report.of_session(str(session.reference))
                     )

@@ -17,9 +17,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from business_os_banking import conf
+from business_os_banking.adapter import email_of
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows import connect
 from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.models.clocks import CLOCKS_DIFFER
 from business_os_banking.vocabulary import SessionStatus
 
 _SALT: Final = "business_os_banking.web.invitation"
@@ -65,7 +67,7 @@ def find(token: str) -> BankingConnection:
         raise LinkNotValid(Why.UNKNOWN)
     if number != connection.invitation or not connection.can_renew:
         raise LinkNotValid(Why.WITHDRAWN)
-    later = connection.sessions.filter(created_at__gt=made)
+    later = connection.sessions.filter(created_at__gt=made, created_at__lte=timezone.now() + CLOCKS_DIFFER)
     if later.filter(status=SessionStatus.SUCCEEDED).exists():
         raise LinkNotValid(Why.USED)
     if timezone.now() > made + timedelta(days=conf.settings.renew_link_days):
@@ -91,7 +93,7 @@ def start(
         connection=connection,
         api=last.api if last else "",
         # The session's is emptied after a while.
-        email=(last.email if last else "") or str(getattr(user, "email", "") or ""),
+        email=(last.email if last else "") or email_of(user),
         custom_fields=custom_fields,
         by_link=True,
     )

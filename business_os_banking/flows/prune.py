@@ -69,7 +69,8 @@ def prune(now: datetime | None = None) -> Pruned:
 
 
 def _prunable(before: datetime) -> QuerySet[ConnectionEvent]:
-    waiting = Q(outcome=Outcome.FAILED) | Q(announced_at=None)
+    # One with a note is never applied.
+    waiting = Q(outcome=Outcome.FAILED, note="") | Q(announced_at=None)
     open_sessions = Q(session__status__in=(SessionStatus.CREATED, SessionStatus.OPEN))
     old = ConnectionEvent.objects.filter(received_at__lt=before)
     # A change of a bank is also for connections that turn up later, and there are few of them.

@@ -9,21 +9,21 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import F, Q
-from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from business_os_banking import conf
 from business_os_banking.adapter import credentials_of
 from business_os_banking.exceptions import BusinessOSError, NotFound, RateLimited
+from business_os_banking.facts.interpret import report_of
 from business_os_banking.facts.lookup import Name, known, names_of
 from business_os_banking.facts.record import record
-from business_os_banking.facts.report import Report, missed, report_of, seen
+from business_os_banking.facts.report import Report, missed, seen
+from business_os_banking.flows.by_id import due_by_id, read_by_id, settle
+from business_os_banking.flows.reading import JITTER, LONGEST_WAIT, Reading, pause, take_from_budget
 from business_os_banking.models import (
     AccountState,
     BankingConnection,
@@ -31,45 +31,19 @@ from business_os_banking.models import (
     ConnectSession,
     batches,
 )
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_waiting, is_within
 from business_os_banking.upstream.client import BusinessOSClient
 from business_os_banking.upstream.objects import ConnectionObject
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind
 
 logger = logging.getLogger(__name__)
 
-_JITTER: Final = 0.1
-_FIRST_PAUSE: Final = timedelta(minutes=1)
-_LONGEST_PAUSE: Final = timedelta(hours=6)
 _BETWEEN_READINGS: Final = timedelta(hours=1)
 # By hand: somebody waits for the answer, and each page may cost a credit.
 _BETWEEN_ASKING: Final = timedelta(minutes=1)
 _PAGES_BY_HAND: Final = 10
 # A list that lacks more links than these is more likely the wrong list than a bad day.
 _FEW, _SHARE = 2, 0.2
-
-
-@dataclass
-class Reading:
-    """What reading one account's list came to. ``complete`` is whether all of the list was read."""
-
-    facts: int = 0
-    pages: int = 0
-    complete: bool = False
-    # In English, with its parameters: for people it is translated where it is shown.
-    reason: str = ""
-    about: dict[str, Any] = field(default_factory=dict)
-    needs_a_person: bool = False
-    seen: set[str] = field(default_factory=set)
-
-    @property
-    def problem(self) -> str:
-        """Why not all was read, or why nothing is concluded from it; for logs and programs."""
-        return self.reason % self.about if self.about else self.reason
-
-    def problem_in_words(self) -> str:
-        """Return the same in the active language."""
-        text = gettext(self.reason) if self.reason else ""
-        return text % self.about if self.about else text
 
 
 def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading:
@@ -79,15 +53,19 @@ def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading
     """
     state, _new = AccountState.objects.get_or_create(alias=alias)
     reading = Reading()
-    reading.reason, reading.about = _postponed(state, now)
+    reading.reason, reading.about = _paused(state, now)
     if reading.reason:
         return reading
     if by_hand and not _may_ask(state, now):
         reading.reason = _("it was asked for less than a minute ago")
         return reading
-    if not (by_hand or is_due(alias, now)):
-        return reading
     try:
+        read_by_id(alias, state, reading, now)
+        if _lacks_list(state, now):
+            reading.reason = _("the upstream has no such list")
+            return reading
+        if not (by_hand or list_is_due(alias, now)):
+            return reading
         _read_pages(alias, state, reading, now, most=_PAGES_BY_HAND if by_hand else None)
     except NotFound:
         _list_is_missing(alias, state, now)
@@ -96,7 +74,7 @@ def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading
         reading.reason = str(error)
         reading.needs_a_person = True
     except BusinessOSError as error:
-        _pause(state, error, now)
+        pause(state, error, now)
         reading.reason = str(error)
         reading.needs_a_person = not isinstance(error, RateLimited) and error.status in {401, 402, 403}
     else:
@@ -104,35 +82,46 @@ def read_account(alias: str, now: datetime, *, by_hand: bool = False) -> Reading
             troubles=0,
             paused_until=None,
             list_missing_at=None,
-            **({"read_at": now} if reading.complete else {}),
+            **({"read_at": now, "list_wanted_at": None} if reading.complete else {}),
         )
         if reading.complete:
             _note_missing(alias, reading, now)
     return reading
 
 
-def is_due(alias: str, now: datetime) -> bool:
-    """Return whether the list of the account *alias* is to be read at *now*; reads and writes nothing upstream.
+def account_is_due(alias: str, now: datetime) -> bool:
+    """Return whether anything of the account *alias* is to be read at *now*. Reads nothing upstream, writes nothing."""
+    state = AccountState.objects.filter(alias=alias).first() or AccountState(alias=alias)
+    return not _paused(state, now)[0] and (due_by_id(alias, now).exists() or list_is_due(alias, now))
+
+
+def list_is_due(alias: str, now: datetime) -> bool:
+    """Return whether the list of the account *alias* is to be read at *now*.
 
     It is where a session waits for news, or the last complete reading is ``READ_EVERY_HOURS`` old, and the list
     exists and no pause after trouble is on. Whether today's budget is used up is found when a page is asked for.
     """
     state = AccountState.objects.filter(alias=alias).first() or AccountState(alias=alias)
-    if _postponed(state, now)[0]:
+    if _paused(state, now)[0] or _lacks_list(state, now):
         return False
+    if state.list_wanted_at is not None:
+        return True
     if ConnectSession.objects.waiting().filter(connection__account=alias).exists():
         return True
     if not BankingConnection.objects.living().filter(account=alias).exclude(upstream_id="").exists():
         return False
-    hours = conf.settings.read_every_hours * random.uniform(1 - _JITTER, 1)  # noqa: S311 - spreads load
-    return state.read_at is None or now >= state.read_at + timedelta(hours=hours)
+    hours = conf.settings.read_every_hours * random.uniform(1 - JITTER, 1)  # noqa: S311 - spreads load
+    return not is_within(state.read_at, now, timedelta(hours=hours))
 
 
-def _postponed(state: AccountState, now: datetime) -> tuple[str, dict[str, Any]]:
-    """Return why the list must not be read yet, whoever asks, with its parameters; ``""`` if it may be."""
-    if state.list_missing_at is not None and now < state.list_missing_at + timedelta(days=1):
-        return _("the upstream has no such list"), {}
-    if state.paused_until is not None and now < state.paused_until:
+def _lacks_list(state: AccountState, now: datetime) -> bool:
+    """Whether the upstream has no list, as far as is known; it is tried again after a day."""
+    return is_within(state.list_missing_at, now, timedelta(days=1))
+
+
+def _paused(state: AccountState, now: datetime) -> tuple[str, dict[str, Any]]:
+    """Return why nothing must be read yet, whoever asks, with its parameters; ``""`` if it may be."""
+    if state.paused_until is not None and is_waiting(state.paused_until, now, LONGEST_WAIT):
         time = f"{state.paused_until:%Y-%m-%d %H:%M}"
         return _("paused until %(time)s UTC after trouble"), {"time": time}
     return "", {}
@@ -140,7 +129,7 @@ def _postponed(state: AccountState, now: datetime) -> tuple[str, dict[str, Any]]
 
 def _may_ask(state: AccountState, now: datetime) -> bool:
     """Note that it is asked for by hand; return whether nobody has just done so. Safe with two at once."""
-    long_ago = Q(asked_at=None) | Q(asked_at__lte=now - _BETWEEN_ASKING)
+    long_ago = is_due("asked_at", now - _BETWEEN_ASKING, _BETWEEN_ASKING + CLOCKS_DIFFER)
     return bool(AccountState.objects.filter(long_ago, pk=state.pk).update(asked_at=now))
 
 
@@ -151,7 +140,7 @@ def _read_pages(
     from_id = ""
     followed: set[str] = set()
     while True:
-        if not _take_from_budget(state, now):
+        if not take_from_budget(state, now):
             reading.reason = _("today's budget for reads (READS_PER_DAY) is used up")
             return
         page = client.list_connections_page(from_id)
@@ -159,8 +148,10 @@ def _read_pages(
         if page.credits is not None:
             AccountState.objects.filter(pk=state.pk).update(credits=page.credits, credits_at=now)
         for start in range(0, len(page.rows), batches.SIZE):
-            reading.facts += _record_rows(alias, page.rows[start : start + batches.SIZE], now)
-        reading.seen.update(row.id for row in page.rows)
+            rows = page.rows[start : start + batches.SIZE]
+            reading.facts += _record_rows(alias, rows, now)
+            settle(alias, rows, reading, now)
+        reading.seen.update(row.id for row in page.rows if row.id)
         if not page.next_id or page.next_id in followed:
             reading.complete = not page.next_id  # pages that lead in a circle are no whole list
             return
@@ -170,14 +161,6 @@ def _read_pages(
             return
         from_id = page.next_id
         followed.add(from_id)
-
-
-def _take_from_budget(state: AccountState, now: datetime) -> bool:
-    """Count one read against today's budget (UTC); return whether it is within. Safe with two at once."""
-    today = now.date()
-    AccountState.objects.filter(pk=state.pk).exclude(reads_on=today).update(reads_on=today, reads=0)
-    within = AccountState.objects.filter(pk=state.pk, reads__lt=conf.settings.reads_per_day)
-    return bool(within.update(reads=F("reads") + 1))
 
 
 def _record_rows(alias: str, rows: Iterable[ConnectionObject], now: datetime) -> int:
@@ -204,7 +187,8 @@ def _ours(reports: list[Report]) -> list[Report]:
     names: dict[str, set[Name]] = {}
     for report in reports:
         # By its link as well where it names a session: if that is unknown, the event waits for it.
-        names[report.digest] = {*names_of(report), ("link", report.account, report.fact.link)}
+        by_link: set[Name] = {("link", report.account, report.fact.link)} if report.fact.link else set()
+        names[report.digest] = names_of(report) | by_link
     matchable = known({name for some in names.values() for name in some})
     return [report for report in reports if matchable & names[report.digest]]
 
@@ -216,7 +200,11 @@ def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
         upstream_id=""
     )
     known = known.exclude(ended_by__in=(EndedBy.OWNER, EndedBy.OPERATOR))
-    rows = list(known.only("pk", "account", "reference", "upstream_id", "status", "missing_since"))
+    rows = list(
+        known.only(
+            "pk", "account", "reference", "upstream_id", "status", "missing_since", "removal_guessed_at"
+        )
+    )
     alive = [row for row in rows if row.status in {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}]
     lacking = [row for row in alive if row.upstream_id not in reading.seen]
     is_suspicious = len(lacking) > _FEW and len(lacking) > _SHARE * len(alive)
@@ -230,15 +218,19 @@ def _note_missing(alias: str, reading: Reading, now: datetime) -> None:
         return
     BankingConnection.objects.filter(
         pk__in=[row.pk for row in rows if row.upstream_id in reading.seen]
-    ).exclude(missing_since=None).update(missing_since=None)
+    ).exclude(missing_since=None, removal_guessed_at=None).update(missing_since=None, removal_guessed_at=None)
     for row in rows:
         if row.upstream_id in reading.seen and row.status == ConnectionStatus.DISCONNECTED:
             record(seen(row, now))
             reading.facts += 1
     for row in lacking:
-        if row.missing_since is None:
+        if row.removal_guessed_at is not None:
+            # Somebody has said so before, if only by the look of it: the list bears it out.
+            record(missed(row, now))
+            reading.facts += 1
+        elif row.missing_since is None:
             BankingConnection.objects.filter(pk=row.pk).update(missing_since=now)
-        elif row.missing_since <= now - _BETWEEN_READINGS:
+        elif not is_within(row.missing_since, now, _BETWEEN_READINGS):
             record(missed(row, now))
             reading.facts += 1
 
@@ -250,14 +242,4 @@ def _list_is_missing(alias: str, state: AccountState, now: datetime) -> None:
             "webhooks alone will tell. Tried again once a day.",
             alias,
         )
-    AccountState.objects.filter(pk=state.pk).update(list_missing_at=now)
-
-
-def _pause(state: AccountState, error: BusinessOSError, now: datetime) -> None:
-    """Wait longer after each trouble in a row, with some jitter, and at least as long as the upstream asks."""
-    wait = min(_FIRST_PAUSE * 2 ** min(state.troubles, 16), _LONGEST_PAUSE)
-    wait *= random.uniform(1, 1 + _JITTER)  # noqa: S311 - spreads load
-    if isinstance(error, RateLimited) and error.retry_after:
-        wait = max(wait, timedelta(seconds=error.retry_after))
-    AccountState.objects.filter(pk=state.pk).update(paused_until=now + wait, troubles=F("troubles") + 1)
-    logger.warning("Account %s: the list of connections could not be read: %s", state.alias, error)
+    AccountState.objects.filter(pk=state.pk).update(list_missing_at=now, list_wanted_at=None)

@@ -17,7 +17,7 @@ from business_os_banking.facts.lookup import known, names_of
 from business_os_banking.facts.record import apply
 from business_os_banking.flows.disconnect import remove_upstream
 from business_os_banking.flows.expire import expire
-from business_os_banking.flows.read import is_due, read_account
+from business_os_banking.flows.read import account_is_due, read_account
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.silence import watch
 from business_os_banking.models import (
@@ -27,8 +27,9 @@ from business_os_banking.models import (
     ConnectSession,
     batches,
 )
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_past
 from business_os_banking.models.connections import REMOVAL_TRIES
-from business_os_banking.vocabulary import Outcome
+from business_os_banking.vocabulary import SESSION_MAX_LIFE, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def preview(now: datetime | None = None) -> Result:
     return Result(
         applied=sum(len(pks) for pks in _appliable(now)),
         announced=_untold(now).count(),
-        read_pages=len([alias for alias in aliases() if is_due(alias, now)]),
+        read_pages=len([alias for alias in aliases() if account_is_due(alias, now)]),
         expired=_overdue(now).count(),
         removed=_removable(now).count(),
     )
@@ -123,11 +124,11 @@ def _next_account(last: str) -> str | None:
 
 def _appliable(now: datetime) -> Iterator[list[int]]:
     """Yield, in batches, the keys of the failed events and of those unmatched ones that now match something."""
-    unmatched = Q(outcome=Outcome.UNMATCHED, note="")
-    rows = ConnectionEvent.objects.filter(Q(outcome=Outcome.FAILED) | unmatched)
+    # One that contradicts itself, or has no usable id, would come to the same again.
+    rows = ConnectionEvent.objects.filter(outcome__in=(Outcome.FAILED, Outcome.UNMATCHED), note="")
     # Of many that never match, no more is read than what it takes to see that.
     rows = rows.only("outcome", "account", "pending_token", "session_reference", "upstream_id")
-    for batch in batches.of_rows(rows.filter(received_at__lte=now - _SETTLED)):
+    for batch in batches.of_rows(rows.filter(_settled(now))):
         names = {event.pk: names_of(event) for event in batch if event.outcome == Outcome.UNMATCHED}
         matchable = known(set().union(*names.values()))
         yield [event.pk for event in batch if event.pk not in names or names[event.pk] & matchable]
@@ -147,7 +148,12 @@ def _apply_waiting(now: datetime, result: Result) -> None:
 
 
 def _untold(now: datetime) -> QuerySet[ConnectionEvent]:
-    return ConnectionEvent.objects.unannounced().filter(received_at__lte=now - _SETTLED)
+    return ConnectionEvent.objects.unannounced().filter(_settled(now))
+
+
+def _settled(now: datetime) -> Q:
+    """Return the condition for events that no worker is at any more."""
+    return is_due("received_at", now - _SETTLED, _SETTLED + CLOCKS_DIFFER)
 
 
 def _announce_untold(now: datetime, result: Result) -> None:
@@ -166,11 +172,14 @@ def _overdue(now: datetime) -> QuerySet[ConnectSession]:
     Where the list cannot be had, or not for a day, nothing more is to be waited for.
     """
     grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
-    due = Q(expires_at__lt=now - grace - _LONGEST_WAIT)
+    due = Q(expires_at__lt=now - grace - _LONGEST_WAIT) | Q(
+        expires_at__gt=now + SESSION_MAX_LIFE + CLOCKS_DIFFER
+    )
     for state in AccountState.objects.filter(Q(read_at__isnull=False) | Q(list_missing_at__isnull=False)):
-        known_until = now if state.list_missing_at or state.read_at is None else min(now, state.read_at)
-        due |= Q(connection__account=state.alias, expires_at__lt=known_until - grace)
-    return ConnectSession.objects.waiting().filter(due, expires_at__lt=now - grace)
+        read_at = now if is_past(state.list_missing_at, now) else state.read_at
+        if read_at is not None and is_past(read_at, now):
+            due |= Q(connection__account=state.alias, expires_at__lt=min(now, read_at) - grace)
+    return ConnectSession.objects.waiting().filter(due)
 
 
 def _expire_overdue(now: datetime, result: Result) -> None:
@@ -179,20 +188,20 @@ def _expire_overdue(now: datetime, result: Result) -> None:
     broken = 0
     for batch in batches.of_rows(rows):
         try:
-            result.expired += expire(batch, grace)
+            result.expired += expire(batch, grace, now)
         except Exception:
             # One row that cannot be read must not keep the others of its batch waiting for ever.
             logger.exception("A batch of sessions could not be expired; each is tried alone")
-            broken += _expire_one_by_one(batch, grace, result)
+            broken += _expire_one_by_one(batch, grace, now, result)
     if broken:
         result.call_a_person(f"{broken} sessions cannot be expired; the log says why")
 
 
-def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, result: Result) -> int:
+def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, now: datetime, result: Result) -> int:
     broken = 0
     for session in batch:
         try:
-            result.expired += expire([session], grace)
+            result.expired += expire([session], grace, now)
         except Exception:
             logger.exception("Session %s cannot be expired", session.reference)
             broken += 1
@@ -200,8 +209,9 @@ def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, result: Re
 
 
 def _removable(now: datetime) -> QuerySet[BankingConnection]:
-    due = Q(removal_next_at=None) | Q(removal_next_at__lte=now)
-    return BankingConnection.objects.filter(due, removal_due=True)
+    return BankingConnection.objects.filter(
+        is_due("removal_next_at", now, _LONGEST_WAIT + CLOCKS_DIFFER), removal_due=True
+    )
 
 
 def _remove_ended(now: datetime, result: Result) -> None:

@@ -22,6 +22,8 @@ class AccountState(models.Model):
     troubles = models.PositiveIntegerField(_("troubles in a row"), default=0)
     paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
     list_missing_at = models.DateTimeField(_("list not found"), null=True, blank=True)
+    # Since when the list is wanted before its time: something that a link left open could not be read by its id.
+    list_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
     silence = models.CharField(_("silence"), max_length=16, choices=SILENCES, blank=True, default="")
     silent_since = models.DateTimeField(_("silent since"), null=True, blank=True)
     credits = models.DecimalField(_("credits left"), max_digits=14, decimal_places=2, null=True, blank=True)

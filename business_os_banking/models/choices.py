@@ -72,6 +72,7 @@ KINDS = [
     (Kind.CONSENT_ENDED.value, _("Consent ended")),
     (Kind.PROVIDER_CHANGED.value, _("Bank switched on or off")),
     (Kind.REMOVED.value, _("Removed at the provider")),
+    (Kind.GUESSED_REMOVAL.value, _("Perhaps removed at the provider")),
     (Kind.MISSED.value, _("Missing from the provider's list")),
     (Kind.SEEN.value, _("In the provider's list again")),
     (Kind.DISCONNECTED.value, _("Disconnected")),

@@ -110,6 +110,10 @@ class BankingConnection(models.Model):
     invitation = models.PositiveIntegerField(default=0, editable=False)
     # Since when the upstream's list lacks its link; a later reading that lacks it too makes it a fact.
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    # When its link is to be read next, because something of it is not known or only guessed at.
+    read_due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Since when a body that only looks like a removal waits for a reading to bear it out.
+    removal_guessed_at = models.DateTimeField(null=True, blank=True, editable=False)
     metadata = models.JSONField(
         _("metadata"), default=dict, blank=True, help_text=_("Yours to use; the app never reads it.")
     )
@@ -141,6 +145,11 @@ class BankingConnection(models.Model):
             ),
             models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
             models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
+            models.Index(
+                fields=["account", "read_due_at"],
+                name="bob_connection_read",
+                condition=Q(read_due_at__isnull=False),
+            ),
             models.Index(fields=["removal_tries", "-id"], name="bob_connection_stuck", condition=UNREMOVABLE),
         ]
         permissions = [

@@ -23,15 +23,16 @@ from .validation import NotJSONError, Problem, check_connect, read_json
 Endpoint = Callable[..., HttpResponse]
 
 
-def endpoint(method: str) -> Callable[[Endpoint], View]:
-    """Decorate a view for one HTTP method, which takes the caller's API key as its second argument."""
+def endpoint(*methods: str) -> Callable[[Endpoint], View]:
+    """Decorate a view for these HTTP methods, which takes the caller's API key as its second argument."""
 
     def decorate(view: Endpoint) -> View:
         @wraps(view)
         def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-            if request.method != method:
-                response = _error(405, "MethodNotAllowed", f"Only {method} is possible here.")
-                response["Allow"] = method
+            if request.method not in methods:
+                allowed = ", ".join(methods)
+                response = _error(405, "MethodNotAllowed", f"Only {allowed} is possible here.")
+                response["Allow"] = allowed
                 return response
             header = request.headers.get("x-api-key", "").encode()
             for key in conf.settings.api_keys:
@@ -99,7 +100,7 @@ def connection_list(request: HttpRequest, key: str) -> HttpResponse:
         rows = rows.filter(connection_id__gte=from_id.zfill(19))
     size = conf.settings.page_size
     page = list(rows[: size + 1])
-    off = set(SandboxBank.objects.filter(is_switched_off=True).values_list("provider_code", flat=True))
+    off = _switched_off()
     next_id = page[size].connection_id if len(page) > size else None
     # The path is Salt Edge's own, handed through by Business OS: no use to a caller, and so here.
     next_page = f"/api/v6/connections?from_id={next_id}" if next_id else None
@@ -113,12 +114,15 @@ def connection_list(request: HttpRequest, key: str) -> HttpResponse:
     )
 
 
-@endpoint("DELETE")
+@endpoint("GET", "DELETE")
 def connection_detail(request: HttpRequest, key: str, connection_id: str) -> HttpResponse:
-    """Remove a connection."""
+    """Return a connection, or remove it."""
     row = _find(key, Q(connection_id=connection_id), connection_id)
     if row is None:
         return _error(404, "ConnectionNotFound", "There is no such connection.")
+    if request.method == "GET":
+        is_switched_off = row.provider_code in _switched_off()
+        return JsonResponse({"data": payloads.connection(row, is_switched_off=is_switched_off)})
     row.session.webhook_url = row.session.webhook_url or outcomes.webhook_url(request)
     outcomes.change(row, Change.REMOVED)
     return JsonResponse(
@@ -139,6 +143,11 @@ def account_detail(_request: HttpRequest, key: str, account_id: str) -> HttpResp
     if row is None:
         return _error(404, "AccountNotFound", "There is no such account.")
     return JsonResponse({"data": payloads.account(row)})
+
+
+def _switched_off() -> set[str]:
+    """Return the codes of the banks that are switched off."""
+    return set(SandboxBank.objects.filter(is_switched_off=True).values_list("provider_code", flat=True))
 
 
 def _find(key: str, condition: Q, id_: str) -> SandboxConnection | None:

@@ -6,13 +6,27 @@ from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
-from . import conf
-from .models import SandboxDelivery, SandboxSession
+from . import conf, payloads
+from .models import SandboxConnection, SandboxDelivery, SandboxSession
 
 # A success callback carries the last of them.
 FINISH = "finish"
 STAGES = ("start", "connect", "fetch_accounts", "fetch_transactions", "finish_fetching")
 KINDS = ("success", "notify", "fail", "destroy", "provider", "consent")
+# What a relay calls the callbacks, and the keys that it writes whether or not there is something under them.
+_EVENTS = {kind: f"connection.{kind}" for kind in KINDS} | {
+    "provider": "provider.changed",
+    "consent": "consent.changed",
+}
+_ABSENT = (
+    "error_class",
+    "error_message",
+    "consent_status",
+    "reason",
+    "provider_code",
+    "provider_status",
+    "stage",
+)
 _MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
 
@@ -34,8 +48,27 @@ def body(session: SandboxSession, kind: str, time: datetime | None = None, **dat
         content["custom_fields"] = session.callback_custom_fields()
     if kind == "success":
         content.setdefault("stage", FINISH)
-    at = iso_milliseconds(time or next_time(session))
-    return json.dumps({"data": content, "meta": {"version": "6", "time": at}})
+    at = time or next_time(session)
+    if conf.settings.speaks_like == "relay":
+        return json.dumps(_as_a_relay(session, kind, content, at))
+    return json.dumps({"data": content, "meta": {"version": "6", "time": iso_milliseconds(at)}})
+
+
+def _as_a_relay(
+    session: SandboxSession, kind: str, content: dict[str, object], at: datetime
+) -> dict[str, object]:
+    """Return the callback as something in between would write it anew.
+
+    It has a name, ``null`` for what is absent, the time in the form of another language, and of a success the whole
+    connection.
+    """
+    connection: SandboxConnection | None = getattr(session, "connection", None) if kind == "success" else None
+    whole = {"connection": payloads.connection(connection)} if connection else {}
+    return {
+        "event": _EVENTS[kind],
+        "data": {**dict.fromkeys(_ABSENT), **content, **whole},
+        "meta": {"version": "6", "time": at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")},
+    }
 
 
 def iso_milliseconds(at: datetime) -> str:

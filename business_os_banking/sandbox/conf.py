@@ -13,6 +13,7 @@ SIGNINGS = ("shared_secret", "hmac", "standard_webhooks", "salt_edge")
 DELIVERIES = ("thread", "manual")
 TROUBLES = ("", "html_502", "hang", "drip")
 LIST_MISSING = (0, 404, 405)
+SPEECHES = ("salt_edge", "relay")
 
 # The values that some keys may have; others may have any of their type that is not too small.
 _ALLOWED: dict[str, tuple[object, ...]] = {
@@ -20,6 +21,7 @@ _ALLOWED: dict[str, tuple[object, ...]] = {
     "DELIVERY": DELIVERIES,
     "TROUBLE": TROUBLES,
     "LIST_MISSING": LIST_MISSING,
+    "SPEAKS_LIKE": SPEECHES,
 }
 _AT_LEAST = {"SESSION_MINUTES": 1, "PAGE_SIZE": 1}
 
@@ -37,6 +39,7 @@ KEYS: dict[str, tuple[type | tuple[type, ...], object]] = {
     "SLOW_SECONDS": ((int, float), 10),
     "AFTERMATH_SECONDS": ((int, float), 20),
     "EARLY_WEBHOOK": (bool, False),
+    "SPEAKS_LIKE": (str, "salt_edge"),
     "LIST_MISSING": (int, 0),
     "TROUBLE": (str, ""),
     "TROUBLE_CALLS": (int, 0),
@@ -142,6 +145,11 @@ class SandboxSettings:
     def early_webhook(self) -> bool:
         """Whether connect calls are answered only after the callbacks of a success were sent."""
         return bool(_read("EARLY_WEBHOOK"))
+
+    @property
+    def speaks_like(self) -> str:
+        """Whose callbacks they look like, one of ``SPEECHES``: a relay's are written anew, with event names."""
+        return str(_read("SPEAKS_LIKE"))
 
     @property
     def list_missing(self) -> int:

@@ -104,6 +104,7 @@ class FakeUpstream:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        fresh: bool = False,
     ) -> Answer:
         """Stand in for `upstream.http.send`."""
         from business_os_banking import conf

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from business_os_banking.adapter import email_of
 from business_os_banking.conf import SCOPES
 from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.facts.record import record
@@ -74,7 +75,7 @@ def _open(user: Any, tenant: str, metadata: Mapping[str, Any]) -> ConnectSession
             user=user, tenant=tenant, account=default_alias(), metadata=dict(metadata)
         )
         session = ConnectSession.objects.create(
-            connection=connection, email=getattr(user, "email", "") or "", scopes=list(SCOPES)
+            connection=connection, email=email_of(user), scopes=list(SCOPES)
         )
     now = timezone.now()
     sent = bodies.connect_answer()

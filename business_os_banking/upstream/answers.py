@@ -1,13 +1,13 @@
 """Reading what Business OS answers, tolerantly: unknown fields are ignored, missing ones have defaults."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
-from uuid import UUID
 
 from business_os_banking.exceptions import (
     BusinessOSError,
@@ -19,17 +19,16 @@ from business_os_banking.exceptions import (
     Unintelligible,
     UpstreamTrouble,
 )
-from business_os_banking.upstream import masking
+from business_os_banking.upstream import values
 
 _GONE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
+# Of a proxy or of TLS, not of the API: the same request may well work a moment later.
+_TEMPORARY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.TOO_EARLY}
+_REQUEST_IDS: Final = ("X-Request-Id", "Request-Id", "X-Correlation-Id", "X-Amzn-RequestId", "CF-Ray")
 _CLASS_MAX_LENGTH: Final = 128
-_NAME_MAX_LENGTH: Final = 255
-_ID_MAX_BITS: Final = 256
-_ID: Final = re.compile(r"[\w-]{1,128}", re.ASCII)
-_WORD: Final = re.compile(r"[\w.:/+-]{1,128}", re.ASCII)
-_WAIT_MAX_DIGITS: Final = 9
+_SECONDS: Final = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
+_WAIT_MAX_DIGITS: Final = 12
 _WAIT_MAX: Final = 86_400  # seconds; who asks for more is asked again after a day
-_YEARS: Final = range(2000, 2200)
 _SENT: Final = ("api", "custom_fields", "email", "return_to", "scopes")
 
 
@@ -48,64 +47,6 @@ def data_of(answer: Any) -> Any:
     return answer
 
 
-def uuid_of(value: Any) -> UUID | None:
-    """Return *value* as a UUID, or ``None`` if it is not the text of one."""
-    if not isinstance(value, str):
-        return None
-    try:
-        return UUID(value.strip())
-    except ValueError:
-        return None
-
-
-def time_of(value: Any) -> datetime | None:
-    """Return an ISO 8601 text as an aware time in UTC (without an offset it is taken as UTC), or ``None``.
-
-    A time that is centuries off is none: neither databases nor other time zones can take it, and nobody means it.
-    """
-    if not isinstance(value, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(value.strip())
-        time = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return time if time.year in _YEARS else None
-
-
-def detail_of(key: str, value: Any) -> str:
-    """Return what is said of a link under *key* (one of `DETAILS`) as a text to keep, or ``""``."""
-    if key.endswith("_at"):
-        time = time_of(value)
-        return time.isoformat() if time else ""
-    if key == "owner_user_id":
-        return str(uuid_of(value) or "")
-    if key == "provider_name":
-        text = value if isinstance(value, str) else ""
-        text = "".join(char for char in text if char.isprintable())[:_NAME_MAX_LENGTH]
-        # The one free text that is kept, and what names a bank has neither of these in it.
-        return text if masking.masked(text) == text else ""
-    return word_of(value)
-
-
-def word_of(value: Any) -> str:
-    """Return one plain word (an id, a class, a code; whole numbers count), or ``""``: anybody may send anything.
-
-    An IBAN is no word.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value) if value.bit_length() < _ID_MAX_BITS else ""
-    if not isinstance(value, str) or not _WORD.fullmatch(value):
-        return ""
-    return value if masking.masked(value) == value else ""
-
-
-def id_of(value: Any) -> str:
-    """Return an id of the upstream as text, or ``""`` for what cannot be one. Its case is kept: ids are opaque."""
-    text = word_of(value)
-    return text if _ID.fullmatch(text) else ""
-
-
 def error_of(status: int, headers: Mapping[str, str], content: bytes) -> BusinessOSError:
     """Return the exception for an answer that is not 2xx.
 
@@ -115,6 +56,22 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> Busines
         body = json.loads(content)
     except (ValueError, RecursionError):
         body = None
+    error = _error_of(status, headers, body)
+    error.from_api = isinstance(body, Mapping)
+    return error
+
+
+def is_temporary(status: int) -> bool:
+    """Return whether *status* is trouble that passes, whatever was asked."""
+    return status in _TEMPORARY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def request_id_of(headers: Mapping[str, str]) -> str:
+    """Return what the upstream calls the request, for asking its support; ``""`` if it does not say."""
+    return next(filter(None, (values.word_of(headers.get(name, "")) for name in _REQUEST_IDS)), "")
+
+
+def _error_of(status: int, headers: Mapping[str, str], body: Any) -> BusinessOSError:
     name = _class_of(body)
     message = f"HTTP {status}" + (f" {name}" if name else "")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -122,18 +79,18 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> Busines
     if status == HTTPStatus.PAYMENT_REQUIRED:
         return OutOfCredits(message, error_class=name, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = _retry_after(headers.get("Retry-After", ""))
+        wait = retry_after(headers.get("Retry-After", ""))
         return RateLimited(message, error_class=name, status=status, retry_after=wait)
     if status in _GONE:
         return NotFound(message, error_class=name, status=status)
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if is_temporary(status):
+        return UpstreamTrouble(message, error_class=name, status=status)
+    if status >= HTTPStatus.BAD_REQUEST:
         fields = _field_errors(body)
         # Anything else may be data of a customer, or the key, and messages go to logs.
         if names := sorted(set(fields) & set(_SENT)):
             message += f" (fields: {', '.join(names)})"
         return InvalidRequest(message, error_class=name, status=status, fields=fields)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return UpstreamTrouble(message, error_class=name, status=status)
     return Unintelligible(f"{message}: a redirect is not an answer.", status=status)
 
 
@@ -190,14 +147,19 @@ def _field_of(item: Mapping[str, Any]) -> str:
     return ""
 
 
-def _retry_after(value: str) -> int | None:
-    """Return the seconds of a ``Retry-After`` (RFC 9110 10.2.3: seconds or a date), a day at most, or ``None``."""
-    text = value.strip()
-    if text.isascii() and text.isdecimal():
-        # More digits than int() takes are no wait that anybody means.
-        return min(int(text), _WAIT_MAX) if len(text) <= _WAIT_MAX_DIGITS else None
+def retry_after(value: str) -> int | None:
+    """Return the seconds of a ``Retry-After`` (RFC 9110 10.2.3), a day at most, or ``None``.
+
+    Seconds may have a fraction; of dates, all three forms are read that the RFC wants to be.
+    """
+    text = " ".join(value.split())
+    if _SECONDS.fullmatch(text):
+        # More digits than a number needs are no wait that anybody means.
+        return min(math.ceil(float(text)), _WAIT_MAX) if len(text) <= _WAIT_MAX_DIGITS else None
     try:
-        wait = parsedate_to_datetime(text) - datetime.now(UTC)
+        moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):
         return None
-    return min(max(0, round(wait.total_seconds())), _WAIT_MAX)
+    # What names no zone (asctime) is in UTC.
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return min(max(0, round((moment - datetime.now(UTC)).total_seconds())), _WAIT_MAX)

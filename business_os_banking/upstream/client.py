@@ -5,23 +5,35 @@ delete); what is not written there is read tolerantly and can be corrected in th
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.conf import Account, addresses
-from business_os_banking.exceptions import InvalidRequest, NotFound, Unintelligible
-from business_os_banking.upstream import answers, http
-from business_os_banking.upstream.objects import ConnectionObject, ConnectionPage, page_of
+from business_os_banking.exceptions import BusinessOSError, InvalidRequest, NotFound, Unintelligible
+from business_os_banking.upstream import answers, http, values
+from business_os_banking.upstream.objects import (
+    ConnectionObject,
+    ConnectionPage,
+    object_of,
+    page_of,
+    parts_of,
+)
+from business_os_banking.upstream.times import time_of
+from business_os_banking.vocabulary import SESSION_MAX_LIFE
 
+T = TypeVar("T")
+
+EMAIL_MAX_LENGTH: Final = 254  # what the column holds, and a mail server takes (RFC 5321)
 CUSTOM_FIELDS_MAX_BYTES: Final = 1024  # Salt Edge: CustomFieldsSizeTooBig
 RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
 CONNECT_URL_MAX_LENGTH: Final = 8000  # what servers and browsers are bound to take (RFC 9110 4.1)
@@ -75,28 +87,20 @@ class BusinessOSClient:
         if email:
             body["email"] = email
         check_connect(api=api, body=body)
-        answer = self._call("POST", self.account.connect_path, params={"api": api}, body=body)
-        return self._opened(answer)
+        path = self.account.connect_path
+        return self._call("POST", path, self._opened, params={"api": api}, body=body, fresh=True)
 
     def delete_connection(self, connection_id: str) -> None:
         """Remove a connection at the provider (``DELETE /v2/banking/connections/{id}``).
 
         Returns when it is gone, which includes that it was not there any more. Raises a `BusinessOSError`.
         """
-        # Nothing, or dots, would name the list of all connections, or what is above it.
-        if not connection_id.strip("."):
-            raise InvalidRequest("Not sent: this is no id of a connection.")
-        path = self.account.connection_path.replace("{id}", quote(connection_id, safe=""))
         try:
-            answer = self._call("DELETE", path)
+            self._call("DELETE", self._path_of(connection_id), _check_removed)
         except NotFound as error:
             # 405 tells of the path, not of the connection: nothing was removed there.
             if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
                 raise
-            return
-        data = answers.data_of(answer)
-        if isinstance(data, Mapping) and data.get("removed") is False:
-            raise Unintelligible("The upstream says that the connection was not removed.")
 
     def probe(self) -> http.Answer:
         """Ask for a bank account that does not exist (``GET /v2/banking/accounts/{id}``); return the answer as it is.
@@ -114,7 +118,7 @@ class BusinessOSClient:
         from_id, followed = "", {""}
         while True:
             page = self.list_connections_page(from_id)
-            yield from page.rows
+            yield from (row for row in page.rows if row.id)
             if page.next_id in followed:
                 return
             from_id = page.next_id
@@ -126,7 +130,22 @@ class BusinessOSClient:
         ``meta.next_id`` is followed, not ``meta.next_page``: that is a path of Salt Edge's own API.
         """
         params = {"from_id": from_id} if from_id else None
-        return page_of(self._call("GET", self.account.connections_path, params=params))
+        path = self.account.connections_path
+        return self._call("GET", path, lambda answer: page_of(answer, timezone.now()), params=params)
+
+    def read_connection(self, upstream_id: str) -> ConnectionObject:
+        """Return one connection (``GET /v2/banking/connections/{id}``, setting ``CONNECTION_PATH``).
+
+        That it can be read is inferred from the path of its removal. Raises `NotFound`, whose ``from_api`` tells
+        whether the API itself says so, and `Unintelligible` for anything but an object with this very id.
+        """
+        return self._call("GET", self._path_of(upstream_id), lambda answer: _the_one(answer, upstream_id))
+
+    def _path_of(self, upstream_id: str) -> str:
+        # Nothing, or dots, would name the list of all connections, or what is above it.
+        if not upstream_id.strip("."):
+            raise InvalidRequest("Not sent: this is no id of a connection.")
+        return self.account.connection_path.replace("{id}", quote(upstream_id, safe=""))
 
     def _opened(self, answer: Any) -> OpenedSession:
         # Documented flat; a field that happens to be called `data` must not hide that.
@@ -134,7 +153,7 @@ class BusinessOSClient:
         data = answer if flat else answers.data_of(answer)
         if not isinstance(data, Mapping):
             raise Unintelligible("The answer to connect is not an object.")
-        url, token = data.get("connect_url"), answers.uuid_of(data.get("pending_token"))
+        url, token = data.get("connect_url"), values.uuid_of(data.get("pending_token"))
         if not isinstance(url, str) or token is None:
             raise Unintelligible("The answer to connect lacks a connect_url or a pending_token.")
         if len(url) > CONNECT_URL_MAX_LENGTH:
@@ -143,30 +162,60 @@ class BusinessOSClient:
         return OpenedSession(
             connect_url=url,
             pending_token=token,
-            expires_at=answers.time_of(data.get("expires_at")),
-            owner_user_id=answers.uuid_of(data.get("owner_user_id")),
+            expires_at=_session_end(data.get("expires_at")),
+            owner_user_id=values.uuid_of(data.get("owner_user_id")),
         )
 
     def _call(
         self,
         method: str,
         path: str,
+        read: Callable[[Any], T],
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Return the decoded JSON of a 2xx answer, ``None`` for an empty one; raise for everything else."""
-        answer = http.send(self.account, method, path, params=params, body=body)
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise answers.error_of(answer.status, answer.headers, self._without_key(answer.content))
-        if not answer.content.strip():
-            return None
-        return answers.json_of(answer.content)
+        fresh: bool = False,
+    ) -> T:
+        """Return what *read* makes of the JSON of a 2xx answer, ``None`` if it is empty; raise for everything else."""
+        answer = http.send(self.account, method, path, params=params, body=body, fresh=fresh)
+        try:
+            if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                raise answers.error_of(answer.status, answer.headers, self._without_key(answer.content))
+            return read(answers.json_of(answer.content) if answer.content.strip() else None)
+        except BusinessOSError as error:
+            error.request_id = answers.request_id_of(answer.headers)
+            raise
 
     def _without_key(self, content: bytes) -> bytes:
         """Return *content* without the key, should the upstream repeat it where an error's class stands."""
         key = self.account.api_key
         return content.replace(key.encode(), b"***") if conf.is_secret(key) else content
+
+
+def _check_removed(answer: Any) -> None:
+    data = answers.data_of(answer)
+    if isinstance(data, Mapping) and data.get("removed") is False:
+        raise Unintelligible("The upstream says that the connection was not removed.")
+
+
+def _the_one(answer: Any, upstream_id: str) -> ConnectionObject:
+    """Return the connection with this very id, which *answer* is or wraps."""
+    now, content = timezone.now(), values.something(answer)
+    parts = parts_of(content) if isinstance(content, dict) else ()
+    item = next((item for part in parts if (item := object_of(part, now)).id == upstream_id), None)
+    if item is None:
+        raise Unintelligible("The answer is not the connection that was asked for.")
+    return item
+
+
+def sendable_email(address: str) -> str:
+    """Return *address* as it can be sent to Business OS, ``""`` if it is no address that mail could reach."""
+    address = address.strip()
+    try:
+        validate_email(address)
+    except ValidationError:
+        return ""
+    return address if len(address) <= EMAIL_MAX_LENGTH and "." in address.rpartition("@")[2] else ""
 
 
 def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
@@ -180,11 +229,8 @@ def check_connect(*, api: str, body: Mapping[str, Any]) -> None:
         problems["return_to"] = [problem]
     if problem := _custom_fields_problem(body["custom_fields"]):
         problems["custom_fields"] = [problem]
-    if email := body.get("email"):
-        try:
-            validate_email(email)
-        except ValidationError:
-            problems["email"] = ["is not an e-mail address"]
+    if "email" in body and sendable_email(body["email"]) != body["email"]:
+        problems["email"] = ["is not an e-mail address"]
     if problems:
         names = ", ".join(sorted(problems))
         raise InvalidRequest(f"Not sent: {names} would be refused.", fields=problems)
@@ -229,3 +275,10 @@ def check_connect_url(url: str, hosts: Sequence[str]) -> None:
 def _is_allowed(host: str, entries: Sequence[str]) -> bool:
     below = [entry for entry in entries if entry.startswith(".") and host.endswith(entry)]
     return host in entries or any("xn--" not in host.removesuffix(entry) for entry in below)
+
+
+def _session_end(value: Any) -> datetime | None:
+    """Return when a session ends, a day from now at most; ``None`` where the answer does not say so readably."""
+    now = timezone.now()
+    end = time_of(value, now, is_end=True)
+    return min(end, now + SESSION_MAX_LIFE) if isinstance(end, datetime) else None

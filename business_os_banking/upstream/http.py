@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import os
+import re
 import socket
 import threading
 import time
@@ -35,6 +36,10 @@ from business_os_banking.exceptions import (
 USER_AGENT: Final = f"django-business-os-banking/{__version__}"
 ANSWER_MAX_BYTES: Final = 5_000_000
 _CHUNK_BYTES: Final = 65_536
+_GZIP: Final = {"gzip", "x-gzip"}  # the older name is the same thing (RFC 9110 8.4.1.3)
+# What is kept open for longer without being used may have been dropped by something in between, in silence.
+_IDLE_SECONDS: Final = 15
+_TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +58,12 @@ def send(
     *,
     params: Mapping[str, str] | None = None,
     body: Mapping[str, Any] | None = None,
+    fresh: bool = False,
 ) -> Answer:
     """Send one request with the account's key; *body* becomes JSON. Redirects are answers like any other.
+
+    With *fresh* it opens a connection of its own: a kept one that was dropped in silence would cost a customer who
+    waits the whole timeout. All else uses what this thread keeps open.
 
     Raises `NotReachable`, `TimedOut`, or `Unintelligible` for an answer that breaks HTTP or is too large;
     `ImproperlyConfigured` for an account with which no call may be made, `InvalidRequest` for a *path* that could
@@ -63,8 +72,9 @@ def send(
     conf.require_usable(account)
     if not addresses.is_path(path):
         raise InvalidRequest("Not sent: the path could lead elsewhere.")
+    http = _new_session() if fresh else _kept_session()
     try:
-        with _http().request(
+        with http.request(
             method,
             account.base_url + path,
             params=params,
@@ -82,6 +92,9 @@ def send(
         # `from None`: the frames below hold the key among their variables, and a report of the error
         # (Django's debug page, an error tracker) would show them.
         raise _transport_error(error) from None
+    finally:
+        if fresh:
+            http.close()
     return Answer(status=response.status_code, headers=response.headers, content=content)
 
 
@@ -98,11 +111,11 @@ class _KeyHeader(requests.auth.AuthBase):
 
 def _read(response: requests.Response) -> bytes:
     """Return the body, at most `ANSWER_MAX_BYTES` of it. It is unpacked piece by piece, and no further than that."""
-    packing = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if packing not in {"identity", "gzip"}:
+    packing = response.headers.get("Content-Encoding", "").strip().lower()
+    if packing not in {"", "identity", *_GZIP}:
         raise Unintelligible("The answer is compressed in a way that was not asked for.")
     response.raw.enforce_content_length = True  # as urllib3 2 does, and 1.26 only if it is told
-    source = gzip.GzipFile(fileobj=response.raw) if packing == "gzip" else response.raw
+    source = gzip.GzipFile(fileobj=response.raw) if packing in _GZIP else response.raw
     content = bytearray()
     try:
         while chunk := source.read(_CHUNK_BYTES):
@@ -119,6 +132,18 @@ def _read(response: requests.Response) -> bytes:
 
 def _transport_error(error: Exception) -> BusinessOSError:
     name = type(error).__name__
+    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidProxyURL):
+        return NotReachable(
+            "The proxy that HTTPS_PROXY names cannot be used: no address, or SOCKS without requests[socks]."
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        tunnel = _TUNNEL.search(str(error))
+        what = f"answered {tunnel[1]} itself" if tunnel else "could not be reached"
+        return NotReachable(f"The proxy that HTTPS_PROXY names {what}.")
+    if isinstance(error, requests.exceptions.SSLError):
+        return NotReachable(
+            "The TLS handshake failed: the certificate, its authority, or the name of the host."
+        )
     if not isinstance(error, requests.RequestException | HTTPError):
         return NotReachable(f"No request can be made ({name}): does REQUESTS_CA_BUNDLE name a file?")
     if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
@@ -129,8 +154,6 @@ def _transport_error(error: Exception) -> BusinessOSError:
 
 
 def _never_connected(error: Exception) -> bool:
-    if isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
-        return True
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
     return isinstance(reason, NewConnectionError | SSLError)
@@ -145,32 +168,39 @@ class _Session(requests.Session):
 
 class _Local(threading.local):
     pid: int = 0
+    used_at: float = 0.0
     http: requests.Session
 
 
 _local = _Local()
 
 
-def _http() -> requests.Session:
+def _kept_session() -> requests.Session:
     """Return this thread's keep-alive session.
 
     A `requests.Session` is not promised to be safe between threads, and two processes after a fork would
     read each other's answers from one socket: hence one per thread and process.
     """
+    now = time.monotonic()
     if _local.pid != os.getpid():
-        http = _Session()
-        http.headers.update(
-            {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
-        )
-        # The session serves all accounts: a cookie set for one must not go out with the key of another.
-        http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # Connect errors alone are tried again: nothing was sent yet, so nothing can be done twice.
-        retry = Retry(total=None, connect=1, read=0, redirect=0, status=0, other=0, backoff_factor=0.2)
-        adapter = _Adapter(max_retries=retry)
-        http.mount("https://", adapter)
-        http.mount("http://", adapter)
-        _local.http, _local.pid = http, os.getpid()
+        _local.http, _local.pid = _new_session(), os.getpid()
+    elif now - _local.used_at > _IDLE_SECONDS:
+        _local.http.close()  # its connections; it opens new ones
+    _local.used_at = now
     return _local.http
+
+
+def _new_session() -> requests.Session:
+    http = _Session()
+    http.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
+    # The session serves all accounts: a cookie set for one must not go out with the key of another.
+    http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    # Connect errors alone are tried again: nothing was sent yet, so nothing can be done twice.
+    retry = Retry(total=None, connect=1, read=0, redirect=0, status=0, other=0, backoff_factor=0.2)
+    adapter = _Adapter(max_retries=retry)
+    http.mount("https://", adapter)
+    http.mount("http://", adapter)
+    return http
 
 
 class _Within(io.RawIOBase):

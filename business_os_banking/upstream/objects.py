@@ -1,4 +1,4 @@
-"""The upstream's list of connections: rows as Salt Edge v6 shows them, read tolerantly.
+"""What the upstream says of a connection: one reader, whether a webhook, a row of the list or a single read holds it.
 
 Field names: docs.business-os.de, module "List Connections", and Salt Edge's connection object (v6). That the list
 can be had at all, and at which path, is inferred; see docs/upstream.md.
@@ -6,40 +6,62 @@ can be had at all, and at which path, is inferred; see docs/upstream.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
 
 from business_os_banking.exceptions import Unintelligible
-from business_os_banking.upstream import answers
-from business_os_banking.vocabulary import (
-    DETAILS,
-)
+from business_os_banking.upstream import values
+from business_os_banking.upstream.times import Time, time_of
+from business_os_banking.vocabulary import DETAILS
 
+Object = Mapping[str, Any]
+
+STATUSES: Final = frozenset({"active", "inactive", "disabled"})
+_MAX_DEPTH: Final = 5
+_WRAPPERS: Final = ("data", "payload", "body", "event", "connection", "last_attempt", "meta")
+_TOKENS: Final = ("pending_token", "pendingToken")
+_LISTS: Final = ("data", "connections")
+FINISHED: Final = frozenset({"finish", "finish_fetching"})
 _CREDITS_LIMIT: Final = 10**12  # what the column holds, with two digits after the point
 _CENT: Final = Decimal("0.01")
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """All that some objects name a session and a link by. Of each there is one, or they contradict each other.
+
+    ``has_unusable_id`` tells that something is meant as the id of a connection and cannot be used as one.
+    """
+
+    tokens: frozenset[UUID] = field(repr=False)
+    sessions: frozenset[UUID]
+    ids: frozenset[str]
+    has_unusable_id: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionObject:
-    """One connection as the upstream lists it. Times are aware and in UTC; what is missing is empty.
+    """One connection as the upstream shows it. Times are as `times.time_of` reads them; what is missing is empty.
 
-    ``succeeded_at`` and ``failed_at`` are those of the last attempt. ``attempt_succeeded`` tells whether the
-    last attempt ended well, as far as the row says: an old link is ``active`` all through a renewal.
+    ``success_at``, ``failure_at``, ``is_finished`` and ``error_class`` are those of the last attempt, if it
+    ``has_attempt``: an old link is ``active`` all through a renewal. Without a usable ``id`` the ``names`` say why.
     """
 
     id: str
     status: str
-    pending_token: UUID | None = field(repr=False)
-    session_reference: UUID | None
-    attempt_succeeded: bool
-    succeeded_at: datetime | None
-    failed_at: datetime | None
+    names: Names
+    has_attempt: bool
+    is_finished: bool
+    has_error: bool
+    success_at: Time
+    failure_at: Time
     error_class: str
-    updated_at: datetime | None
+    last_success_at: Time
+    updated_at: Time
     details: Mapping[str, str]
 
 
@@ -52,29 +74,166 @@ class ConnectionPage:
     credits: Decimal | None
 
 
-def page_of(answer: Any) -> ConnectionPage:
+def page_of(answer: Any, received_at: datetime) -> ConnectionPage:
     """Return the page that *answer* is; raise `Unintelligible` if it holds no list.
 
-    The list is looked for as ``data`` or ``connections``: envelopes are not uniform upstream.
+    The list may be under ``data`` or ``connections``, or the answer itself: envelopes are not uniform upstream.
     """
-    envelope = answer if isinstance(answer, Mapping) else {"data": answer}
-    items = next(
-        (envelope[key] for key in ("data", "connections") if isinstance(envelope.get(key), list)), None
-    )
+    envelope = answer if isinstance(answer, dict) else {"data": answer}
+    items = next((envelope[key] for key in _LISTS if isinstance(envelope.get(key), list)), None)
     if items is None:
         raise Unintelligible("The answer holds no list of connections.")
     meta = envelope.get("meta")
-    rows = (row_of(item) for item in items)
+    rows = (object_of(values.something(item), received_at) for item in items if isinstance(item, dict))
     return ConnectionPage(
-        rows=tuple(row for row in rows if row is not None),
-        next_id=answers.id_of(meta.get("next_id")) if isinstance(meta, Mapping) else "",
+        rows=tuple(row for row in rows if row.id or row.names.has_unusable_id),
+        next_id=values.id_of(meta.get("next_id")) if isinstance(meta, dict) else "",
         credits=_credits(envelope.get("business-os")),
     )
 
 
+def object_of(
+    item: Object, received_at: datetime, parts: Sequence[Object] | None = None, names: Names | None = None
+) -> ConnectionObject:
+    """Return the connection that *item* is: JSON without what says nothing (`values.something`).
+
+    *parts* are all objects among which it stands, and *names* what they name; without them it stands alone.
+    """
+    attempt = item.get("last_attempt")
+    attempt = attempt if isinstance(attempt, dict) else {}
+    parts = parts if parts is not None else list(parts_of(item))
+    names = names or names_in(parts)
+    upstream_id = values.id_of(_id_in(item))
+    return ConnectionObject(
+        id=upstream_id,
+        status=status_in(item),
+        names=replace(names, ids=names.ids | {upstream_id}) if upstream_id else names,
+        has_attempt=bool(attempt),
+        is_finished=_is_finished(attempt),
+        has_error=has_error_in([attempt]),
+        success_at=time_of(attempt.get("success_at"), received_at),
+        failure_at=time_of(attempt.get("fail_at"), received_at),
+        error_class=error_class_in([attempt]),
+        last_success_at=time_of(item.get("last_success_at"), received_at),
+        updated_at=time_of(item.get("updated_at"), received_at),
+        details=details_in(parts, received_at),
+    )
+
+
+def parts_of(item: Object, depth: int = 1) -> Iterator[Object]:
+    """Yield *item* and the objects that it wraps, outermost first."""
+    yield item
+    if depth < _MAX_DEPTH:
+        for key in _WRAPPERS:
+            if key in item:
+                inner = item[key]
+                if isinstance(inner, list) and len(inner) == 1:
+                    inner = inner[0]
+                if isinstance(inner, dict):
+                    yield from parts_of(inner, depth + 1)
+
+
+def is_connection(part: Object) -> bool:
+    """Return whether *part* is a whole connection: it has an id, and says how the connection or an attempt stands."""
+    is_whole = isinstance(part.get("last_attempt"), dict) or status_in(part) in STATUSES
+    return is_whole and _id_in(part) is not None
+
+
+def status_in(part: Object) -> str:
+    """Return how *part*, a connection, stands; ``""`` if it does not say."""
+    return values.word_of(part["status"]).lower() if "status" in part else ""
+
+
+def names_in(parts: Sequence[Object]) -> Names:
+    """Return what *parts* name a session and a link by.
+
+    A token may stand anywhere. Custom fields hold what callers put there: nothing but our keys is looked for in them.
+    What is no UUID is no token: a placeholder beside the real one contradicts nothing.
+    """
+    tokens: list[Any] = []
+    sessions: list[Any] = []
+    ids: list[Any] = []
+    nested = [part["connection"] for part in parts if "connection" in part]
+    for part in parts:
+        ours = part.get("custom_fields")
+        ours = ours if isinstance(ours, dict) else {}
+        tokens += [place[key] for place in (part, ours) for key in _TOKENS if key in place]
+        sessions += [ours["session"]] if "session" in ours else []
+        # What belongs to a connection (a consent, an account, an event) has an id of its own beside the connection's.
+        if "connection_id" in part:
+            ids.append(part["connection_id"])
+        elif "id" in part and (is_connection(part) or any(part is inner for inner in nested)):
+            ids.append(part["id"])
+    usable = frozenset(filter(None, map(values.id_of, ids)))
+    return Names(
+        tokens=_uuids(tokens),
+        sessions=_uuids(sessions),
+        ids=usable,
+        has_unusable_id=len(usable) < len(ids) and any(map(values.is_unusable_id, ids)),
+    )
+
+
+def error_class_in(parts: Sequence[Object]) -> str:
+    """Return the class of an error, looked for where callbacks, attempts and errors of Salt Edge have it, or ``""``."""
+    return next(filter(None, map(values.word_of, _errors_in(parts))), "")
+
+
+def has_error_in(parts: Sequence[Object]) -> bool:
+    """Return whether there is an error, even one whose class cannot be read."""
+    return any(True for _error in _errors_in(parts))
+
+
+def _errors_in(parts: Sequence[Object]) -> Iterator[Any]:
+    for part in parts:
+        for key in ("error_class", "fail_error_class"):
+            if key in part and _is_error(part[key]):
+                yield part[key]
+        if "error" in part:
+            error = part["error"]
+            inner = error if isinstance(error, dict) else {"class": error}
+            classes = [inner[key] for key in ("class", "error_class", "code") if key in inner]
+            yield from filter(_is_error, classes or [inner])
+
+
+def _is_error(value: Any) -> bool:
+    """Whether *value* is the class or the code of an error: zero is the code of success."""
+    return str(value).strip() != "0"
+
+
+def details_in(parts: Sequence[Object], received_at: datetime) -> dict[str, str]:
+    """Return what *parts* tell of a link besides its state, by the names in `vocabulary.DETAILS`."""
+    told = [(key, part[key]) for part in reversed(parts) for key in DETAILS if key in part]
+    details = {key: _detail_of(key, value, received_at) for key, value in told}
+    return {key: text for key, text in details.items() if text}
+
+
+def _id_in(part: Object) -> Any:
+    """Return the id of the connection that *part* is, or belongs to."""
+    return part.get("connection_id", part.get("id"))
+
+
+def _detail_of(key: str, value: Any, received_at: datetime) -> str:
+    if key.endswith("_at"):
+        time = time_of(value, received_at, is_end=True)
+        return time.isoformat() if isinstance(time, datetime) else ""
+    if key == "owner_user_id":
+        return str(values.uuid_of(value) or "")
+    return values.bank_name_of(value) if key == "provider_name" else values.word_of(value)
+
+
+def _is_finished(attempt: Object) -> bool:
+    stage = attempt.get("last_stage")
+    name = stage.get("name") if isinstance(stage, dict) else stage
+    return attempt.get("finished") is True or values.word_of(name).lower() in FINISHED
+
+
+def _uuids(candidates: Sequence[Any]) -> frozenset[UUID]:
+    return frozenset(uuid for value in candidates if (uuid := values.uuid_of(value)))
+
+
 def _credits(value: Any) -> Decimal | None:
     """Return the credits left, which some answers carry as ``business-os.neuesGuthaben``."""
-    left = value.get("neuesGuthaben") if isinstance(value, Mapping) else None
+    left = value.get("neuesGuthaben") if isinstance(value, dict) else None
     if isinstance(left, bool) or not isinstance(left, int | float | str):
         return None
     try:
@@ -82,28 +241,3 @@ def _credits(value: Any) -> Decimal | None:
     except InvalidOperation:
         return None
     return amount if amount.is_finite() and abs(amount) < _CREDITS_LIMIT else None
-
-
-def row_of(item: Any) -> ConnectionObject | None:
-    """Return the row that *item*, an element of the list, describes; ``None`` if it has no id."""
-    if not isinstance(item, Mapping) or not (link := answers.id_of(item.get("id"))):
-        return None
-    attempt = item.get("last_attempt")
-    attempt = attempt if isinstance(attempt, Mapping) else {}
-    fields = attempt.get("custom_fields")
-    fields = fields if isinstance(fields, Mapping) else {}
-    succeeded_at = answers.time_of(attempt.get("success_at"))
-    failed_at = answers.time_of(attempt.get("fail_at"))
-    unsaid = "success_at" not in attempt and "fail_at" not in attempt
-    return ConnectionObject(
-        id=link,
-        status=answers.word_of(item.get("status")).lower(),
-        pending_token=answers.uuid_of(fields.get("pending_token")),
-        session_reference=answers.uuid_of(fields.get("session")),
-        attempt_succeeded=succeeded_at is not None or unsaid,
-        succeeded_at=succeeded_at or answers.time_of(item.get("last_success_at")),
-        failed_at=failed_at,
-        error_class=answers.word_of(attempt.get("fail_error_class")),
-        updated_at=answers.time_of(item.get("updated_at")),
-        details={key: text for key in DETAILS if (text := answers.detail_of(key, item.get(key)))},
-    )

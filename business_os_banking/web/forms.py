@@ -7,6 +7,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import conf, wording
+from business_os_banking.flows.begin import check_email
+from business_os_banking.upstream.client import EMAIL_MAX_LENGTH
 
 # In the customer's words; the technical value stays out of sight.
 API_CHOICES = [
@@ -29,7 +31,11 @@ class ConnectForm(forms.Form):
         widget=forms.RadioSelect,
     )
     email = forms.EmailField(
-        label=_("E-mail address"), required=False, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+        label=_("E-mail address"),
+        required=False,
+        max_length=EMAIL_MAX_LENGTH,
+        validators=[check_email],
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     scopes = forms.MultipleChoiceField(required=False)
     next = forms.Field(required=False)

@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from business_os_banking import conf, wording
 from business_os_banking.adapter import BankingAdapter, get_adapter
-from business_os_banking.exceptions import BusinessOSError, NotAllowed, Refused, TooManyAttempts
+from business_os_banking.exceptions import BusinessOSError, NotAllowed, NotYourEmail, Refused, TooManyAttempts
 from business_os_banking.flows import disconnect as disconnect_flow
-from business_os_banking.flows.begin import HOUR, account_for, begin, safe_next
+from business_os_banking.flows.begin import HOUR, NOT_YOUR_EMAIL, account_for, begin, safe_next
 from business_os_banking.flows.connect import agreed_scopes
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.guards import throttle
@@ -162,6 +162,9 @@ def _start(
         )
     except NotAllowed:
         return error_page(request, wording.NOT_ALLOWED, status=403)
+    except NotYourEmail:
+        form.add_error("email", NOT_YOUR_EMAIL)
+        return _connect_page(request, form, connection, account, status=400)
     except TooManyAttempts:
         response = error_page(request, wording.TOO_MANY, status=429)
         response["Retry-After"] = str(throttle.seconds_left(HOUR))

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from business_os_banking.exceptions import BankingError
+from business_os_banking.upstream.values import MAX_NESTING, NotWhole, says_nothing
 
 Object = Mapping[str, Any]
 
-# No callback that is known comes near these; what goes beyond was written to cost us something.
-MAX_NESTING: Final = 32
+# No callback that is known comes near it; what goes beyond was written to cost us something.
 MAX_KEYS: Final = 2000
 
 
@@ -22,8 +22,9 @@ class NotUnderstoodError(BankingError):
 def parse(content: bytes) -> tuple[Object, frozenset[str]]:
     """Return the object that *content* is, and the keys that stand twice in one object with different values.
 
-    The last of them is the one that stands in the object, as everywhere in Python; what that is worth is for the
-    caller to say. Numbers that are not whole stay texts. Raises `NotUnderstoodError`.
+    What says nothing is left out, as `values.something` does it. Of a key's values the last is the one that stands in
+    the object, as everywhere in Python; what that is worth is for the caller to say. Numbers that are not whole stay
+    texts. Raises `NotUnderstoodError`.
     """
     contradicted: set[str] = set()
     keys = 0
@@ -35,20 +36,27 @@ def parse(content: bytes) -> tuple[Object, frozenset[str]]:
             raise NotUnderstoodError(f"the body has more than {MAX_KEYS} keys")
         values: dict[str, Any] = {}
         for key, value in pairs:
-            if key in values and values[key] != value:
-                contradicted.add(key)
-            values[key] = value
+            # Objects are made from the inside out: those in it are without what says nothing.
+            if not says_nothing(value):
+                if key in values and values[key] != value:
+                    contradicted.add(key)
+                values[key] = value
         return values
 
     try:
         parsed = json.loads(
-            content.decode("utf-8"), object_pairs_hook=to_object, parse_float=str, parse_constant=str
+            # As RFC 8259 has it, or with the mark before it that some languages write.
+            content.decode(json.detect_encoding(content)),
+            object_pairs_hook=to_object,
+            parse_float=NotWhole,
+            parse_constant=NotWhole,
         )
     except (ValueError, RecursionError):
-        raise NotUnderstoodError("the body is not JSON in UTF-8") from None
+        raise NotUnderstoodError("the body is not JSON") from None
     if not isinstance(parsed, dict):
         raise NotUnderstoodError("the body is not a JSON object")
-    _check_nesting(parsed)
+    if content.count(b"{") + content.count(b"[") > MAX_NESTING:
+        _check_nesting(parsed)
     return parsed, frozenset(contradicted)
 
 

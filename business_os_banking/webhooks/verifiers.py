@@ -39,6 +39,8 @@ HEADER_MAX_LENGTH: Final = 4096
 MAX_SIGNATURES: Final = 20
 _WHSEC: Final = "whsec_"
 _HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
+_SCHEME: Final = re.compile(r"^sha256=", re.IGNORECASE)
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
 class WebhookRejected(BankingError):
@@ -121,16 +123,17 @@ class SharedSecret(Verifier):
 class HMACSignature(Verifier):
     """HMAC-SHA256 of the raw body, as hex or base64, in ``X-Signature``.
 
-    ``WEBHOOK_SIGNATURE_HEADER`` names another header. A ``sha256=`` before the signature is allowed; two
-    signatures in one header are not. The key is the secret's text in UTF-8, just as it is written.
+    ``WEBHOOK_SIGNATURE_HEADER`` names another header. A ``sha256=`` before the signature is allowed, in any case, and
+    so is base64 of either alphabet, with its padding or without; two signatures in one header are not. The key is the
+    secret's text in UTF-8, just as it is written.
     """
 
     def verify(self, delivery: Delivery) -> None:
         sent = _sent(delivery, self.account.webhook_signature_header)
         if not sent:
             raise WebhookRejected(f"no {self.account.webhook_signature_header} header was sent")
-        text = sent.removeprefix("sha256=")
-        signature = bytes.fromhex(text) if _HEX.fullmatch(text) else _base64(text)
+        text = _SCHEME.sub("", sent)
+        signature = bytes.fromhex(text) if _HEX.fullmatch(text) else _base64_of_any_kind(text)
         expected = [_hmac(_utf8(secret), delivery.body) for secret in self.secrets()]
         if not signature or not _is_one_of(signature, expected):
             raise WebhookRejected("the signature of the body does not match any of WEBHOOK_SECRETS")
@@ -282,3 +285,9 @@ def _base64(text: str) -> bytes | None:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def _base64_of_any_kind(text: str) -> bytes | None:
+    """Return the decoded bytes of standard or URL-safe base64, with its padding or without, or ``None``."""
+    text = text.rstrip("=").translate(_URL_SAFE)
+    return _base64(text + "=" * (-len(text) % 4))

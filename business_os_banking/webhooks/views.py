@@ -53,11 +53,11 @@ class _Refused(BankingError):
 def webhook(request: HttpRequest, account: str = "default", secret: str = "") -> HttpResponse:
     """Receive one event and answer.
 
-    200: recorded, whether or not it changed anything. 400: not a JSON object that is read here, or it broke off.
-    403: nobody we know; nothing is stored and no query made. 404: no such account. 405: not a POST. 411: a body
-    in chunks that the server does not put together. 413: too large. 429: nobody we know, again and again. 500: our
-    fault; the event is kept, and a redelivery helps. 503: the account is not, or not rightly, set up. Bodies of
-    answers are empty.
+    200: recorded, whether or not it changed anything; or asked with HEAD. 400: not a JSON object that is read here, or
+    it broke off. 403: nobody we know; nothing is stored and no query made. 404: no such account. 405: neither POST nor
+    HEAD. 411: a body in chunks that the server does not put together. 413: too large. 429: nobody we know, again and
+    again. 500: our fault; the event is kept, and a redelivery helps. 503: the account is not, or not rightly, set up.
+    Bodies of answers are empty.
     """
     response = _answer(request, account, secret)
     if response.status_code == 429:
@@ -67,9 +67,12 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
 
 
 def _answer(request: HttpRequest, account: str, secret: str) -> HttpResponse:
+    # Some senders ask with HEAD whether there is anybody before they store an address.
+    if request.method == "HEAD":
+        return HttpResponse()
     # Not Django's require_POST: it would log the path.
     if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
+        return HttpResponseNotAllowed(["POST", "HEAD"])
     try:
         return HttpResponse(status=_receive(request, account, secret))
     except ImproperlyConfigured as error:
@@ -101,17 +104,22 @@ def _body(request: HttpRequest, limit: int) -> bytes:
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > limit):
         raise _Refused(413, "the body is larger than WEBHOOK_MAX_BYTES")
+    is_terminated = not length and request.META.get("wsgi.input_terminated")
+    # Some middleware may have read the body before us; reading the stream again would find nothing. Of one in chunks
+    # Django reads nothing, whoever asks.
+    kept: bytes | None = getattr(request, "_body", None)
     try:
-        # Some middleware may have read the body before us; reading the stream again would find nothing.
-        if hasattr(request, "_body"):
-            body: bytes = request.body
+        if kept is not None and (kept or not is_terminated):
+            body = kept
+        elif is_terminated:
+            body = _read_terminated(request.META["wsgi.input"], limit + 1)
         elif request._read_started:  # type: ignore[attr-defined]  # noqa: SLF001 - request.body has no limit
             raise _Refused(
                 503, "a middleware has read the body as a form, or in part: let it pass by this address"
             )
         else:
             body = request.read(limit + 1)
-    except UnreadablePostError:
+    except (UnreadablePostError, OSError):
         raise _Refused(400, "the body broke off") from None
     if len(body) > limit:
         raise _Refused(413, "the body is larger than WEBHOOK_MAX_BYTES")
@@ -120,6 +128,18 @@ def _body(request: HttpRequest, limit: int) -> bytes:
             411, "the body came in chunks, which Django does not read under WSGI: let the proxy buffer it"
         )
     return body
+
+
+def _read_terminated(stream: Any, most: int) -> bytes:
+    """Return *most* bytes at most of a body in chunks, which the server puts together and ends.
+
+    Django's own reading stops at CONTENT_LENGTH, which such a body has not (PEP 3333 says nothing of it; gunicorn and
+    gevent set ``wsgi.input_terminated``, and ASGI needs nothing).
+    """
+    content = bytearray()
+    while len(content) < most and (chunk := stream.read(most - len(content))):
+        content += chunk
+    return bytes(content)
 
 
 def _verifiers(account: str) -> tuple[str, list[Verifier]]:

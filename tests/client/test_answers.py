@@ -22,7 +22,7 @@ from business_os_banking.exceptions import (
     Unintelligible,
     UpstreamTrouble,
 )
-from business_os_banking.upstream import answers
+from business_os_banking.upstream import answers, times, values
 from business_os_banking.upstream.client import BusinessOSClient
 from tests.upstream import Upstream
 
@@ -171,7 +171,13 @@ def test_what_is_no_field_name_stays_out_of_the_message() -> None:
 
 @pytest.mark.parametrize(
     ("header", "wait"),
-    [("0", 0), ("120", 120), (" 7 ", 7), ("9" * 9, 86_400), ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400)],
+    [
+        *(("0", 0), ("120", 120), (" 7 ", 7), ("9" * 9, 86_400), ("9" * 12, 86_400), ("1.5", 2), ("30.", 30)),
+        # The three forms of a date (RFC 9110 5.6.7), long past and far ahead.
+        *(("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400)),
+        *(("Sunday, 06-Nov-94 08:49:37 GMT", 0), ("Sun Nov  6 08:49:37 1994", 0)),
+        ("Fri Dec 31 23:59:59 9999", 86_400),
+    ],
 )
 def test_a_wait_in_seconds(header: str, wait: int) -> None:
     assert error(429, v6("RateLimitExceeded"), Retry_After=header).retry_after == wait
@@ -189,10 +195,12 @@ def test_a_wait_until_a_date(seconds: int, low: int, high: int) -> None:
         "",
         "soon",
         "-5",
-        "1.5",
+        "1,5",
+        ".5",
+        "1.5.",
         "٣",
         "²",
-        "9" * 10,
+        "9" * 13,
         "9" * 5000,
         "Wed, 99 Foo 2026",
         "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
@@ -248,6 +256,10 @@ def test_no_answer_makes_reading_it_raise(status: int, body: Any, header: str) -
 
 @given(json_values)
 def test_any_value_is_read_as_a_time_an_id_or_nothing(value: Any) -> None:
-    answers.time_of(value)
-    answers.uuid_of(value)
+    times.time_of(value, datetime(2026, 11, 29, tzinfo=UTC))
+    values.id_of(value)
+    values.uuid_of(value)
+    values.word_of(value)
+    values.bank_name_of(value)
+    values.something(value)
     answers.data_of(value)

@@ -170,6 +170,10 @@ def test_the_answer_of_the_page(upstream: Upstream) -> None:
         {**GOOD, "expires_at": "2026-03-24T14:44:03+02:00"},
         {**GOOD, "expires_at": "2026-03-24T12:44:03.000Z"},
         {**GOOD, "expires_at": "2026-03-24T12:44:03"},
+        {**GOOD, "expires_at": "2026-03-24 12:44:03 UTC"},
+        {**GOOD, "expires_at": 1774356243},
+        {**GOOD, "expires_at": "1774356243000"},
+        {**GOOD, "expires_at": "Tue, 24 Mar 2026 12:44:03 GMT"},
     ],
     ids=str,
 )
@@ -183,7 +187,7 @@ def test_201_is_a_success_too(upstream: Upstream) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, "", "soon", 1774355043, ["2026"], "2026-13-45T00:00:00Z", "0001-01-01T00:00:00+23:59"],
+    [None, "", "soon", 177435504, ["2026"], "2026-13-45T00:00:00Z", "0001-01-01T00:00:00+23:59", "n/a"],
     ids=str,
 )
 def test_a_garbled_end_is_no_end(upstream: Upstream, value: Any) -> None:

@@ -151,7 +151,7 @@ def test_a_trusted_certificate(
     account = tls_server.account()
     connect(account)
     connect(account)
-    assert tls_server.connections == 1
+    assert tls_server.connections == 2
 
     tls_server.behave = drips_body
     with within(1.2), pytest.raises(TimedOut):

@@ -41,64 +41,109 @@ def within(seconds: float) -> Iterator[None]:
 # --- Keep-alive ------------------------------------------------------------------------------------------
 
 
-def test_one_thread_uses_one_connection(server: Server) -> None:
+def read(account: Account) -> None:
+    """Read a page: as all but connecting a bank, that uses what is kept open."""
+    BusinessOSClient(account).list_connections_page()
+
+
+@pytest.fixture
+def reading(server: Server) -> Server:
+    server.behave = lambda exchange: exchange.answer({"data": []})
+    return server
+
+
+def test_one_thread_uses_one_connection(reading: Server) -> None:
+    account = reading.account()
+    for _ in range(3):
+        read(account)
+    BusinessOSClient(account).delete_connection("1")
+    assert (len(reading.seen), reading.connections) == (4, 1)
+
+
+def test_a_customer_who_waits_gets_a_connection_of_their_own(server: Server) -> None:
+    """One that something in between has dropped in silence would cost them the whole timeout, and an error page."""
     account = server.account()
     for _ in range(3):
         connect(account)
-    BusinessOSClient(account).delete_connection("1")
-    assert (len(server.seen), server.connections) == (4, 1)
+    assert (len(server.seen), server.connections) == (3, 3)
+    assert [seen.headers["Connection"] for seen in server.seen] == ["keep-alive"] * 3
+
+
+def test_connecting_leaves_nothing_open(server: Server) -> None:
+    closed = threading.Event()
+
+    def answer_and_wait(exchange: Exchange) -> None:
+        exchange.answer(GOOD)
+        if not exchange.rfile.peek(1):
+            closed.set()
+
+    server.behave = answer_and_wait
+    connect(server.account())
+    assert closed.wait(2)
+
+
+def test_what_has_not_been_used_for_a_while_is_not_used_again(
+    reading: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = reading.account()
+    read(account)
+    read(account)
+    assert reading.connections == 1
+    monkeypatch.setattr(http, "_IDLE_SECONDS", 0)
+    read(account)
+    assert (len(reading.seen), reading.connections) == (3, 2)
 
 
 def test_refusals_keep_the_connection(server: Server) -> None:
     server.behave = lambda exchange: exchange.answer({}, status=401)
     for _ in range(3):
         with pytest.raises(Refused):
-            connect(server.account())
+            read(server.account())
     assert server.connections == 1
 
 
-def test_each_thread_has_a_connection_of_its_own(server: Server) -> None:
-    account = server.account()
-    connect(account)
+def test_each_thread_has_a_connection_of_its_own(reading: Server) -> None:
+    account = reading.account()
+    read(account)
 
     def two_calls() -> None:
-        connect(account)
-        connect(account)
+        read(account)
+        read(account)
 
     for _ in range(2):
         thread = threading.Thread(target=two_calls)
         thread.start()
         thread.join()
-    connect(account)
-    assert (len(server.seen), server.connections) == (6, 3)
+    read(account)
+    assert (len(reading.seen), reading.connections) == (6, 3)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_process_makes_a_connection_of_its_own(server: Server) -> None:
-    account = server.account()
-    connect(account)
+def test_a_forked_process_makes_a_connection_of_its_own(reading: Server) -> None:
+    account = reading.account()
+    read(account)
     child = os.fork()
     if not child:  # pragma: no cover - another process
         try:
-            connect(account)
+            read(account)
             os._exit(0)
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    connect(account)
-    assert (len(server.seen), server.connections) == (3, 2)
+    read(account)
+    assert (len(reading.seen), reading.connections) == (3, 2)
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_replaced(server: Server) -> None:
     def answer_and_close(exchange: Exchange) -> None:
-        exchange.answer(GOOD)
+        exchange.answer({"data": []})
         exchange.hang_up()
 
     server.behave = answer_and_close
     account = server.account()
-    connect(account)
+    read(account)
     time.sleep(0.1)
-    connect(account)
+    read(account)
     assert (len(server.seen), server.connections) == (2, 2)
 
 
@@ -107,11 +152,11 @@ def test_each_answer_has_the_whole_timeout(server: Server) -> None:
 
     def slowly(exchange: Exchange) -> None:
         time.sleep(0.25)
-        exchange.answer(GOOD)
+        exchange.answer({"data": []})
 
     server.behave = slowly
     for _ in range(3):  # longer together than one timeout
-        connect(account)
+        read(account)
     assert server.connections == 1
 
 
@@ -201,8 +246,11 @@ def test_a_proxy_passes_tls_through(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     account = tls_server.account()
     connect(account)
-    connect(account)
-    assert (server.tunnels, tls_server.connections, len(tls_server.seen)) == (1, 1, 2)
+    assert (server.tunnels, tls_server.connections, len(tls_server.seen)) == (1, 1, 1)
+    tls_server.behave = lambda exchange: exchange.answer({"data": []})
+    read(account)
+    read(account)
+    assert (server.tunnels, tls_server.connections, len(tls_server.seen)) == (2, 2, 3)
     assert not server.seen
 
     tls_server.behave = drips_body

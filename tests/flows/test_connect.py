@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from datetime import timezone as dt_timezone
 from typing import Any
 
 import pytest
@@ -190,12 +191,24 @@ def test_who_waits_in_vain_is_told_so(upstream: Upstream, user: User, settings: 
     settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": account}}
     session = start(user)
     # By the clock of another machine, which is ahead: nobody waits until then.
-    in_an_hour = timezone.now() + timedelta(hours=1)
-    ConnectSession.objects.filter(pk=session.pk).update(
-        status="created", connect_url="", created_at=in_an_hour
-    )
+    ahead = timezone.now() + timedelta(minutes=4)
+    ConnectSession.objects.filter(pk=session.pk).update(status="created", connect_url="", created_at=ahead)
     with pytest.raises(exceptions.TimedOut):
         start(user)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=400)])
+def test_a_session_that_a_wrong_clock_has_written_stands_in_nobodys_way(
+    upstream: Upstream, user: User, ahead: timedelta
+) -> None:
+    session = start(user)
+    at = timezone.now() + ahead
+    ConnectSession.objects.filter(pk=session.pk).update(status="created", connect_url="", created_at=at)
+    assert start(user) != session
+    session = start(user, next_url="/b/")
+    ConnectSession.objects.filter(pk=session.pk).update(expires_at=at + timedelta(days=1))
+    assert start(user, next_url="/b/") != session
 
 
 @pytest.mark.parametrize(
@@ -292,7 +305,6 @@ def test_a_token_that_was_given_before_is_not_taken(upstream: Upstream, user: Us
 @pytest.mark.parametrize(
     "bad",
     [
-        {"email": "no address"},
         {"scopes": ["everything"]},
         {"api": "other"},
         {"custom_fields": {"a": "x" * 1024}},
@@ -361,8 +373,36 @@ def test_the_start_is_told_once(upstream: Upstream, user: User) -> None:
 
 
 def test_expires_at_is_kept_in_utc(upstream: Upstream, user: User) -> None:
-    upstream.connect_answers(body=connect_answer(expires_at="2099-03-24T12:44:03+02:00"))
-    assert start(user).expires_at == datetime(2099, 3, 24, 10, 44, 3, tzinfo=UTC)
+    end = timezone.now().replace(microsecond=0) + timedelta(hours=3)
+    there = end.astimezone(dt_timezone(timedelta(hours=2)))
+    upstream.connect_answers(body=connect_answer(expires_at=there.isoformat()))
+    assert start(user).expires_at == end
+
+
+@pytest.mark.parametrize(
+    "end", ["2099-03-24T12:44:03+02:00", "2199-12-31 23:59:59 UTC", "2199-12-31", 2_000_000_000]
+)
+def test_no_session_is_open_for_longer_than_a_day(upstream: Upstream, user: User, end: str | int) -> None:
+    """It would be waited for, and read, for ever, and its owner could not be erased."""
+    upstream.connect_answers(body=connect_answer(expires_at=end))
+    session = start(user)
+    assert session.expires_at is not None
+    left = session.expires_at - timezone.now()
+    assert timedelta(hours=23) < left <= timedelta(days=1)
+
+
+@pytest.mark.parametrize("end", [None, "never", "9999-12-31T23:59:59Z", 0, "29.11.2026", True, "2999-01-01"])
+def test_without_a_usable_end_it_is_ours(upstream: Upstream, user: User, end: Any, settings: Any) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "SESSION_MINUTES": 30}
+    upstream.connect_answers(body=connect_answer(expires_at=end))
+    session = start(user)
+    assert session.expires_at is not None
+    assert timedelta(minutes=29) < session.expires_at - timezone.now() <= timedelta(minutes=30)
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "SESSION_MINUTES": 10_000}
+    upstream.connect_answers(body=connect_answer(expires_at=end))
+    session = start(user, next_url="/b/")
+    assert session.expires_at is not None
+    assert session.expires_at - timezone.now() <= timedelta(days=1)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -19,7 +19,8 @@ from business_os_banking import signals, tasks
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.conf import Account
 from business_os_banking.exceptions import NotFound, Unintelligible
-from business_os_banking.facts.report import expired
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import expired, removed
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.reconcile import Result, preview, reconcile
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
@@ -505,7 +506,7 @@ def test_the_tries_of_one_link_do_not_count_for_the_next(
         )
         if link == "888":
             assert (run(1).not_removed, run(5).not_removed) == (1, 1)
-            deliver(callbacks.destroy(None, "777", time="2026-11-03T10:00:00Z"))
+            record(removed(connection, "777", timezone.now()))
             connection.refresh_from_db()
             assert (connection.removal_due, connection.removal_tries) == (False, 2)
 
@@ -747,7 +748,7 @@ def test_an_expired_report_for_a_session_that_made_it_changes_nothing(upstream: 
     session = start(user)
     stale = ConnectSession.objects.select_related("connection").get(pk=session.pk)
     deliver(callbacks.success(session.pending_token))
-    assert expire([stale], timedelta(0)) == 0
+    assert expire([stale], timedelta(0), timezone.now()) == 0
     assert expired(stale, timezone.now()).fact.kind == "expired"
 
 

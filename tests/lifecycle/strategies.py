@@ -28,6 +28,9 @@ facts = st.builds(
     ended_by=st.sampled_from(EndedBy),
     provider_code=st.sampled_from(["", "bank_xf", "other_xf"]),
     provider_active=st.sampled_from([None, True, False]),
+    dated=st.booleans(),
+    final=st.booleans(),
+    link_works=st.booleans(),
     details=st.dictionaries(
         st.sampled_from(["provider_code", "provider_name"]), st.sampled_from(["bank_xf", "other_xf"])
     ),

@@ -31,7 +31,13 @@ def failure(seconds: int, error_class: str, session: str = "s1", link: str = "")
 
 
 def removal(seconds: int, link: str = "A", session: str = "") -> Fact:
-    return fact(Kind.REMOVED, seconds, session, link)
+    """Return our own removal, with its proof."""
+    return fact(Kind.REMOVED, seconds, session, link, final=True)
+
+
+def told(seconds: int, link: str = "A") -> Fact:
+    """Return what a callback says of a removal: it may be undone."""
+    return fact(Kind.REMOVED, seconds, "", link)
 
 
 def connection(*facts: Fact) -> ConnectionView:
@@ -444,10 +450,63 @@ def test_what_the_list_says_of_another_link_is_nothing() -> None:
     assert connection(success(3), missed(7, "Z")).status == "active"
 
 
-def test_what_the_list_lacks_needs_no_removal() -> None:
+def test_what_is_only_said_to_be_gone_is_removed_all_the_same() -> None:
     ended = fact(Kind.DISCONNECTED, 5, session="", ended_by="owner")
-    assert connection(success(3), ended, missed(7)).to_remove == ()
-    assert connection(success(3), ended, missed(7), seen(8)).to_remove == ("A",)
+    assert connection(success(3), ended, missed(7)).to_remove == ("A",)
+    assert connection(success(3), ended, told(7)).to_remove == ("A",)
+    assert connection(success(3), ended, told(7), removal(8)).to_remove == ()
+
+
+def test_a_removal_that_a_callback_tells_of_can_be_undone() -> None:
+    assert connection(success(3), told(7)).status == "disconnected"
+    assert connection(success(3), told(7)).ended_by == "provider"
+    assert connection(success(3), told(7), seen(8)).status == "active"
+    assert connection(success(3), told(7), success(9)).status == "active"
+    assert connection(success(3), told(7), success(5)).status == "disconnected"
+
+
+def test_what_only_looks_like_a_removal_asserts_nothing() -> None:
+    assert connection(success(3), fact(Kind.GUESSED_REMOVAL, 7, "", "A")).status == "active"
+
+
+# --- times that cannot be read ---
+
+
+def undated(seconds: int, session: str = "s1", link: str = "A") -> Fact:
+    return fact(Kind.SUCCEEDED, seconds, session, link, dated=False)
+
+
+def test_a_success_of_unknown_time_counts_from_the_opening_of_its_session() -> None:
+    view = connection(opened(1), undated(9))
+    assert (view.status, view.connected_at, view.upstream_id) == ("active", at(9), "A")
+    assert session(opened(1), undated(9)).succeeded_at == at(9)
+    # A failure after the opening is later than all that is known of the success.
+    assert connection(opened(1), undated(9), failure(5, "InvalidCredentials", "", "A")).status == "inactive"
+    assert connection(opened(6), undated(9), failure(5, "InvalidCredentials", "", "A")).status == "active"
+
+
+def test_a_success_of_unknown_time_does_not_replace_one_that_has_a_time() -> None:
+    assert connection(opened(1), undated(9), opened(2, "s2"), success(4, "s2", "B")).upstream_id == "B"
+    assert connection(success(1, "s2", "B"), opened(2), undated(9)).upstream_id == "A"
+    assert connection(undated(9), success(1, "s2", "B")).upstream_id == "B"
+
+
+def test_a_success_of_unknown_time_that_names_only_its_link_is_of_the_session_that_led_there() -> None:
+    progress = fact(Kind.PROGRESSED, 2, "s1", "A", stage="start")
+    assert session(opened(1), progress, undated(9, session="")).status == "succeeded"
+    assert connection(opened(1), progress, undated(9, session="")).status == "active"
+
+
+def test_a_success_whose_time_is_told_later_is_dated_by_it() -> None:
+    view = connection(opened(1), undated(9), success(3))
+    assert (view.connected_at, view.last_success_at) == (at(3), at(3))
+
+
+def test_a_failed_renewal_leaves_the_link_that_works() -> None:
+    failed = fact(Kind.FAILED, 8, "s2", "A", error_class="InvalidCredentials", link_works=True)
+    assert connection(success(3), failed).status == "active"
+    assert connection(success(3), failed).last_error_class == ""
+    assert session(failed, reference="s2").error_class == "InvalidCredentials"
 
 
 def test_a_replaced_link_that_lives_on_is_superseded() -> None:

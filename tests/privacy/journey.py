@@ -37,6 +37,8 @@ BANKING: Final = {
     "ADAPTER": "tests.privacy.site.Adapter",
     "SITE_URL": "https://site.example",
     "CONSENT_MAILS": True,
+    # A customer types another address than the one that the site knows.
+    "EMAIL_FROM_FORM": True,
 }
 SETTINGS: Final[dict[str, Any]] = {
     "BUSINESS_OS_BANKING": BANKING,

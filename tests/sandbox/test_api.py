@@ -88,6 +88,8 @@ def test_an_empty_key_in_the_settings_lets_nobody_in(db: None, configure: Config
 
 
 def test_other_methods(api: Api) -> None:
+    assert api.get("/accounts/1").status_code == 404
+    assert Client().post(f"{API}/connections/1")["Allow"] == "GET, DELETE"
     answer = api.get("/connect")
     assert answer.status_code == 405
     assert answer["Allow"] == "POST"
@@ -238,6 +240,19 @@ def test_each_key_sees_only_its_own(api: Api) -> None:
     assert other.get("/connections").json()["data"] == []
     assert other.get(f"/accounts/{connection.account_id}").status_code == 404
     assert other.delete(f"/connections/{connection.connection_id}").status_code == 404
+    assert other.get(f"/connections/{connection.connection_id}").status_code == 404
+
+
+def test_one_connection_is_as_the_list_shows_it(api: Api) -> None:
+    connection = finished(api)
+    one = api.get(f"/connections/{connection.connection_id}").json()["data"]
+    assert [one] == api.get("/connections").json()["data"]
+    assert one["status"] == "active"
+    simulate.switch_bank("demobank_xf", active=False)
+    assert api.get(f"/connections/{connection.connection_id}").json()["data"]["status"] == "disabled"
+    simulate.remove(connection)
+    answer = api.get(f"/connections/{connection.connection_id}")
+    assert (answer.status_code, answer.json()["error"]["class"]) == (404, "ConnectionNotFound")
 
 
 def test_delete(api: Api, inbox: Inbox) -> None:

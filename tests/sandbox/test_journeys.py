@@ -271,9 +271,56 @@ def test_removed_by_itself(user: User, configure: Configure) -> None:
     read()
     assert stands(session) == ACTIVE
     assert deliver(timedelta(seconds=61)) == 1
+    assert stands(session) == ACTIVE, "what only looks like a removal is looked into"
+    assert read(timedelta(minutes=2)).read_facts == 1
     assert stands(session) == ("succeeded", "disconnected", "")
     assert BankingConnection.objects.get().ended_by == "provider"
     assert read().read_facts == 0
+
+
+def test_removed_as_a_relay_tells_it(user: User, configure: Configure) -> None:
+    configure(SPEAKS_LIKE="relay")
+    session = journey(user)
+    deliver()
+    assert stands(session) == ACTIVE
+    session.refresh_from_db()
+    simulate.remove(session.upstream_id)
+    deliver()
+    assert stands(session) == ("succeeded", "disconnected", "")
+
+
+@pytest.mark.parametrize("scenario", ["succeed", "webhook_thrice", "out_of_order", "wrong_login", "slow"])
+def test_a_relay_tells_the_same(user: User, configure: Configure, scenario: str) -> None:
+    """Names, nulls, whole objects and times in another form: nothing of it makes a difference."""
+    configure(SPEAKS_LIKE="relay", SLOW_SECONDS=1)
+    session = journey(user, scenario)
+    deliver(timedelta(seconds=5))
+    assert stands(session) == ACTIVE
+    session.refresh_from_db()
+    assert session.connection.provider_name
+    simulate.end_consent(session.upstream_id, "revoked")
+    deliver()
+    assert stands(session) == ("succeeded", "inactive", "consent_revoked")
+    assert not ConnectionEvent.objects.exclude(note="").exists()
+    assert not ConnectionEvent.objects.filter(kind="unknown").exists()
+
+
+def test_a_failure_as_a_relay_tells_it(user: User, configure: Configure) -> None:
+    configure(SPEAKS_LIKE="relay")
+    session = journey(user, "bank_trouble")
+    deliver()
+    session.refresh_from_db()
+    assert (session.status, session.error_class) == ("failed", "ProviderUnavailable")
+
+
+def test_a_bank_as_a_relay_tells_it(user: User, configure: Configure) -> None:
+    session = journey(user)
+    deliver()
+    read()
+    configure(SPEAKS_LIKE="relay")
+    simulate.switch_bank("demobank_xf", active=False)
+    deliver()
+    assert stands(session) == ("succeeded", "inactive", "bank_disabled")
 
 
 def test_removed_as_the_list_shows(user: User) -> None:

@@ -201,13 +201,13 @@ def test_a_middleware_that_leaves_nothing_of_the_body_is_named(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("method", ["get", "head", "put", "delete", "patch", "options", "trace"])
+@pytest.mark.parametrize("method", ["get", "put", "delete", "patch", "options", "trace"])
 def test_no_method_makes_django_log_the_path_with_the_secret(
     method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         answer = getattr(Client(), method)(f"/banking/webhook/default/{SECRET}/")
-    assert (answer.status_code, answer["Allow"], answer.content) == (405, "POST", b"")
+    assert (answer.status_code, answer["Allow"], answer.content) == (405, "POST, HEAD", b"")
     assert SECRET not in caplog.text
 
 

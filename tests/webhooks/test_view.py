@@ -244,11 +244,11 @@ def test_django_logs_no_path_with_a_secret(session: ConnectSession, caplog: pyte
     assert "a-wrong-secret" not in caplog.text
 
 
-@pytest.mark.parametrize("method", ["get", "head", "put", "options"])
+@pytest.mark.parametrize("method", ["get", "put", "options"])
 def test_a_wrong_method_is_not_logged_with_the_secret(method: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         response = getattr(Client(), method)(f"/banking/webhook/default/{SECRET}/")
-    assert (response.status_code, response["Allow"], response.content) == (405, "POST", b"")
+    assert (response.status_code, response["Allow"], response.content) == (405, "POST, HEAD", b"")
     assert SECRET not in caplog.text
 
 
@@ -309,9 +309,20 @@ def test_a_length_beyond_all_reckoning_is_too_large() -> None:
 # --- set-up ---
 
 
-def test_only_post_is_answered() -> None:
+def test_only_post_and_head_are_answered() -> None:
     response = Client().get(URL)
-    assert (response.status_code, response["Allow"]) == (405, "POST")
+    assert (response.status_code, response["Allow"]) == (405, "POST, HEAD")
+
+
+@pytest.mark.parametrize(
+    "path", [URL, "/banking/webhook/default/a-wrong-secret/", "/banking/webhook/nowhere/"]
+)
+def test_head_is_answered_and_does_nothing(path: str, django_assert_num_queries: Any) -> None:
+    """Some senders ask whether there is anybody before they store an address: it gives away nothing."""
+    with django_assert_num_queries(0):
+        response = Client(headers={"X-Webhook-Secret": SECRET}).head(path)
+    assert (response.status_code, response.content) == (200, b"")
+    assert not ConnectionEvent.objects.exists()
 
 
 def test_an_account_that_does_not_exist_is_not_found() -> None:

@@ -1,0 +1,143 @@
+"""What a single value from outside says: nothing, a word, an id, a UUID, the name of a bank. Pure: no Django.
+
+Senders and relays write what is absent in many ways (upstream facts, section 10). Whatever reads JSON of the upstream,
+a webhook or an answer, first leaves out what says nothing (`something`), and asks here what the rest says.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any, Final
+from uuid import UUID
+
+from business_os_banking.upstream import masking
+
+ID_MAX_LENGTH: Final = 128  # what the columns hold
+WORD_MAX_LENGTH: Final = 128
+NAME_MAX_LENGTH: Final = 255
+MAX_NESTING: Final = 32  # no object of the upstream that is known comes near it
+_NUMBER_MAX_BITS: Final = 256
+
+# Compared in lower case, without blanks around: what languages print for "there is none".
+_NOTHING: Final = frozenset(
+    {"", "undefined", "null", "none", "nil", "nan", "never", "n/a", "-", "--", "\u2013", "\u2014"}
+)
+_LONGEST: Final = max(map(len, _NOTHING))
+_NO_ID: Final = frozenset({"0", str(UUID(int=0))})
+_WORD: Final = re.compile(r"[\w.:=/+-]+", re.ASCII)
+# Zero-width joiners are part of how some scripts write a word; all other characters of format are invisible tricks.
+_JOINERS: Final = "\u200c\u200d"
+
+
+class NotWhole(str):
+    """The text of a JSON number that is not whole. As an id it is of no use: digits may be lost already."""
+
+    __slots__ = ()
+
+
+def is_nothing(value: Any) -> bool:
+    """Return whether *value* says nothing: ``null``, ``false``, what is empty, and words for nothing.
+
+    A list or an object in which all is nothing is nothing as well. ``0`` is a number here; as an id it is nothing.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        return len(text) <= _LONGEST and _is_word_for_nothing(text)
+    if isinstance(value, dict):
+        return all(map(is_nothing, value.values()))
+    if isinstance(value, list):
+        return all(map(is_nothing, value))
+    return value is None or value is False or value != value  # NaN
+
+
+def says_nothing(value: Any) -> bool:
+    """Return the same of a *value* in whose objects only something is left: there, nothing is looked at twice."""
+    return not value if value.__class__ is dict else is_nothing(value)
+
+
+def something(value: Any, depth: int = MAX_NESTING) -> Any:
+    """Return *value*, JSON of any depth, without the members of objects that say nothing."""
+    if isinstance(value, dict):
+        members = ((key, something(item, depth - 1)) for key, item in value.items()) if depth else ()
+        return {key: item for key, item in members if not says_nothing(item)}
+    if isinstance(value, list):
+        return [something(item, depth - 1) for item in value] if depth else []
+    return value
+
+
+def word_of(value: Any) -> str:
+    """Return one plain word (a class, a code, a status; whole numbers count), or ``""``: anybody may send anything.
+
+    Neither an IBAN nor a word for nothing is one.
+    """
+    text = _text_of(value)
+    if len(text) > WORD_MAX_LENGTH or not _WORD.fullmatch(text) or _is_word_for_nothing(text):
+        return ""
+    return text if text.isdecimal() or masking.masked(text) == text else ""
+
+
+def id_of(value: Any) -> str:
+    """Return an id of the upstream as text, or ``""`` for nothing and for what cannot be one.
+
+    Ids are opaque: their case is kept, and they are never cut. See `is_unusable_id` for those that cannot be used.
+    """
+    text = "" if isinstance(value, NotWhole) else word_of(value)
+    return "" if text.lower() in _NO_ID else text
+
+
+def is_unusable_id(value: Any) -> bool:
+    """Return whether *value* is meant as an id and cannot be used as one: too long, or not a plain word."""
+    if is_nothing(value) or id_of(value):
+        return False
+    if isinstance(value, float | NotWhole):
+        return bool(str(value).strip("0."))
+    return _text_of(value).lower() not in _NO_ID
+
+
+def uuid_of(value: Any) -> UUID | None:
+    """Return *value* as a UUID, or ``None`` if it is not the text of one, or the one that is all zeros."""
+    if not isinstance(value, str):
+        return None
+    try:
+        uuid = UUID(value.strip())
+    except ValueError:
+        return None
+    return uuid if uuid.int else None
+
+
+def bank_name_of(value: Any) -> str:
+    """Return the name of a bank as one line, or ``""``.
+
+    White space of every kind becomes one blank; characters that cannot be seen go, but for those that join letters.
+    """
+    if not isinstance(value, str):
+        return ""
+    text = "".join(char if char.isprintable() or char in _JOINERS else _blank(char) for char in value)
+    text = " ".join(text.split())[:NAME_MAX_LENGTH].rstrip()
+    if is_nothing(text.strip(_JOINERS)):
+        return ""
+    # The one free text that is kept, and what names a bank has neither an e-mail address nor an IBAN in it.
+    return text if masking.masked(text) == text else ""
+
+
+def _is_word_for_nothing(text: str) -> bool:
+    if len(text) > _LONGEST:
+        return False
+    return text.lower() in _NOTHING or not (text.isprintable() or any(map(_is_visible, text)))
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() and not char.isspace()
+
+
+def _blank(char: str) -> str:
+    return " " if char.isspace() or unicodedata.category(char) in {"Zl", "Zp", "Zs"} else ""
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if value.bit_length() < _NUMBER_MAX_BITS else ""
+    return ""
