@@ -159,6 +159,8 @@ def run(copy: Path, tests: list[str], seconds: float | None = None) -> str:
             return "the limit of time"
         out.seek(0)
         failed = [line.split(" - ")[0].strip() for line in out if line.startswith(("FAILED ", "ERROR "))]
+    if done.returncode < 0:
+        sys.exit(f"pytest was stopped by signal {-done.returncode}")
     return [*failed, f"exit code {done.returncode}"][0] if done.returncode else ""
 
 

@@ -55,13 +55,11 @@ def waiting(user: User, upstream: Upstream) -> Iterator[ConnectSession]:
     with database.cursor() as cursor:
         # What PostgreSQL comes to believe of a table with millions of events.
         cursor.execute(
-            "ALTER TABLE business_os_banking_connectionevent ALTER connection_id SET (n_distinct = 500)"
+            "ALTER TABLE business_os_banking_connectionevent ALTER upstream_id SET (n_distinct = 500)"
         )
         cursor.execute("VACUUM ANALYZE")
         yield waiting
-        cursor.execute(
-            "ALTER TABLE business_os_banking_connectionevent ALTER connection_id RESET (n_distinct)"
-        )
+        cursor.execute("ALTER TABLE business_os_banking_connectionevent ALTER upstream_id RESET (n_distinct)")
 
 
 THINGS: dict[str, Callable[[ConnectSession, Client], object]] = {

@@ -195,7 +195,7 @@ def test_no_page_walks_over_all_the_rows(page: Page, user: User, query: dict[str
 
 _ROWS = """
 INSERT INTO business_os_banking_bankingconnection (
-    reference, user_id, tenant, account, status, status_reason, connection_id, provider_code, provider_name,
+    reference, user_id, tenant, account, status, status_reason, upstream_id, provider_code, provider_name,
     country_code, consent_is_estimated, consent_expires_at, last_error_class, ended_by, removal_due, removal_tries,
     invitation, metadata, state, baseline, created_at, updated_at
 ) SELECT gen_random_uuid(), {who}, '', 'default', CASE WHEN n % 10 = 0 THEN 'inactive' ELSE 'active' END, '', '',
