@@ -32,7 +32,7 @@ def test_what_is_left_out_has_its_default() -> None:
     assert conf.settings.accounts == {}
     assert conf.settings.adapter == "business_os_banking.adapter.BankingAdapter"
     assert conf.settings.site_url is None
-    assert conf.settings.destroy_by_shape is True
+    assert conf.settings.email_from_form is False
 
 
 def test_every_default_has_an_accessor_and_every_account_default_a_field() -> None:
@@ -50,10 +50,10 @@ def test_settings_are_read_when_they_are_asked_for() -> None:
         assert conf.account().api_key == "other"
 
 
-@override_settings(BUSINESS_OS_BANKING={"ADAPTER": "site.Adapter", "DESTROY_BY_SHAPE": False})
+@override_settings(BUSINESS_OS_BANKING={"ADAPTER": "site.Adapter", "EMAIL_FROM_FORM": True})
 def test_what_is_given_wins() -> None:
     assert conf.settings.adapter == "site.Adapter"
-    assert conf.settings.destroy_by_shape is False
+    assert conf.settings.email_from_form is True
 
 
 @pytest.mark.parametrize(
