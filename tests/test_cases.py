@@ -39,7 +39,7 @@ def expand(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield *case*, and one for each of its other values in the place of the odd one."""
     text = json.dumps({key: value for key, value in case.items() if key != "also"})
     yield json.loads(text)
-    odd = {"38": '"undefined"', "65": '"-"'}.get(case["name"][:2])
+    odd = {"38": '"undefined"', "65": '"-"'}.get(case["name"][:2], "")
     for other in case.get("also", []) if odd else []:
         yield json.loads(text.replace(odd, json.dumps(other)))
 

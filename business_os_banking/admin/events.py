@@ -101,9 +101,11 @@ class ConnectionEventAdmin(ReferenceSearch, ActingAdmin):
 
     @admin.display(description=_("effect"))
     def outcome_word(self, event: ConnectionEvent) -> SafeString:
-        word = display.word(event.get_outcome_display(), TONES.get(event.outcome, "quiet"))
+        word = display.word(event.effect, TONES.get(event.outcome, "quiet"))
         if event.outcome == Outcome.UNMATCHED and event.ignored_at:
             return display.lines(word, gettext("Ignored"))
+        if event.is_unusable:
+            return display.lines(word, gettext("Without a usable id"))
         return display.lines(
             word, gettext("Contradicting") if event.outcome == Outcome.UNMATCHED and event.note else ""
         )

@@ -246,6 +246,16 @@ ADVICE: Final[dict[str, Advice]] = {
     "events-contradict": Advice(
         "warning", "They are kept and change nothing.", "Read their notes in the admin, and ask Business OS."
     ),
+    "events-unusable": Advice(
+        "warning",
+        "They are kept and change nothing: their connections could neither be read nor removed.",
+        "Read their notes in the admin, and tell Business OS.",
+    ),
+    "ids-unknown": Advice(
+        "warning",
+        "They cannot be read, told apart from others, or removed at the provider.",
+        "The list may name them: python manage.py banking_reconcile. If it does not, ask Business OS.",
+    ),
     "events-untold": Advice(
         "error",
         "Receivers of this site have not heard what happened.",

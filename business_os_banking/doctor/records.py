@@ -11,15 +11,18 @@ from django.db.models import QuerySet
 from business_os_banking import conf
 from business_os_banking.doctor.findings import Finding, finding
 from business_os_banking.flows import silence
+from business_os_banking.flows.reading import LONGEST_WAIT
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models.clocks import is_waiting, is_within
 from business_os_banking.models.connections import UNREMOVABLE
-from business_os_banking.vocabulary import Outcome
+from business_os_banking.vocabulary import ConnectionStatus, Outcome
 
 _RUN_TIMEOUT: Final = timedelta(minutes=30)  # five are right; a run may take some
 _WEBHOOK_TIMEOUT: Final = timedelta(hours=1)
 _RECENT: Final = timedelta(days=7)
 _ANNOUNCE_TIMEOUT: Final = timedelta(minutes=15)
 _MAX_COUNT: Final = 1_000  # nothing is counted further
+_WORKING: Final = (ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE)
 
 
 def examine_records(alias: str, now: datetime) -> Iterator[Finding]:
@@ -29,6 +32,11 @@ def examine_records(alias: str, now: datetime) -> Iterator[Finding]:
     yield from _webhooks(state, now)
     yield from _reading(state, now)
     yield from _events(alias, now)
+    working = BankingConnection.objects.filter(account=alias, status__in=_WORKING, upstream_id="")
+    if count := _count(working):
+        yield finding(
+            "ids-unknown", f"The provider's id of {count} connection(s) is not known.", account=alias
+        )
     if count := _count(BankingConnection.objects.filter(UNREMOVABLE, account=alias)):
         yield finding(
             "removals-stuck", f"{count} connection(s) cannot be removed at the provider.", account=alias
@@ -54,7 +62,7 @@ def figures_of(alias: str, now: datetime) -> dict[str, Any]:
 def _reconcile(state: AccountState, now: datetime) -> Iterator[Finding]:
     if state.reconciled_at is None:
         what = "banking_reconcile has never run."
-    elif now - state.reconciled_at > _RUN_TIMEOUT:
+    elif not is_within(state.reconciled_at, now, _RUN_TIMEOUT):
         what = f"banking_reconcile has not run since {state.reconciled_at:%Y-%m-%d %H:%M} UTC."
     else:
         return
@@ -89,7 +97,7 @@ def _webhooks(state: AccountState, now: datetime) -> Iterator[Finding]:
 
 
 def _reading(state: AccountState, now: datetime) -> Iterator[Finding]:
-    if state.paused_until is not None and state.paused_until > now:
+    if state.paused_until is not None and is_waiting(state.paused_until, now, LONGEST_WAIT):
         what = f"Reading back is paused until {state.paused_until:%Y-%m-%d %H:%M} UTC, after trouble."
         yield finding("reading-paused", what, account=state.alias)
     if state.reads_on == now.date() and state.reads >= conf.settings.reads_per_day:
@@ -101,10 +109,16 @@ def _reading(state: AccountState, now: datetime) -> Iterator[Finding]:
 def _events(alias: str, now: datetime) -> Iterator[Finding]:
     unmatched = _unmatched(alias).filter(received_at__gte=now - _RECENT)
     waiting, contradicting = unmatched.filter(note=""), unmatched.filter(note__gt="")
+    unusable = ConnectionEvent.objects.filter(account=alias, outcome=Outcome.FAILED, note__gt="")
     for code, rows, clause in (
         ("events-failed", _failed(alias), "could not be applied"),
         ("events-unmatched", waiting, "of the last seven days match nothing"),
         ("events-contradict", contradicting, "of the last seven days contradict themselves or what is known"),
+        (
+            "events-unusable",
+            unusable.filter(received_at__gte=now - _RECENT),
+            "of the last seven days name a connection by an id that cannot be used",
+        ),
         ("events-untold", _unannounced(alias, now), "have not been heard by every receiver"),
     ):
         if count := _count(rows):
@@ -112,7 +126,8 @@ def _events(alias: str, now: datetime) -> Iterator[Finding]:
 
 
 def _failed(alias: str) -> QuerySet[ConnectionEvent]:
-    return ConnectionEvent.objects.filter(account=alias, outcome=Outcome.FAILED)
+    """Return what is applied again; what has no usable id never is."""
+    return ConnectionEvent.objects.filter(account=alias, outcome=Outcome.FAILED, note="")
 
 
 def _unmatched(alias: str) -> QuerySet[ConnectionEvent]:

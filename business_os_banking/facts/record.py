@@ -67,8 +67,8 @@ def record_return(session: ConnectSession, hints: Mapping[str, str]) -> Connecti
 
 def apply(event: ConnectionEvent) -> ConnectionEvent:
     """Apply an event that matched nothing, or on which we failed; return it as it is then."""
-    if event.outcome == Outcome.FAILED and event.note:
-        return event  # it has no usable id, and never will
+    if event.is_unusable:
+        return event
     report = from_event(event)
     if report.fact.kind is Kind.PROVIDER_CHANGED:
         return banks.apply(event)

@@ -54,6 +54,9 @@ def _events(connection: BankingConnection) -> QuerySet[ConnectionEvent]:
     elsewhere = Q(upstream_id__in=links - {""})
     if connection.provider_code:
         elsewhere |= Q(provider_code=connection.provider_code)
+    # What contradicts itself, or has no usable id, is filed under nothing.
+    tokens = connection.sessions.exclude(pending_token=None).values("pending_token")
+    elsewhere |= Q(note__gt="", pending_token__in=tokens)
     about = Q(connection=connection) | (elsewhere & Q(account=connection.account))
     return ConnectionEvent.objects.filter(about).select_related("session")
 
@@ -80,7 +83,7 @@ def _text(event: ConnectionEvent) -> str:
 def _effect(event: ConnectionEvent) -> str:
     signals = [item["signal"] for item in event.announcements]
     due = [name for name in signals if name not in {"event_recorded", "event_unmatched"}]
-    parts = [str(event.get_outcome_display())]
+    parts = [event.effect]
     if event.note:
         parts.append(notes.in_words(event.note))
     if event.by_hand:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.models.choices import KINDS, OUTCOMES, SOURCES
@@ -114,3 +115,13 @@ class ConnectionEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.get_source_display()})"
+
+    @property
+    def is_unusable(self) -> bool:
+        """Whether it names no usable id: it has failed for good, and is not applied again."""
+        return self.outcome == Outcome.FAILED and bool(self.note)
+
+    @property
+    def effect(self) -> str:
+        """Its outcome in the active language."""
+        return gettext("Failed") if self.is_unusable else str(self.get_outcome_display())

@@ -292,8 +292,10 @@ def test_what_is_erased_is_of_its_owner(two: Two, other_user: User) -> None:
 
 
 def test_what_is_pruned_says_nothing_of_another_account(two: Two) -> None:
-    for says in ({"stage": "finish"}, {"error_class": "InvalidCredentials"}, {}):
-        assert post(NORTH, callbacks.body(connection_id=LINK, **says, time="2026-11-02T10:00:00Z")) == 200
+    time = "2026-11-02T10:00:00Z"
+    for says in ({"stage": "finish"}, {"error_class": "InvalidCredentials"}):
+        assert post(NORTH, callbacks.body(connection_id=LINK, **says, time=time)) == 200
+    assert post(NORTH, callbacks.destroy(None, LINK, time=time)) == 200
     assert two.connection(NORTH).status == "disconnected"
     ConnectionEvent.objects.filter(account=NORTH).update(received_at=timezone.now() - timedelta(days=401))
     before = rows_of(SOUTH)

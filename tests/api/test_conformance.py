@@ -42,7 +42,11 @@ class SignedIn:
 
 @pytest.fixture
 def site(upstream: Upstream, settings: Any) -> None:
-    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "CONNECTS_PER_HOUR": 0}
+    settings.BUSINESS_OS_BANKING = {
+        **settings.BUSINESS_OS_BANKING,
+        "CONNECTS_PER_HOUR": 0,
+        "EMAIL_FROM_FORM": True,
+    }
 
 
 @pytest.fixture

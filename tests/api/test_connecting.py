@@ -39,7 +39,10 @@ def adapted(settings: Any, adapter: type[BankingAdapter]) -> None:
     settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": path}
 
 
-def test_create_answers_with_the_address_to_send_the_browser_to(page: Page, upstream: Upstream) -> None:
+def test_create_answers_with_the_address_to_send_the_browser_to(
+    page: Page, upstream: Upstream, settings: Any
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "EMAIL_FROM_FORM": True}
     answer = page.create(
         {"api": "openbanking", "email": "x@kunde.example", "scopes": ["accounts"], "next": "/b/"}
     )
@@ -68,6 +71,7 @@ def test_nothing_has_to_be_said(page: Page, upstream: Upstream) -> None:
 
 def test_no_answer_holds_what_is_nobodys_business(page: Page, upstream: Upstream, settings: Any) -> None:
     adapted(settings, WithSecrets)
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "EMAIL_FROM_FORM": True}
     created = page.create({"email": "hidden@kunde.example"})
     connection, session = BankingConnection.objects.get(), ConnectSession.objects.get()
     BankingConnection.objects.update(
@@ -78,6 +82,31 @@ def test_no_answer_holds_what_is_nobodys_business(page: Page, upstream: Upstream
         assert answer.status_code in {200, 201}
         for secret in ("MARKER", "hidden@kunde.example", str(session.pending_token), *SECRETS):
             assert secret not in answer.content.decode(), secret
+
+
+@pytest.mark.parametrize(
+    "address", ["x@kunde.example", "ada@kunde.example.evil.example", "straße@kunde.example"]
+)
+def test_no_address_but_ones_own_is_sent(page: Page, upstream: Upstream, address: str) -> None:
+    assert set(error_of(page.create({"email": address}), 400)["fields"]) == {"email"}
+    assert not upstream.calls("POST")
+    assert not BankingConnection.objects.exists()
+
+
+def test_ones_own_address_may_be_named(page: Page, upstream: Upstream) -> None:
+    assert page.create({"email": "ADA@kunde.example"}).status_code == 201
+    assert json.loads(upstream.calls("POST")[0].body or "")["email"] == "ada@kunde.example"
+
+
+@pytest.mark.parametrize(
+    "address", ["ada@localhost", "ada@intranet", "Ada <a@b.example>", "a" * 250 + "@b.example"]
+)
+def test_an_address_that_cannot_be_sent_is_refused_where_it_is_given(
+    page: Page, upstream: Upstream, user: User, address: str
+) -> None:
+    User.objects.filter(pk=user.pk).update(email="")
+    assert set(error_of(page.create({"email": address}), 400)["fields"]) == {"email"}
+    assert not upstream.calls("POST")
 
 
 def test_an_address_of_another_site_is_dropped(page: Page, upstream: Upstream) -> None:

@@ -74,8 +74,9 @@ def test_connecting_leaves_nothing_open(server: Server) -> None:
 
     def answer_and_wait(exchange: Exchange) -> None:
         exchange.answer(GOOD)
-        if not exchange.rfile.peek(1):
+        if not exchange.connection.recv(1):
             closed.set()
+            exchange.hang_up()
 
     server.behave = answer_and_wait
     connect(server.account())

@@ -23,6 +23,7 @@ from business_os_banking.sandbox import conf as sandbox_conf
 from business_os_banking.sandbox import simulate
 from business_os_banking.sandbox.scenarios import SCENARIOS
 from business_os_banking.templatetags.business_os_banking import register
+from business_os_banking.upstream import values
 from business_os_banking.webhooks import body as bodies
 from business_os_banking.webhooks import payloads, verifiers
 from tests.docs.pages import PAGES, ROOT, column, names, table, text
@@ -149,14 +150,14 @@ def test_every_answer_of_the_webhook_is_named() -> None:
 
 def test_the_limits_of_what_is_read_are_those_of_the_code() -> None:
     limits = [int(row[1]) for row in table("webhook.md", "limits") if row[1]]
-    assert limits == [bodies.MAX_KEYS, bodies.MAX_NESTING, sys.int_info.default_max_str_digits]
+    assert limits == [bodies.MAX_KEYS, values.MAX_NESTING, sys.int_info.default_max_str_digits]
     page = text("webhook.md")
     assert f"{verifiers.HEADER_MAX_LENGTH:,} characters" in page
     assert f"{verifiers.MAX_SIGNATURES} signatures" in page
 
 
 def test_what_is_kept_of_a_body_is_named() -> None:
-    assert tuple(column("webhook.md", "kept")) == payloads._KEPT
+    assert set(column("webhook.md", "kept")) == payloads._KEPT
 
 
 def test_every_signal_is_named() -> None:

@@ -12,7 +12,8 @@ import pytest
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 
-from business_os_banking.flows import read, reconcile
+from business_os_banking.facts import merging
+from business_os_banking.flows import by_id, reading, reconcile
 from business_os_banking.vocabulary import Outcome
 from tests.docs.pages import ROOT, column, names, table, text
 
@@ -95,8 +96,10 @@ def test_limits_are_those_of_the_code() -> None:
         str(reconcile._REMOVALS_PER_RUN),
         "1 minute",  # 2 ** 0, in `reconcile._remove_ended`
         in_words(reconcile._LONGEST_WAIT),
-        in_words(read._FIRST_PAUSE),
-        in_words(read._LONGEST_PAUSE),
+        in_words(reading._FIRST_PAUSE),
+        in_words(reading._LONGEST_PAUSE),
+        in_words(merging._READ_AFTER),
+        str(by_id._MOST),
     ]
 
 

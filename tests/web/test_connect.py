@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client
@@ -61,11 +62,92 @@ def test_posting_leaves_for_the_bank(browser: Browser, upstream: Upstream) -> No
     assert session.next_url == "/books/"
 
 
-def test_scopes_and_email_may_be_given(browser: Browser, upstream: Upstream) -> None:
+def test_scopes_and_email_may_be_given(browser: Browser, upstream: Upstream, settings: Any) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "EMAIL_FROM_FORM": True}
     upstream.opens()
     browser.submit(CONNECT, {"scopes": ["accounts", "transactions"], "email": "other@example.com"})
     body = json.loads(upstream.calls[0].body)
     assert (body["scopes"], body["email"]) == (["accounts", "transactions"], "other@example.com")
+
+
+def test_another_address_than_ones_own_is_a_mistake_in_its_field(
+    browser: Browser, upstream: Upstream
+) -> None:
+    """Whoever it is may not act as another customer upstream; and what was typed is never silently replaced."""
+    answer = browser.submit(CONNECT, {"email": "other@example.com", "next": "/books/"})
+    assert answer.status_code == 400
+    field = soup(answer).select_one("input[name=email]")
+    assert field is not None
+    assert field["value"] == "other@example.com"
+    assert "another address" in text_of(answer)
+    assert upstream.calls == []
+    assert not ConnectSession.objects.exists()
+
+
+def test_who_has_no_address_may_give_one(browser: Browser, upstream: Upstream, eva: Any) -> None:
+    get_user_model().objects.filter(pk=eva.pk).update(email="")
+    upstream.opens()
+    assert browser.submit(CONNECT, {"email": " other@example.com "}).status_code == 303
+    assert json.loads(upstream.calls[0].body)["email"] == "other@example.com"
+
+
+@pytest.mark.parametrize(
+    "own",
+    ["ada@intranet", "Ada <ada@example.com>", "ada", " ", "ada@example.com, b@example.com", "ä@localhost"],
+)
+def test_an_address_that_cannot_be_sent_locks_nobody_out(
+    browser: Browser, upstream: Upstream, eva: Any, own: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    get_user_model().objects.filter(pk=eva.pk).update(email=own)
+    upstream.opens()
+    assert browser.submit(CONNECT, {}).status_code == 303
+    assert "email" not in json.loads(upstream.calls[0].body)
+    assert ConnectSession.objects.get().email == ""
+    warnings = [record for record in caplog.records if "e-mail address" in record.getMessage()]
+    assert len(warnings) == bool(own.strip())
+    assert own == " " or own not in caplog.text
+
+
+@pytest.mark.parametrize("own", [" ada@example.com", "ada@example.com\t", "ada@example.com\n"])
+def test_blanks_around_an_address_are_not_sent(
+    browser: Browser, upstream: Upstream, eva: Any, own: str
+) -> None:
+    get_user_model().objects.filter(pk=eva.pk).update(email=own)
+    upstream.opens()
+    assert browser.submit(CONNECT, {}).status_code == 303
+    assert json.loads(upstream.calls[0].body)["email"] == "ada@example.com"
+
+
+@pytest.mark.parametrize("length", [255, 320, 321])
+def test_an_address_that_no_column_holds_is_a_mistake_in_its_field(
+    browser: Browser, upstream: Upstream, settings: Any, length: int
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "EMAIL_FROM_FORM": True}
+    domain = ".".join(["d" * 60] * 4) + ".example"
+    answer = browser.submit(CONNECT, {"email": "a" * (length - len(domain) - 1) + "@" + domain})
+    assert answer.status_code == 400
+    assert upstream.calls == []
+
+
+class TooLong(BankingAdapter):
+    def get_email(self, request: HttpRequest) -> str:
+        return "a" * 60 + "@" + ".".join(["d" * 60] * 4) + ".example"
+
+
+class NoText(BankingAdapter):
+    def get_email(self, request: HttpRequest) -> Any:
+        return None
+
+
+@pytest.mark.parametrize("adapter", [TooLong, NoText])
+def test_what_an_adapter_returns_is_validated_too(
+    browser: Browser, upstream: Upstream, settings: Any, adapter: type[BankingAdapter]
+) -> None:
+    path = f"{__name__}.{adapter.__name__}"
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": path}
+    upstream.opens()
+    assert browser.submit(CONNECT, {}).status_code == 303
+    assert "email" not in json.loads(upstream.calls[0].body)
 
 
 def test_scopes_can_only_narrow_what_the_settings_allow(

@@ -58,7 +58,7 @@ def public() -> Row:
 
 
 PUBLIC = {"return", "session-status", "invitation"}
-REFUSED: dict[str, int | str] = {"POST": 403}
+REFUSED: dict[str, int | str] = {"POST": 403, "HEAD": 200}
 GUESSED: dict[str, int | str] = {"GET": 404, "HEAD": 404, "POST": 404}
 BANK = "https://www.saltedge.com/"
 ROWS: dict[str, Row] = {

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from business_os_banking.facts.report import Report
+from business_os_banking.upstream.values import MAX_NESTING
 from business_os_banking.webhooks import payloads
-from business_os_banking.webhooks.body import MAX_KEYS, MAX_NESTING, NotUnderstoodError
+from business_os_banking.webhooks.body import MAX_KEYS, NotUnderstoodError
 from business_os_banking.webhooks.verifiers import Delivery
 from tests import callbacks
 
