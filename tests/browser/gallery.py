@@ -77,7 +77,7 @@ class Scene:
         self.callback(
             session,
             "success",
-            upstream_id=str(7_000_000_000 + session.pk),
+            connection_id=str(7_000_000_000 + session.pk),
             provider_name=bank,
             provider_code=bank.lower().replace(" ", "_") + "_de",
             country_code="DE",
@@ -92,7 +92,7 @@ class Scene:
         self.callback(
             session,
             "consent",
-            upstream_id=connection.upstream_id,
+            connection_id=connection.upstream_id,
             consent_status="expired",
             reason="EXPIRED",
         )
@@ -208,7 +208,7 @@ def ended_meanwhile(scene: Scene) -> None:
 def connected_by_link(scene: Scene) -> None:
     connection = scene.connection()
     session = invite.start(connection, return_to=journey.landing_of, custom_fields={})
-    scene.callback(session, "success", upstream_id=connection.upstream_id)
+    scene.callback(session, "success", connection_id=connection.upstream_id)
     scene.page.goto(journey.landing_of(session))
     expect(scene.page.get_by_text("You can close this page now.")).to_be_visible()
 
@@ -375,7 +375,7 @@ def admin_connection(scene: Scene) -> None:
     connection = scene.connection()
     session = connection.sessions.get()
     for stage in ("connect", "fetch_accounts"):
-        scene.callback(session, "notify", stage=stage, upstream_id=connection.upstream_id)
+        scene.callback(session, "notify", stage=stage, connection_id=connection.upstream_id)
     scene.page.goto(journey.landing_of(session))
     journey.sees(scene.page, journey.CONNECTED)
     scene.page.goto(f"{ADMIN}/bankingconnection/{connection.pk}/change/")

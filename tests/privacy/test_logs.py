@@ -67,7 +67,7 @@ MASKED: dict[str, tuple[str, str]] = {
 LEFT_ALONE = [
     "Webhook for account default rejected: the secret is not one of WEBHOOK_SECRETS",
     "Webhook for account default rejected: no verifier is configured: set WEBHOOK_SECRETS",
-    f'"GET /banking/return/{TOKEN}/?error_class=InvalidCredentials&upstream_id=1111222233334444555 HTTP/1.1" 200 7',
+    f'"GET /banking/return/{TOKEN}/?error_class=InvalidCredentials&connection_id=1111222233334444555 HTTP/1.1" 200 7',
     '"POST /banking/webhook/default/ HTTP/1.1" 403 0',
     f"Connect session {TOKEN} could not be opened: HTTP 401 ApiKeyNotFound",
     "DE00370400440000004711 is no IBAN, nor is " + IBAN[:-1] + ", nor " + IBAN + "1",
