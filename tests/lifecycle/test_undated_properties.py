@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +57,7 @@ def test_a_success_without_a_time_touches_no_standing(known: list[Fact], fact: F
 
 
 @given(fact_lists, undated_success, heard)
-def test_when_it_was_heard_decides_nothing(known: list[Fact], fact: Fact, moment: object) -> None:
+def test_when_it_was_heard_decides_nothing(known: list[Fact], fact: Fact, moment: datetime) -> None:
     """Of an undated success, the moment of receipt is shown, and by it nothing is compared."""
     one = view_connection(merge_all([*known, fact]))
     other = view_connection(merge_all([*known, replace(fact, at=moment)]))
