@@ -1,4 +1,4 @@
-"""What the name of an event says, taken by whole words. Pure.
+"""What the name of an event, or the status of a consent, says, taken by whole words. Pure.
 
 How Business OS names its events is not documented. A name is believed only if every word of it is known: one word more
 may turn it into its opposite (``not_successful``), or make it about something else (``transactions.deleted``).
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from business_os_banking.vocabulary import Kind
+from business_os_banking.vocabulary import Kind, StatusReason
 
 SELF_TEST: Final = "business_os_banking.self_test"
 
@@ -27,8 +27,15 @@ _VERBS: Final = {
     Kind.SUCCEEDED: _set_of("success successful succeeded succeed connected"),
     Kind.PROGRESSED: _set_of("notify notification progress"),
     Kind.CONSENT_ENDED: _set_of("revoke revoked expired withdrawn"),
+    # By whom, and whether for good, the word does not say: a reading does.
+    Kind.GUESSED_REMOVAL: _set_of("disconnect disconnected"),
 }
 _KINDS: Final = {verb: kind for kind, verbs in _VERBS.items() for verb in verbs}
+# The last of those that are revoked are by whom, as Salt Edge has it.
+_ENDS_OF_CONSENT: Final = {"expired": StatusReason.CONSENT_EXPIRED} | dict.fromkeys(
+    _set_of("revoke revoked withdrawn client provider saltedge"), StatusReason.CONSENT_REVOKED
+)
+_WORDS_BESIDE: Final = _set_of("ais aisp already bank by change changed changes customer end status the user")
 _CHANGES: Final = _set_of("change changes changed update updates updated status")
 # What it is about: a connection, unless it names a consent or a bank.
 _CONSENT: Final = _set_of("consent consents")
@@ -55,7 +62,7 @@ def kind_of(names: Sequence[str]) -> Kind | None:
         return Kind.SELF_TEST
     words = {word for word in words_of(names) if not word.isdigit()}
     kinds = {_KINDS[word] for word in words if word in _KINDS}
-    if words & _OTHER_THINGS:
+    if words & _OTHER_THINGS or any(word.removeprefix("un") in _KINDS for word in words - _KNOWN):
         return Kind.UNKNOWN
     if len(kinds) > 1:
         kinds.discard(Kind.PROGRESSED)  # "notification" is often no more than another word for event
@@ -66,6 +73,15 @@ def kind_of(names: Sequence[str]) -> Kind | None:
         return Kind.UNKNOWN
     kind = kinds.pop()
     return kind if (kind is Kind.CONSENT_ENDED) == bool(words & _CONSENT) else Kind.UNKNOWN
+
+
+def end_of_consent(text: str) -> str:
+    """Return the reason for which a consent has ended, if *text* (a status, a reason, a class) is known whole."""
+    words = words_of([text])
+    if not words <= _CONSENT | _ENDS_OF_CONSENT.keys() | _WORDS_BESIDE:
+        return ""
+    reasons = {_ENDS_OF_CONSENT[word] for word in words if word in _ENDS_OF_CONSENT}
+    return min(reasons, default="")  # what is revoked may be called expired as well, and is over either way
 
 
 def words_of(names: Sequence[str]) -> set[str]:

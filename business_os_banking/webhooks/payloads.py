@@ -31,9 +31,9 @@ from business_os_banking.upstream.objects import (
     parts_of,
 )
 from business_os_banking.upstream.times import Time, time_of
-from business_os_banking.vocabulary import DETAILS, Kind, Source, StatusReason
+from business_os_banking.vocabulary import DETAILS, Kind, Source
 from business_os_banking.webhooks import body as bodies
-from business_os_banking.webhooks.events import SELF_TEST, kind_of, words_of
+from business_os_banking.webhooks.events import SELF_TEST, end_of_consent, kind_of
 from business_os_banking.webhooks.verifiers import Delivery
 
 _EVENT_KEYS: Final = ("type", "event", "event_type", "event_name", "action")
@@ -205,13 +205,11 @@ def _looks_like_a_removal(body: Object) -> bool:
 
 
 def _consent(words: Mapping[str, str], error_class: str, event_names: Sequence[str]) -> tuple[Kind, str]:
+    """Return the kind, and the reason, that is told of a consent; `Kind.UNKNOWN` if it is none for its end."""
     keys = ("consent_status", "status", "reason")
-    statements = words_of([*(words[key] for key in keys if key in words), error_class, *event_names])
-    if "expired" in statements:
-        return Kind.CONSENT_ENDED, StatusReason.CONSENT_EXPIRED
-    # The last three are by whom, as Salt Edge has it for a consent that was revoked.
-    if statements & {"revoked", "revoke", "withdrawn", "client", "provider", "saltedge"}:
-        return Kind.CONSENT_ENDED, StatusReason.CONSENT_REVOKED
+    for text in (*(words[key] for key in keys if key in words), error_class, *event_names):
+        if reason := end_of_consent(text):
+            return Kind.CONSENT_ENDED, reason
     return Kind.UNKNOWN, ""
 
 
