@@ -89,4 +89,4 @@ def test_metadata(wheel: Path, names: set[str]) -> None:
         "djangorestframework",
         "requests",
     ]
-    assert {"saltedge", "openapi", "tasks", "mariadb", "dev"} <= set(metadata.get_all("Provides-Extra", []))
+    assert {"saltedge", "openapi", "mariadb", "qr", "dev"} <= set(metadata.get_all("Provides-Extra", []))
