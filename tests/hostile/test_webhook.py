@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from business_os_banking.facts import notes
 from business_os_banking.models import ConnectionEvent
 from tests import callbacks
 from tests.hostile.conftest import World, hostile, taken_back
@@ -30,7 +31,7 @@ def receive(world: World, body: bytes) -> None:
         return
     [event] = world.events_of(body)
     assert event.deliveries == 1
-    assert event.outcome != "failed" or event.kind == "provider_changed"
+    assert event.outcome != "failed" or event.kind == "provider_changed" or event.note == notes.UNUSABLE_ID
     # A bank that is switched off also leaves an event for those whose connections it changes.
     assert new == 1 or (event.kind == "provider_changed" and new == 2)
     world.check([event])
