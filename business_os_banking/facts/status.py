@@ -44,10 +44,7 @@ class Success(NamedTuple):
     session: str
     link: str
     succeeded_at: datetime
-
-    @property
-    def is_dated(self) -> bool:
-        return self.at == self.succeeded_at
+    is_dated: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +127,7 @@ def _successes(state: State) -> list[Success]:
     for reference, attempt in state.attempts.items():
         for key, heard_at in attempt.undated.items():
             if (reference, key) not in own:
-                successes.append(Success(_opening(attempt), reference, key, heard_at))
+                successes.append(Success(_opening(attempt), reference, key, heard_at, is_dated=False))
                 own.add((reference, key))
     reached = {s.link for s in successes}
     for key, link in state.links.items():
@@ -153,7 +150,7 @@ def _inherited(
         at = first if is_first else max(named_at, first)
         return Success(at, reference, key, at)
     if link.bare_undated_at and is_first:
-        return Success(_opening(attempt), reference, key, link.bare_undated_at)
+        return Success(_opening(attempt), reference, key, link.bare_undated_at, is_dated=False)
     return None
 
 
