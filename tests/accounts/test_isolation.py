@@ -46,7 +46,7 @@ from tests.accounts.conftest import (
 )
 from tests.upstream import BASE_URL, connect_answer, row
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 Body = dict[str, Any]
 
 KINDS: dict[str, Body] = {

@@ -18,6 +18,8 @@ from business_os_banking.models import AccountState
 from tests.admin.conftest import make_connection, make_event, make_session, staff
 from tests.admin.test_actions import IN_LISTS, PERMISSIONS
 
+pytestmark = pytest.mark.long
+
 MODELS = ("bankingconnection", "connectsession", "connectionevent", "accountstate")
 VISITORS = ("anonymous", "owner", "staff", "viewer", "editor", "superuser")
 # What a page answers to GET, and to a POST that wants all it can get: from viewers, editors and superusers.

@@ -19,6 +19,8 @@ from business_os_banking.upstream.client import BusinessOSClient
 from tests.client import test_wire
 from tests.client.server import GOOD, KEY, Exchange, Server
 
+pytestmark = pytest.mark.long
+
 Behaviour = Callable[[Exchange], None]
 
 

@@ -24,6 +24,8 @@ from tests.client.server import KEY, Server, serve
 from tests.client.test_secrecy import assert_kept_secret_in_our_frames
 from tests.client.test_wire import connect, drips_body, within
 
+pytestmark = pytest.mark.long
+
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
 OURS = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))

@@ -22,6 +22,8 @@ from business_os_banking.upstream import http
 from business_os_banking.upstream.client import BusinessOSClient, OpenedSession
 from tests.client.server import GOOD, KEY, Exchange, Server
 
+pytestmark = pytest.mark.long
+
 GOOD_BYTES = json.dumps(GOOD).encode()
 
 

@@ -185,6 +185,7 @@ def test_who_waits_for_a_session_that_fails_fails_alike(
     assert len(upstream.calls("POST")) == 1
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_who_waits_in_vain_is_told_so(upstream: Upstream, user: User, settings: Any) -> None:
     account = {**settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"], "TIMEOUT": 0.01}

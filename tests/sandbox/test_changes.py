@@ -22,6 +22,8 @@ from business_os_banking.sandbox.scenarios import SCENARIOS
 from .conftest import Api, Configure, Inbox, Person
 from .listener import Listener, wait_for_threads
 
+pytestmark = pytest.mark.long
+
 NOTIFIES = ["start", "connect", "fetch_accounts", "fetch_transactions", "finish_fetching"]
 
 

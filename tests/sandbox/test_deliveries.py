@@ -19,6 +19,8 @@ from business_os_banking.sandbox.models import SandboxDelivery, SandboxSession
 from .conftest import Api, Configure, Inbox
 from .listener import Listener, threads, wait_for_threads
 
+pytestmark = pytest.mark.long
+
 
 def ended(api: Api, scenario: str = "succeed", url: str = "") -> SandboxSession:
     session = api.session()

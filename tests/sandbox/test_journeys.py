@@ -28,7 +28,7 @@ from tests.browser.database import file_instead_of_memory
 
 from .conftest import Configure
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 SECRET = "only-for-tests"
 DAY = timedelta(days=1)

@@ -16,6 +16,8 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 
 from .conftest import Upstream, a_connection, a_session
 
+pytestmark = pytest.mark.long
+
 METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "POST")
 LOGIN = "login"  # sent there, and back here afterwards
 BACK = "list"  # done, and back to the list
