@@ -19,7 +19,7 @@ from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytest_plugins = ["business_os_banking.testing.plugin"]
 

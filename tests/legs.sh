@@ -68,8 +68,9 @@ run() { "$python" -m pytest -q -p no:cacheprovider -n "$workers" "$@"; }
 # What is left out asks no database, or asks of it what the other tests ask, and would say the same once more.
 on_database() {
     DATABASE_URL="$1" run -m "not packaging and not browser and not once" \
-        --ignore=tests/example --ignore=tests/packaging --ignore=tests/client --ignore=tests/lifecycle \
-        --ignore=tests/docs --ignore=tests/testing --ignore=tests/webhooks/test_verifiers.py \
+        --ignore=tests/example --ignore=tests/packaging --ignore=tests/upstream --ignore=tests/docs \
+        --ignore-glob='tests/facts/*_properties.py' --ignore=tests/facts/test_rules.py \
+        --ignore=tests/testing --ignore=tests/webhooks/test_verifiers.py \
         --ignore=tests/webhooks/test_saltedge.py tests
 }
 
@@ -104,7 +105,7 @@ fast_part() {
     uv pip list -q --python "$venv/bin/python" | grep -E '^(django|djangorestframework|requests|cryptography) '
     "$venv/bin/python" -m pytest -q -p no:cacheprovider -n "$workers" \
         -m "not browser and not packaging and not once and not long" \
-        --ignore=tests/lifecycle --ignore=tests/accounts --ignore=tests/hostile tests
+        --ignore-glob='tests/facts/*_properties.py' --ignore=tests/facts/test_rules.py --ignore=tests/accounts --ignore=tests/hostile tests
 }
 
 # What pyproject.toml says is enough must be enough: our dependencies at their lowest, all else as it is today.

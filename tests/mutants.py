@@ -25,13 +25,13 @@ ROOT: Final = Path(__file__).parent.parent
 PACKAGE: Final = "business_os_banking"
 # What concerns the modules of a room; before it come the files that are named as the module is.
 TESTS: Final = {
-    "facts": "flows lifecycle accounts webhooks/test_reading.py web/test_return.py admin/test_actions.py hostile",
+    "facts": "facts flows accounts reading webhooks/test_reading.py web/test_return.py admin/test_actions.py hostile",
     "flows": "flows accounts web/test_connect.py web/test_invitation.py admin/test_actions.py "
     "admin/test_overview.py privacy/test_erase.py",
-    "upstream": "client hostile/test_answers.py flows/test_reconcile.py flows/test_connect.py doctor privacy",
-    "webhooks": "webhooks hostile testing/test_verifier_contract.py flows/test_record.py doctor privacy",
+    "upstream": "upstream reading hostile/test_answers.py flows/test_reconcile.py flows/test_connect.py doctor privacy",
+    "webhooks": "webhooks reading hostile testing/test_verifier_contract.py facts/test_record.py doctor privacy",
 }
-LAST: Final = "tests/flows/test_orders.py"  # all orders of whole journeys take longer than all the rest
+LAST: Final = "tests/facts/test_orders.py"  # all orders of whole journeys take longer than all the rest
 LEFT_OUT: Final = (".*", "__pycache__", "build", "dist", "var")
 OPTIONS: Final = [
     *("-x", "-q", "--timeout=60", "-m", "not browser and not packaging"),

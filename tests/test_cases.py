@@ -24,7 +24,7 @@ from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import group_of
 from tests.callbacks import SECRET, success
 from tests.deeds import deliver, start
-from tests.upstream import BASE_URL, Upstream, connect_answer
+from tests.upstream.fake import BASE_URL, Upstream, connect_answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,7 +21,7 @@ from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.deeds import deliver, start
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 _COPIES = 2_000

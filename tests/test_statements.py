@@ -17,7 +17,7 @@ from django.utils import timezone
 from business_os_banking.models import BankingConnection, ConnectSession
 from tests import callbacks
 from tests.deeds import deliver, start
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOGIN = 2  # the row of the login, and that of the user

@@ -20,7 +20,7 @@ from business_os_banking.models import (
     SessionLink,
 )
 from tests import callbacks
-from tests.upstream import BASE_URL, Upstream
+from tests.upstream.fake import BASE_URL, Upstream
 
 NORTH, SOUTH = "north", "south"
 LINK, OTHER_LINK, BANK = "111222333444555666", "777", "demobank_xf"

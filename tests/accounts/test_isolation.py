@@ -44,7 +44,7 @@ from tests.accounts.conftest import (
     secret_of,
     start,
 )
-from tests.upstream import BASE_URL, connect_answer, row
+from tests.upstream.fake import BASE_URL, connect_answer, row
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 Body = dict[str, Any]

@@ -16,7 +16,7 @@ from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.office.models import BankingKeys
-from tests.upstream import Upstream, row
+from tests.upstream.fake import Upstream, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADAPTER = "tests.office.adapter.KeysPerTenant"

@@ -26,7 +26,7 @@ from business_os_banking.models import (
 from business_os_banking.models.fields import ExactCharField
 from tests import callbacks
 from tests.accounts.conftest import account, post
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -24,7 +24,7 @@ from tests import callbacks
 from tests.admin.conftest import list_url, make_connection, make_event, page_url, staff
 from tests.deeds import deliver
 from tests.docs.pages import table
-from tests.upstream import Upstream, row
+from tests.upstream.fake import Upstream, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

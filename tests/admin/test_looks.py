@@ -14,7 +14,7 @@ from business_os_banking.flows.explain import explain
 from business_os_banking.models import BankingConnection, ConnectSession
 from tests import callbacks
 from tests.admin.conftest import list_url, make_connection, make_event, make_session, page_url
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

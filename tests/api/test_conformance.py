@@ -18,7 +18,7 @@ from business_os_banking.api.parsing import KEY_HEADER
 from business_os_banking.models import BankingConnection
 from tests.api.conftest import a_connection, a_session
 from tests.docs.pages import DOCS
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.long
 

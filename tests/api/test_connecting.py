@@ -15,7 +15,7 @@ from business_os_banking.models import BankingConnection, ConnectSession
 from tests import callbacks
 from tests.api.conftest import CONNECTIONS, Page, a_connection, error_of, url_of
 from tests.callbacks import SECRET
-from tests.upstream import BASE_URL, Upstream, connect_answer
+from tests.upstream.fake import BASE_URL, Upstream, connect_answer
 
 SECRETS = ("pending_token", "custom_fields", "state", "baseline", "metadata", "email", "single_flight")
 

@@ -15,7 +15,7 @@ from django.test import Client
 from business_os_banking.api import schema
 from business_os_banking.models import BankingConnection, ConnectSession
 from tests.docs.pages import column, text
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 CURL = argparse.ArgumentParser(prog="curl")
 CURL.add_argument("-u", dest="user", default="")

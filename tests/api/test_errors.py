@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 
 from business_os_banking.api.parsing import MAX_BYTES
 from tests.api.conftest import API, CONNECTIONS, Page, a_connection, a_session, error_of, url_of
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
 

@@ -16,7 +16,7 @@ from business_os_banking.models import BankingConnection, ConnectSession
 from tests import callbacks
 from tests.api.conftest import Page, a_connection, error_of, url_of
 from tests.callbacks import SECRET
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 KEY = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 

@@ -20,7 +20,7 @@ from business_os_banking.api.urls import urlpatterns
 from business_os_banking.models import BankingConnection
 from business_os_banking.testing import make_connection
 from tests.api.conftest import API, CONNECTIONS, Page, a_connection, a_session, error_of, url_of
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 HERE = __name__
 # Operation: method, path, and the status for the owner, another person, and nobody.

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from business_os_banking.api import examples, schema
 from tests.api.conftest import CONNECTIONS, Page, a_connection, a_session, url_of
 from tests.docs.pages import DOCS, ROOT
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 COMMITTED = DOCS / "openapi.yaml"
 GENERATE = "python -m django spectacular --settings tests.api.settings --file docs/openapi.yaml"

@@ -14,7 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from tests.api.conftest import CONNECTIONS, Page, a_connection, a_session, error_of, url_of
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 HERE = __name__
 

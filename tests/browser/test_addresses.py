@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from business_os_banking.conf import addresses
 from business_os_banking.exceptions import Unintelligible
 from business_os_banking.upstream.client import check_connect_url
-from tests.client.test_connect_url import ALLOWED, DEFAULT
+from tests.upstream.test_connect_url import ALLOWED, DEFAULT
 
 pytestmark = pytest.mark.once
 

@@ -25,7 +25,7 @@ from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
-from tests.upstream import BASE_URL, Upstream, row
+from tests.upstream.fake import BASE_URL, Upstream, row
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once, pytest.mark.long]
 JOURNEYS = 300

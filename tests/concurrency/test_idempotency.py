@@ -14,7 +14,7 @@ from django.test import Client
 
 from business_os_banking.models import BankingConnection, ConnectSession
 from tests.concurrency.test_races import WORKERS, at_once
-from tests.upstream import BASE_URL, Upstream, connect_answer
+from tests.upstream.fake import BASE_URL, Upstream, connect_answer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server_database]
 URL = "/banking/api/connections/"

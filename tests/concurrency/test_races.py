@@ -27,7 +27,7 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from business_os_banking.signals import event_recorded
 from tests import callbacks
 from tests.callbacks import SECRET
-from tests.upstream import BASE_URL, Upstream, connect_answer, row
+from tests.upstream.fake import BASE_URL, Upstream, connect_answer, row
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server_database]
 WORKERS = 12

@@ -29,7 +29,7 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from tests import callbacks
 from tests.callbacks import SECRET
 from tests.crash.receivers import listen
-from tests.upstream import connect_answer, row
+from tests.upstream.fake import connect_answer, row
 
 # Dozens of processes, each of which sets up Django.
 pytestmark = [

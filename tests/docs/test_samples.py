@@ -43,7 +43,7 @@ from business_os_banking.webhooks.verifiers import Delivery, Verifier, WebhookRe
 from tests import callbacks
 from tests.docs.pages import Sample, samples
 from tests.settings import BUSINESS_OS_BANKING
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 MOST_NOT_RUN: Final = 2
 Names = dict[str, Any]

@@ -18,8 +18,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from business_os_banking.models import AccountState
 from business_os_banking.upstream import http
-from tests.client.conftest import certificate, server, tls_server  # noqa: F401 - fixtures
-from tests.client.server import KEY, Exchange, Server
+from tests.upstream.conftest import certificate, server, tls_server  # noqa: F401 - fixtures
+from tests.upstream.server import KEY, Exchange, Server
 
 SECRETS = ["a-secret-of-the-shared-kind", "whsec_YS1zZWNyZXQtb2YtdGhlLXN0YW5kYXJkLWtpbmQ="]
 Serve = Callable[..., str]

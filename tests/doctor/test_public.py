@@ -11,11 +11,11 @@ from business_os_banking.adapter import BankingAdapter
 from business_os_banking.conf import make_account
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent
 from business_os_banking.webhooks.verifiers import Verifier
-from tests.client.server import Server
-from tests.client.server import serve as serve_script
-from tests.client.test_wire import free_port
 from tests.doctor.conftest import BusinessOS, Serve
 from tests.doctor.faults import EmptyAnswer
+from tests.upstream.server import Server
+from tests.upstream.server import serve as serve_script
+from tests.upstream.test_wire import free_port
 
 
 class LostAdapter(BankingAdapter):

@@ -10,9 +10,9 @@ import pytest
 from django.utils import timezone
 
 from business_os_banking.models import AccountState, BankingConnection, ConnectSession
-from tests.client.server import Exchange, Server
-from tests.client.test_wire import free_port
 from tests.doctor.conftest import BusinessOS
+from tests.upstream.server import Exchange, Server
+from tests.upstream.test_wire import free_port
 
 
 def change(site: Any, **values: Any) -> None:

@@ -19,7 +19,7 @@ from business_os_banking import exceptions, signals
 from business_os_banking.flows import connect
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
-from tests.upstream import Upstream, connect_answer
+from tests.upstream.fake import Upstream, connect_answer
 
 pytestmark = pytest.mark.django_db
 

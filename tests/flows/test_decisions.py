@@ -22,7 +22,7 @@ from business_os_banking.models import AccountState, BankingConnection, Connecti
 from business_os_banking.vocabulary import Silence
 from tests import callbacks
 from tests.deeds import deliver, start
-from tests.upstream import Upstream, row
+from tests.upstream.fake import Upstream, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,7 +14,7 @@ from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.models import BankingConnection, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from business_os_banking.flows.prune import prune
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from tests import callbacks
 from tests.deeds import deliver, start
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

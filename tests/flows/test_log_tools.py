@@ -26,7 +26,7 @@ from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.deeds import deliver, start
-from tests.upstream import Upstream, row
+from tests.upstream.fake import Upstream, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

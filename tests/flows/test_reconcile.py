@@ -28,7 +28,7 @@ from business_os_banking.upstream.client import BusinessOSClient
 from tests import callbacks
 from tests.callbacks import SECRET
 from tests.deeds import deliver, start
-from tests.upstream import BASE_URL, Upstream, connect_answer, row
+from tests.upstream.fake import BASE_URL, Upstream, connect_answer, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LATER = timedelta(minutes=1)

@@ -18,7 +18,7 @@ from business_os_banking.flows.silence import watch
 from business_os_banking.models import AccountState, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.django_db
 SOON = timedelta(minutes=20)

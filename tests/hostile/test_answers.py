@@ -17,7 +17,7 @@ from business_os_banking.flows.reconcile import reconcile
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from tests.hostile.conftest import World, hostile, taken_back
 from tests.hostile.strategies import MINE, ROW, TEXTS, THEIR_LINK, VALUES, changed, written
-from tests.upstream import BASE_URL, connect_answer
+from tests.upstream.fake import BASE_URL, connect_answer
 
 pytestmark = pytest.mark.long
 

@@ -20,7 +20,7 @@ from business_os_banking.models import (
 )
 from tests import callbacks
 from tests.callbacks import SECRET
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.django_db
 LATER = "2026-02-01T00:00:00Z"

@@ -10,7 +10,7 @@ from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.models import BankingConnection
 from tests.office.models import BankingKeys
-from tests.upstream import BASE_URL
+from tests.upstream.fake import BASE_URL
 
 
 class KeysPerTenant(BankingAdapter):

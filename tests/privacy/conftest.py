@@ -19,12 +19,12 @@ from business_os_banking.flows.prune import prune
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.upstream import http
 from business_os_banking.upstream.client import BusinessOSClient
-from tests.client.server import Server, serve
 from tests.privacy.evidence import Browser, Evidence, listening
 from tests.privacy.journey import SETTINGS, Journey
 from tests.privacy.markers import API_KEY, Person
 from tests.privacy.office import look_at, run, run_commands
-from tests.upstream import BASE_URL, Upstream
+from tests.upstream.fake import BASE_URL, Upstream
+from tests.upstream.server import Server, serve
 
 
 @pytest.fixture(scope="package")

@@ -24,7 +24,7 @@ from tests import callbacks
 from tests.privacy.evidence import Browser, Evidence
 from tests.privacy.markers import ADMIN, API_KEY, NOWHERE, SECRETS, Person
 from tests.privacy.site import Faults, HangsUp, no_mail_gets_through
-from tests.upstream import Upstream, connect_answer, row
+from tests.upstream.fake import Upstream, connect_answer, row
 
 BANKING: Final = {
     "ACCOUNTS": {

@@ -13,7 +13,7 @@ from business_os_banking.webhooks.events import SELF_TEST, kind_of, words_of
 from tests import callbacks
 from tests.deeds import start
 from tests.reading.world import LINK, OPEN, SUCCEEDED, ago, connected, latest, post, stands
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 NAMED = {
     Kind.SUCCEEDED: [

@@ -22,7 +22,7 @@ from business_os_banking.models import AccountState, BankingConnection, Connecti
 from tests import callbacks
 from tests.deeds import start
 from tests.reading.world import LINK, OPEN, SUCCEEDED, ago, connected, latest, post, stands
-from tests.upstream import Upstream, row
+from tests.upstream.fake import Upstream, row
 
 pytestmark = pytest.mark.django_db
 

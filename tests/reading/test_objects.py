@@ -18,7 +18,7 @@ from business_os_banking.models import BankingConnection, ConnectSession
 from tests import callbacks
 from tests.deeds import start
 from tests.reading.world import LINK, OPEN, SUCCEEDED, ago, connected, latest, post, stands
-from tests.upstream import BASE_URL, Upstream
+from tests.upstream.fake import BASE_URL, Upstream
 
 pytestmark = pytest.mark.django_db
 

@@ -21,7 +21,7 @@ from business_os_banking.upstream.times import Undated, time_of
 from tests import callbacks
 from tests.deeds import start
 from tests.reading.world import LINK, SUCCEEDED, connected, latest, post, stands
-from tests.upstream import Upstream, row
+from tests.upstream.fake import Upstream, row
 
 RECEIVED = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 MOMENT = datetime(2026, 11, 29, 10, 4, 5, 123000, tzinfo=UTC)

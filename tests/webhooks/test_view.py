@@ -23,7 +23,7 @@ from business_os_banking.flows import connect
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.callbacks import SECRET
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 from tests.webhooks.test_saltedge import PRIVATE, pem, signed
 
 pytestmark = pytest.mark.django_db

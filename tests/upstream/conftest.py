@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from business_os_banking.upstream import http
-from tests.client.server import Server, serve
+from tests.upstream.server import Server, serve
 
 
 @pytest.fixture(autouse=True)

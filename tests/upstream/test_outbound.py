@@ -23,8 +23,8 @@ from business_os_banking.flows import connect as connect_flow
 from business_os_banking.models import ConnectSession
 from business_os_banking.upstream import http
 from business_os_banking.upstream.client import BusinessOSClient
-from tests.client.server import GOOD, KEY, Exchange, Server, serve
-from tests.client.test_wire import GOOD_BYTES, connect, within
+from tests.upstream.server import GOOD, KEY, Exchange, Server, serve
+from tests.upstream.test_wire import GOOD_BYTES, connect, within
 
 # --- Where the key goes ----------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from business_os_banking.exceptions import (
 )
 from business_os_banking.upstream import answers, times, values
 from business_os_banking.upstream.client import BusinessOSClient
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"
 

@@ -16,8 +16,8 @@ from django.views.debug import ExceptionReporter
 from business_os_banking import conf
 from business_os_banking.exceptions import BusinessOSError
 from business_os_banking.upstream.client import BusinessOSClient
-from tests.client import test_wire
-from tests.client.server import GOOD, KEY, Exchange, Server
+from tests.upstream import test_wire
+from tests.upstream.server import GOOD, KEY, Exchange, Server
 
 pytestmark = pytest.mark.long
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from business_os_banking.facts.lifecycle import GOOD, Fact, Link, State, merge, merge_all
 from business_os_banking.facts.status import view_connection, view_session
 from business_os_banking.vocabulary import ConnectionStatus, Kind, SessionStatus
-from tests.lifecycle.strategies import at, fact_lists, facts
+from tests.facts.strategies import at, fact_lists, facts
 
 # Heard of before, amid and long after everything else that is known.
 heard = st.sampled_from([at(-100), at(0), at(4), at(8), at(10_000)])

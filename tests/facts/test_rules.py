@@ -11,7 +11,7 @@ import pytest
 from business_os_banking.facts.lifecycle import NEEDS_USER, Attempt, Fact, Link, Standing, State, merge_all
 from business_os_banking.facts.status import ConnectionView, SessionView, view_connection, view_session
 from business_os_banking.vocabulary import Kind
-from tests.lifecycle.strategies import at
+from tests.facts.strategies import at
 
 
 def fact(kind: Kind, seconds: int, session: str = "s1", link: str = "", **more: Any) -> Fact:

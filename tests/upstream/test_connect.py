@@ -20,8 +20,8 @@ from business_os_banking.exceptions import (
 )
 from business_os_banking.upstream import client
 from business_os_banking.upstream.client import BusinessOSClient
-from tests.client.server import GOOD, KEY, TOKEN, Server
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
+from tests.upstream.server import GOOD, KEY, TOKEN, Server
 
 RETURN_TO = "https://app.business-os.de/close"
 

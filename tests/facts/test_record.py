@@ -23,7 +23,7 @@ from business_os_banking.flows.disconnect import disconnect, remove_upstream
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.deeds import deliver, start
-from tests.upstream import Upstream, connect_answer
+from tests.upstream.fake import Upstream, connect_answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

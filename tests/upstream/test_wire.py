@@ -20,7 +20,7 @@ from business_os_banking.conf import Account
 from business_os_banking.exceptions import NotReachable, Refused, TimedOut, Unintelligible
 from business_os_banking.upstream import http
 from business_os_banking.upstream.client import BusinessOSClient, OpenedSession
-from tests.client.server import GOOD, KEY, Exchange, Server
+from tests.upstream.server import GOOD, KEY, Exchange, Server
 
 pytestmark = pytest.mark.long
 

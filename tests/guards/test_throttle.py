@@ -21,7 +21,7 @@ from business_os_banking.guards import throttle
 from business_os_banking.models import BankingConnection
 from tests import callbacks
 from tests.callbacks import SECRET
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 
 URL = "/banking/webhook/"
 

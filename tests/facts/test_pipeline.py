@@ -19,7 +19,7 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from business_os_banking.webhooks import payloads
 from tests import callbacks
 from tests.deeds import start
-from tests.upstream import Upstream
+from tests.upstream.fake import Upstream
 from tests.webhooks.contract import delivery
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]

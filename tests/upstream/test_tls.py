@@ -20,9 +20,9 @@ from cryptography.x509.oid import NameOID
 
 from business_os_banking.exceptions import NotReachable, TimedOut
 from business_os_banking.upstream import http
-from tests.client.server import KEY, Server, serve
-from tests.client.test_secrecy import assert_kept_secret_in_our_frames
-from tests.client.test_wire import connect, drips_body, within
+from tests.upstream.server import KEY, Server, serve
+from tests.upstream.test_secrecy import assert_kept_secret_in_our_frames
+from tests.upstream.test_wire import connect, drips_body, within
 
 pytestmark = pytest.mark.long
 

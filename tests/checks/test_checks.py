@@ -409,15 +409,15 @@ def test_short_secrets_are_told_before_deployment_only() -> None:
         assert "W002" not in found(broken, deploy=True)
 
 
-@override_settings(ROOT_URLCONF="tests.client.no_urls")
+@override_settings(ROOT_URLCONF="tests.upstream.no_urls")
 def test_urls_that_are_not_included() -> None:
     message = only_message(account())
     assert message.id == "business_os_banking.W003"
     assert 'path("banking/", include("business_os_banking.urls"))' in message.hint
-    assert "tests.client.no_urls" in message.hint
+    assert "tests.upstream.no_urls" in message.hint
 
 
-@pytest.mark.parametrize("urlconf", ["nowhere.urls", "tests.client.broken_urls", None, 5])
+@pytest.mark.parametrize("urlconf", ["nowhere.urls", "tests.upstream.broken_urls", None, 5])
 def test_a_broken_urlconf_is_left_to_django(urlconf: Any) -> None:
     with override_settings(ROOT_URLCONF=urlconf):
         assert list(site.check_urls()) == []

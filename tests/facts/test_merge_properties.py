@@ -11,7 +11,7 @@ from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.lifecycle import Fact, State, merge, merge_all
 from business_os_banking.facts.status import view_connection, view_session
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus
-from tests.lifecycle.strategies import fact_lists, facts
+from tests.facts.strategies import fact_lists, facts
 
 
 @given(fact_lists, st.randoms(use_true_random=False))
