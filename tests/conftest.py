@@ -13,12 +13,14 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.servers.basehttp import ThreadedWSGIServer
+from django.db import connection
 from django.test import Client
 from django.test.testcases import LiveServerThread
 from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from business_os_banking.upstream import http
 from tests.upstream.fake import Upstream
 
 pytest_plugins = ["business_os_banking.testing.plugin"]
@@ -68,6 +70,21 @@ def nothing_left_behind() -> None:
     """Neither counts in the cache nor the language of the last request may reach from one test into another."""
     cache.clear()
     translation.activate(settings.LANGUAGE_CODE)
+
+
+@pytest.fixture
+def calls_in_transactions(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Have Django run each request in a transaction; for each call to the API, whether it was made in one."""
+    in_transactions: list[bool] = []
+    send = http.send
+
+    def noting(*args: Any, **options: Any) -> Any:
+        in_transactions.append(connection.in_atomic_block)
+        return send(*args, **options)
+
+    monkeypatch.setattr(http, "send", noting)
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    return in_transactions
 
 
 @pytest.fixture

@@ -190,6 +190,13 @@ def _kept_session() -> requests.Session:
     return _local.http
 
 
+def close_kept() -> None:
+    """Close the connection that this thread keeps to the upstream, if it has one; the next call opens another."""
+    if _local.pid == os.getpid():
+        _local.http.close()
+        _local.pid = 0
+
+
 def _new_session() -> requests.Session:
     http = _Session()
     http.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})

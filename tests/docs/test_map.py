@@ -26,7 +26,7 @@ MUST_BE_THERE: Final = (
     "`inactive`",
     "redirect to the bank",
     "add a setting",
-    "class of errors",
+    "error class",
 )
 
 

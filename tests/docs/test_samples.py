@@ -270,7 +270,7 @@ class _Result(unittest.TestResult):
     def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - its name in unittest
         # The client keeps its connection open. The live server's thread at the other end must be done before the
         # class ends, from when on that thread may not touch a database in memory any more.
-        http._kept_session().close()
+        http.close_kept()
         super().stopTest(test)
 
 

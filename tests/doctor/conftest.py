@@ -65,9 +65,7 @@ def site(db: None, server: Server, business_os: BusinessOS, settings: Any) -> It
     settings.DEBUG = connection.vendor == "sqlite"  # in production it would be told to be another one
     AccountState.objects.create(alias="default", reconciled_at=timezone.now())
     yield settings
-    if http._local.pid:
-        http._local.http.close()
-        http._local.pid = 0
+    http.close_kept()
 
 
 @pytest.fixture

@@ -101,8 +101,7 @@ def _speak_for_real(person: Person) -> None:
         client.connect(
             return_to="https://site.example/", email=person.typed_email, custom_fields=person.everything()
         )
-    http._local.http.close()
-    http._local.pid = 0
+    http.close_kept()
     stop()
 
 

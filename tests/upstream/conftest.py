@@ -26,9 +26,7 @@ def _own_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     yield
-    if http._local.pid:
-        http._local.http.close()
-        http._local.pid = 0
+    http.close_kept()
 
 
 @pytest.fixture
@@ -37,8 +35,7 @@ def server() -> Iterator[Server]:
     stop = serve(script)
     yield script
     # The client's end first: the server waits for its threads, and they for the next request.
-    if http._local.pid:
-        http._local.http.close()
+    http.close_kept()
     stop()
 
 
@@ -79,8 +76,7 @@ def tls_server(certificate: Path) -> Iterator[Server]:
     script = Server()
     stop = serve(script, context)
     yield script
-    if http._local.pid:
-        http._local.http.close()
+    http.close_kept()
     stop()
 
 

@@ -116,8 +116,7 @@ def serving(certificate: Path, **options: Any) -> Iterator[Server]:
     try:
         yield script
     finally:
-        if http._local.pid:
-            http._local.http.close()
+        http.close_kept()
         stop()
 
 

@@ -318,27 +318,12 @@ def test_a_connection_that_was_ended_is_not_renewed(browser: Browser, upstream: 
     assert upstream.calls == []
 
 
-@pytest.mark.django_db(transaction=True)
 def test_the_bank_is_never_called_inside_a_transaction(
-    browser: Browser, upstream: Upstream, settings: Any
+    browser: Browser, upstream: Upstream, calls_in_transactions: list[bool]
 ) -> None:
-    from django.db import connection as database
-
-    settings.DATABASES["default"]["ATOMIC_REQUESTS"] = True
-    seen = []
-
-    def answer(_request: Any) -> tuple[int, dict[str, str], str]:
-        seen.append(database.in_atomic_block)
-        return 503, {}, ""
-
-    upstream.wire.add_callback("POST", CONNECT_API, callback=answer)
-    database.settings_dict["ATOMIC_REQUESTS"] = True
-    try:
-        browser.submit(CONNECT)
-    finally:
-        database.settings_dict["ATOMIC_REQUESTS"] = False
-        settings.DATABASES["default"]["ATOMIC_REQUESTS"] = False
-    assert seen == [False]
+    upstream.opens()
+    browser.submit(CONNECT)
+    assert calls_in_transactions == [False]
 
 
 def test_what_is_not_offered_does_not_stand_in_the_way_for_good(browser: Browser, upstream: Upstream) -> None:

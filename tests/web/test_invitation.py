@@ -9,7 +9,7 @@ import pytest
 from django.core import signing
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
-from django.urls import resolve, reverse
+from django.urls import reverse
 from django.utils import timezone
 
 from business_os_banking import logs
@@ -206,9 +206,12 @@ def test_trouble_with_the_set_up(stranger: Browser, renewable: BankingConnection
     assert (answer.status_code, "not your mistake" in text_of(answer)) == (503, True)
 
 
-def test_the_api_is_called_outside_of_a_requests_transaction(renewable: BankingConnection) -> None:
-    view: Any = resolve(link_to(renewable)).func
-    assert "default" in view._non_atomic_requests
+def test_the_api_is_called_outside_of_a_requests_transaction(
+    stranger: Browser, renewable: BankingConnection, upstream: Upstream, calls_in_transactions: list[bool]
+) -> None:
+    upstream.opens()
+    stranger.post(link_to(renewable))
+    assert calls_in_transactions == [False]
 
 
 def test_the_page_takes_few_queries(stranger: Browser, renewable: BankingConnection) -> None:
