@@ -43,6 +43,7 @@ _SWITCHED: Final[Mapping[str | None, bool]] = {"active": True, "inactive": False
 # Where the name of the event tells no more than these, a whole connection in the body tells more.
 _OF_OBJECTS: Final = frozenset({None, Kind.SUCCEEDED, Kind.PROGRESSED, Kind.FAILED})
 _IDS: Final = frozenset({"connection_id", "customer_id", "customer_identifier", "custom_fields"})
+_OF_A_REMOVAL: Final = _IDS | {"data", "payload", "body", "connection", "id", "meta", "version", "time"}
 # The plain words that are read, and kept. All else may be personal or secret, and is dropped before it is stored.
 _KEPT: Final = {
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
@@ -193,15 +194,12 @@ def _inferred_kind(content: _Content) -> Kind:
         return Kind.CONSENT_ENDED
     if "provider_status" in keys:
         return Kind.PROVIDER_CHANGED
-    return Kind.GUESSED_REMOVAL if _looks_like_a_removal(content.body) else Kind.UNKNOWN
+    return Kind.GUESSED_REMOVAL if _looks_like_a_removal(content) else Kind.UNKNOWN
 
 
-def _looks_like_a_removal(body: Object) -> bool:
-    """Whether this is a Salt Edge callback with ids and nothing to say about them: only destroy looks like that."""
-    data, meta = body.get("data"), body.get("meta")
-    if not isinstance(data, dict) or not isinstance(meta, dict) or "version" not in meta:
-        return False
-    return set(body) == {"data", "meta"} and "connection_id" in data and set(data) <= _IDS
+def _looks_like_a_removal(content: _Content) -> bool:
+    """Whether there are ids and nothing is said about them, whatever they are wrapped in: only destroy looks like that."""
+    return bool(content.names.ids) and all(part.keys() <= _OF_A_REMOVAL for part in content.parts)
 
 
 def _consent(words: Mapping[str, str], error_class: str, event_names: Sequence[str]) -> tuple[Kind, str]:

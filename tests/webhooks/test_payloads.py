@@ -164,7 +164,7 @@ def test_the_case_of_an_upstream_id_is_kept() -> None:
 
 def test_the_name_of_the_event_may_be_in_a_header() -> None:
     body = {"connection_id": LINK}
-    assert read(body).fact.kind == "unknown"
+    assert read(body).fact.kind == "guessed_removal"
     assert read(body, X_Event_Type="connection.destroyed").fact.kind == "removed"
     assert read(body, X_Event_Type="connection.destroyed").digest == read(body).digest
 
@@ -179,7 +179,7 @@ def test_a_header_that_nobody_signed_does_not_outdo_the_body(header: str) -> Non
         {"event": "success", "connection_id": LINK},
     ):
         assert read(body, X_Event=header) == read(body)
-    assert read({"connection_id": LINK}, X_Event=payloads.SELF_TEST).fact.kind == "unknown"
+    assert read({"connection_id": LINK}, X_Event=payloads.SELF_TEST).fact.kind == "guessed_removal"
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,24 @@ def test_a_header_that_nobody_signed_does_not_outdo_the_body(header: str) -> Non
         {"data": {"connection_id": LINK, "custom_fields": {}}},
         {"data": {"connection_id": LINK}, "meta": {}},
         {"connection_id": LINK, "meta": {"version": "6"}},
+        {"payload": {"data": {"connection_id": LINK}, "meta": {"version": None}}},
+        {"data": {"connection": {"id": LINK}}, "meta": {"version": "6"}},
+    ],
+)
+def test_ids_and_nothing_more_look_like_a_removal_whatever_they_are_wrapped_in(body: dict[str, Any]) -> None:
+    assert read(body).fact.kind == "guessed_removal"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         {"data": {"connection_id": LINK, "new": 1}, "meta": {"version": "6"}},
         {"data": {"connection_id": LINK}, "meta": {"version": "6"}, "new": 1},
+        {"data": {"connection_id": LINK}, "meta": {"version": "6", "new": 1}},
         {"data": {"customer_id": "1"}, "meta": {"version": "6"}},
     ],
 )
-def test_only_the_exact_shape_of_a_destroy_callback_looks_like_a_removal(body: dict[str, Any]) -> None:
+def test_what_says_more_or_names_no_link_does_not_look_like_a_removal(body: dict[str, Any]) -> None:
     assert read(body).fact.kind == "unknown"
 
 
