@@ -198,7 +198,7 @@ def _inferred_kind(content: _Content) -> Kind:
 
 
 def _looks_like_a_removal(content: _Content) -> bool:
-    """Whether there are ids and nothing is said about them, whatever they are wrapped in: only destroy looks like that."""
+    """Whether there are ids and nothing is said about them, in whatever wrapping: only destroy looks like that."""
     return bool(content.names.ids) and all(part.keys() <= _OF_A_REMOVAL for part in content.parts)
 
 
