@@ -60,6 +60,11 @@ def test_a_session_of_which_nothing_is_known_is_created() -> None:
     assert session().status == "created"
 
 
+@pytest.mark.parametrize("kind", [Kind.SUCCEEDED, Kind.FAILED, Kind.PROGRESSED, Kind.REMOVED])
+def test_what_names_neither_session_nor_link_says_nothing(kind: Kind) -> None:
+    assert merge_all([fact(kind, 5, session="", error_class="InvalidCredentials", stage="finish")]) == State()
+
+
 def test_an_opened_session_is_open() -> None:
     assert session(opened()).status == "open"
 

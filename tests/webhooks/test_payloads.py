@@ -158,6 +158,11 @@ def test_what_a_site_puts_into_custom_fields_is_no_envelope(own: dict[str, str])
     assert (report.fact.kind, report.fact.link, report.pending_token) == ("succeeded", LINK, TOKEN)
 
 
+def test_an_object_that_tells_no_time_is_dated_by_its_receipt() -> None:
+    fact = read({"data": {"id": LINK, "status": "active", "custom_fields": {"pending_token": str(TOKEN)}}}).fact
+    assert (fact.kind, fact.at, fact.dated) == ("succeeded", NOW, True)
+
+
 def test_the_case_of_an_upstream_id_is_kept() -> None:
     assert read(callbacks.success(TOKEN, "AbC-12")).fact.link == "AbC-12"
 
