@@ -97,7 +97,8 @@ class BusinessOSError(BankingError):
     ``error_class`` is the class that the upstream named (``ConnectionDuplicated``), else the name of the
     exception. ``status`` is the HTTP status, ``None`` where there was no answer. ``from_api`` tells that a JSON
     object came with it: the API itself has answered, and no proxy before it. ``request_id`` is what the upstream
-    calls the request, ``""`` if it does not say. ``session`` is the connect session that failed, where there is one.
+    calls the request, ``""`` if it does not say. ``retry_after`` is the wait in seconds that it asked for, or ``None``.
+    ``session`` is the connect session that failed, where there is one.
     The message is for logs: it holds no secret and no personal data.
     """
 
@@ -107,6 +108,7 @@ class BusinessOSError(BankingError):
         self.status = status
         self.from_api = False
         self.request_id = ""
+        self.retry_after: int | None = None
         self.session: FailedSession | None = None
 
     def __str__(self) -> str:
@@ -153,18 +155,7 @@ class InvalidRequest(BusinessOSError):
 
 
 class RateLimited(BusinessOSError):
-    """429: too many calls. ``retry_after`` is the wait in seconds that was asked for, or ``None``."""
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        error_class: str = "",
-        status: int | None = None,
-        retry_after: int | None = None,
-    ) -> None:
-        super().__init__(message, error_class=error_class, status=status)
-        self.retry_after = retry_after
+    """429: too many calls."""
 
 
 class UpstreamTrouble(BusinessOSError):

@@ -134,7 +134,7 @@ def _unavailable(error: BusinessOSError) -> Response:
     words = wording.for_exception(error)
     body = error_body(error.error_class, words, group=group_of(error.error_class), session=error.session)
     response = Response(body, status=503)
-    if isinstance(error, exceptions.RateLimited) and error.retry_after is not None:
+    if isinstance(error, exceptions.BusinessOSError) and error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     return response
 

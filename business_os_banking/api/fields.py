@@ -78,7 +78,10 @@ class Text(serializers.CharField):
 
 
 class Mail(Text, serializers.EmailField):
-    pass
+    """An address. Blanks around it come with pasting, and are dropped."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(data.strip() if isinstance(data, str) else data)
 
 
 class Switch(serializers.BooleanField):

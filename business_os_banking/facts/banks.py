@@ -59,7 +59,9 @@ def _merge(event: ConnectionEvent, pks: Collection[int]) -> int:
     changed = 0
     with transaction.atomic(), sql.cursor() as cursor:
         with sql.pipelined(cursor):
-            for row in sql.lock(cursor, pks):
+            rows = sql.lock(cursor, pks)
+            merging.have_read(cursor, rows, report)
+            for row in rows:
                 old = state_of(row)
                 new = old | asserted
                 due += merging.save(cursor, row, old, new)

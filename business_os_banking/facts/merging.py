@@ -75,9 +75,9 @@ def merge_into(
         due += save(
             cursor, row, old, new, session=session, named=match.reference if home else "", store=store
         )
-    if rows and report.fact.kind is Kind.SUCCEEDED and not _links(after):
-        event.note = notes.NO_ID
-    _have_read(cursor, rows, report, is_open=event.note == notes.NO_ID)
+    if rows and not event.note:
+        event.note = _note(report.fact.kind, after)
+    have_read(cursor, rows, report, is_open=event.note == notes.NO_ID)
     is_unusable = match.conflict == notes.UNUSABLE_ID
     outcome = _outcome(report, rows, changed=bool(store) or before != after)
     event.outcome = (Outcome.FAILED if is_unusable else outcome).value
@@ -85,8 +85,15 @@ def merge_into(
     return Merged(tuple(row.pk for row in rows), before, after)
 
 
-def _have_read(
-    cursor: CursorWrapper, rows: list[BankingConnection], report: Report, *, is_open: bool
+def _note(kind: Kind, after: list[State]) -> str:
+    """Return what is noted on an event that is clear about whom it is, and yet settles nothing; else ``""``."""
+    if kind is Kind.SUCCEEDED and not _links(after):
+        return notes.NO_ID
+    return {Kind.UNKNOWN: notes.NOT_UNDERSTOOD, Kind.GUESSED_REMOVAL: notes.GUESSED}.get(kind, "")
+
+
+def have_read(
+    cursor: CursorWrapper, rows: list[BankingConnection], report: Report, *, is_open: bool = False
 ) -> None:
     """Have the links of *rows* read soon where something is open: its id, its time, or whether it is a removal."""
     is_guess = report.fact.kind is Kind.GUESSED_REMOVAL

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
@@ -57,17 +57,16 @@ def begin(
     `BusinessOSError` for whatever goes wrong upstream. As `connect.start`, not to be called inside a transaction.
     """
     adapter = adapter or get_adapter()
-    owner = adapter.get_owner(request)
-    if len(owner[1]) > TENANT_MAX_LENGTH:
-        raise ImproperlyConfigured(
-            f"get_owner() must return a tenant of {TENANT_MAX_LENGTH} characters at most."
-        )
+    with connect.refused_if_not_set_up():
+        owner = _owner(adapter, request)
+        custom_fields = _custom_fields(adapter, request, connection)
+        own_address = _own_address(adapter, request)
     values = (str(connection.reference) if connection else "", api, email, " ".join(sorted(scopes)), next_url)
     idempotency = _idempotency(owner, idempotency_key, values)
     if idempotency and (session := connect.replay(idempotency)):
         return session  # it was allowed, and its address has been given out: whoever missed the answer gets it again
     account = account or account_for(request, connection, adapter)
-    address = _address(adapter.get_email(request) or "", email)
+    address = _address(own_address, email)
     if not set(scopes) <= set(account.scopes):
         raise NotOffered("The account's settings do not offer these scopes.")
     if not throttle.within("connect", _who(request, owner), conf.settings.connects_per_hour, HOUR):
@@ -80,10 +79,36 @@ def begin(
         api=api,
         email=address,
         scopes=scopes,
-        custom_fields=adapter.get_custom_fields(request, connection),
+        custom_fields=custom_fields,
         next_url=safe_next(request, next_url),
         idempotency=idempotency,
     )
+
+
+def _owner(adapter: BankingAdapter, request: HttpRequest) -> Owner:
+    """Return the owner that the site's adapter names; `ImproperlyConfigured` if that is none."""
+    user, tenant = adapter.get_owner(request)
+    if not isinstance(tenant, str) or len(tenant) > TENANT_MAX_LENGTH or "\0" in tenant:
+        raise ImproperlyConfigured(
+            f"get_owner() must return a user or None, and a tenant: a text of {TENANT_MAX_LENGTH} characters at most."
+        )
+    return user, tenant
+
+
+def _custom_fields(
+    adapter: BankingAdapter, request: HttpRequest, connection: BankingConnection | None
+) -> Mapping[str, Any]:
+    custom_fields = adapter.get_custom_fields(request, connection)
+    if not isinstance(custom_fields, Mapping):
+        raise ImproperlyConfigured("get_custom_fields() must return a mapping.")
+    return custom_fields
+
+
+def _own_address(adapter: BankingAdapter, request: HttpRequest) -> str:
+    address = adapter.get_email(request) or ""
+    if not isinstance(address, str):
+        raise ImproperlyConfigured("get_email() must return a text.")
+    return address
 
 
 def account_for(

@@ -60,7 +60,7 @@ def start(
     if connection is not None and not connection.can_renew:
         raise ConnectionEnded("The connection was disconnected; connect the bank anew.")
     account = account or account_of(connection.account if connection else "default", connection)
-    with _refused_if_not_set_up():
+    with refused_if_not_set_up():
         conf.require_usable(account)
     wanted = ConnectSession(
         api=api or account.api,
@@ -85,7 +85,7 @@ def replay(idempotency: Idempotency) -> ConnectSession | None:
     session = made_with(idempotency)
     if session is None:
         return None
-    with _refused_if_not_set_up():
+    with refused_if_not_set_up():
         return follow(session)
 
 
@@ -93,7 +93,7 @@ def account_of(
     alias: str, connection: BankingConnection | None = None, adapter: BankingAdapter | None = None
 ) -> Account:
     """Return the account behind *alias* for a call in a customer's name; raise `Refused` if it is not set up."""
-    with _refused_if_not_set_up():
+    with refused_if_not_set_up():
         return credentials_of(alias, connection, adapter)
 
 
@@ -111,7 +111,7 @@ def agreed_scopes(connection: BankingConnection | None, account: Account) -> lis
 
 
 @contextmanager
-def _refused_if_not_set_up() -> Iterator[None]:
+def refused_if_not_set_up() -> Iterator[None]:
     """Let the operator, and not the customer, read what is wrong with the settings."""
     try:
         yield

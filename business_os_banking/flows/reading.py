@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils.translation import gettext
 
 from business_os_banking import conf
-from business_os_banking.exceptions import BusinessOSError, RateLimited
+from business_os_banking.exceptions import BusinessOSError
 from business_os_banking.models import AccountState
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def pause(state: AccountState, error: BusinessOSError, now: datetime) -> None:
     """Wait longer after each trouble in a row, with some jitter, and at least as long as the upstream asks."""
     wait = min(_FIRST_PAUSE * 2 ** min(state.troubles, 16), _LONGEST_PAUSE)
     wait *= random.uniform(1, 1 + JITTER)  # noqa: S311 - spreads load
-    if isinstance(error, RateLimited) and error.retry_after:
+    if error.retry_after:
         wait = max(wait, timedelta(seconds=error.retry_after))
     AccountState.objects.filter(pk=state.pk).update(paused_until=now + wait, troubles=F("troubles") + 1)
     logger.warning("Account %s: the list of connections could not be read: %s", state.alias, error)

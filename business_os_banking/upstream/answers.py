@@ -56,8 +56,9 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> Busines
         body = json.loads(content)
     except (ValueError, RecursionError):
         body = None
-    error = _error_of(status, headers, body)
+    error = _error_of(status, body)
     error.from_api = isinstance(body, Mapping)
+    error.retry_after = retry_after(headers.get("Retry-After", ""))
     return error
 
 
@@ -71,7 +72,7 @@ def request_id_of(headers: Mapping[str, str]) -> str:
     return next(filter(None, (values.word_of(headers.get(name, "")) for name in _REQUEST_IDS)), "")
 
 
-def _error_of(status: int, headers: Mapping[str, str], body: Any) -> BusinessOSError:
+def _error_of(status: int, body: Any) -> BusinessOSError:
     name = _class_of(body)
     message = f"HTTP {status}" + (f" {name}" if name else "")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -79,8 +80,7 @@ def _error_of(status: int, headers: Mapping[str, str], body: Any) -> BusinessOSE
     if status == HTTPStatus.PAYMENT_REQUIRED:
         return OutOfCredits(message, error_class=name, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = retry_after(headers.get("Retry-After", ""))
-        return RateLimited(message, error_class=name, status=status, retry_after=wait)
+        return RateLimited(message, error_class=name, status=status)
     if status in _GONE:
         return NotFound(message, error_class=name, status=status)
     if is_temporary(status):

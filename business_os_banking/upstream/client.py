@@ -39,6 +39,10 @@ RETURN_TO_MAX_LENGTH: Final = 2040  # Salt Edge: ReturnURLTooLong
 CONNECT_URL_MAX_LENGTH: Final = 8000  # what servers and browsers are bound to take (RFC 9110 4.1)
 
 
+# What a copied address may bring along, and nobody sees.
+_INVISIBLE: Final = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedSession:
     """What Business OS answers to a connect call. Times are aware and in UTC.
@@ -149,6 +153,7 @@ class BusinessOSClient:
 
     def _opened(self, answer: Any) -> OpenedSession:
         # Documented flat; a field that happens to be called `data` must not hide that.
+        answer = values.something(answer)
         flat = isinstance(answer, Mapping) and "connect_url" in answer
         data = answer if flat else answers.data_of(answer)
         if not isinstance(data, Mapping):
@@ -210,12 +215,15 @@ def _the_one(answer: Any, upstream_id: str) -> ConnectionObject:
 
 def sendable_email(address: str) -> str:
     """Return *address* as it can be sent to Business OS, ``""`` if it is no address that mail could reach."""
-    address = address.strip()
+    address = address.strip().strip(_INVISIBLE).strip()
     try:
         validate_email(address)
     except ValidationError:
         return ""
-    return address if len(address) <= EMAIL_MAX_LENGTH and "." in address.rpartition("@")[2] else ""
+    is_sendable = (
+        len(address) <= EMAIL_MAX_LENGTH and address.isprintable() and "." in address.rpartition("@")[2]
+    )
+    return address if is_sendable else ""
 
 
 def check_connect(*, api: str, body: Mapping[str, Any]) -> None:

@@ -111,11 +111,12 @@ class _KeyHeader(requests.auth.AuthBase):
 
 def _read(response: requests.Response) -> bytes:
     """Return the body, at most `ANSWER_MAX_BYTES` of it. It is unpacked piece by piece, and no further than that."""
-    packing = response.headers.get("Content-Encoding", "").strip().lower()
-    if packing not in {"", "identity", *_GZIP}:
+    named = response.headers.get("Content-Encoding", "").lower().split(",")
+    packings = [packing for name in named if (packing := name.strip()) not in {"", "identity"}]
+    if packings not in ([], *([packing] for packing in _GZIP)):
         raise Unintelligible("The answer is compressed in a way that was not asked for.")
     response.raw.enforce_content_length = True  # as urllib3 2 does, and 1.26 only if it is told
-    source = gzip.GzipFile(fileobj=response.raw) if packing in _GZIP else response.raw
+    source = gzip.GzipFile(fileobj=response.raw) if packings else response.raw
     content = bytearray()
     try:
         while chunk := source.read(_CHUNK_BYTES):

@@ -22,9 +22,14 @@ Object = Mapping[str, Any]
 
 STATUSES: Final = frozenset({"active", "inactive", "disabled"})
 _MAX_DEPTH: Final = 5
-_WRAPPERS: Final = ("data", "payload", "body", "event", "connection", "last_attempt", "meta")
+_ENVELOPES: Final = ("data", "payload", "body", "event", "connection", "connections")
+_WRAPPERS: Final = (*_ENVELOPES, "last_attempt", "meta")
 _TOKENS: Final = ("pending_token", "pendingToken")
 _LISTS: Final = ("data", "connections")
+# What an attempt says of itself; in a flat object it stands beside the id.
+_OF_AN_ATTEMPT: Final = (
+    *("success_at", "fail_at", "fail_error_class", "error_class", "error", "finished", "last_stage"),
+)
 FINISHED: Final = frozenset({"finish", "finish_fetching"})
 _CREDITS_LIMIT: Final = 10**12  # what the column holds, with two digits after the point
 _CENT: Final = Decimal("0.01")
@@ -48,7 +53,8 @@ class ConnectionObject:
     """One connection as the upstream shows it. Times are as `times.time_of` reads them; what is missing is empty.
 
     ``success_at``, ``failure_at``, ``is_finished`` and ``error_class`` are those of the last attempt, if it
-    ``has_attempt``: an old link is ``active`` all through a renewal. Without a usable ``id`` the ``names`` say why.
+    ``has_attempt``, in an object of its own or beside the id: an old link is ``active`` all through a renewal. Without
+    a usable ``id`` the ``names`` say why.
     """
 
     id: str
@@ -80,16 +86,30 @@ def page_of(answer: Any, received_at: datetime) -> ConnectionPage:
     The list may be under ``data`` or ``connections``, or the answer itself: envelopes are not uniform upstream.
     """
     envelope = answer if isinstance(answer, dict) else {"data": answer}
-    items = next((envelope[key] for key in _LISTS if isinstance(envelope.get(key), list)), None)
-    if items is None:
-        raise Unintelligible("The answer holds no list of connections.")
     meta = envelope.get("meta")
-    rows = (object_of(values.something(item), received_at) for item in items if isinstance(item, dict))
+    items = (_unwrapped(values.something(item)) for item in _items_in(envelope) if isinstance(item, dict))
+    rows = (object_of(item, received_at) for item in items)
     return ConnectionPage(
         rows=tuple(row for row in rows if row.id or row.names.has_unusable_id),
         next_id=values.id_of(meta.get("next_id")) if isinstance(meta, dict) else "",
         credits=_credits(envelope.get("business-os")),
     )
+
+
+def _items_in(envelope: Object) -> list[Any]:
+    """Return the list that *envelope* holds; one that is empty may stand beside the one that is meant."""
+    inner = envelope.get("data")
+    holders = (envelope, inner) if isinstance(inner, dict) else (envelope,)
+    lists = [holder[key] for holder in holders for key in _LISTS if isinstance(holder.get(key), list)]
+    if not lists:
+        raise Unintelligible("The answer holds no list of connections.")
+    return next(filter(None, lists), [])
+
+
+def _unwrapped(item: Object) -> Object:
+    """Return the connection in a row of the list, which may be wrapped once more."""
+    inner = next((item[key] for key in _ENVELOPES if isinstance(item.get(key), dict)), None)
+    return item if inner is None or _id_in(item) is not None else inner
 
 
 def object_of(
@@ -100,7 +120,8 @@ def object_of(
     *parts* are all objects among which it stands, and *names* what they name; without them it stands alone.
     """
     attempt = item.get("last_attempt")
-    attempt = attempt if isinstance(attempt, dict) else {}
+    if not isinstance(attempt, dict):
+        attempt = {key: item[key] for key in _OF_AN_ATTEMPT if item.get(key, False) is not False}
     parts = parts if parts is not None else list(parts_of(item))
     names = names or names_in(parts)
     upstream_id = values.id_of(_id_in(item))
@@ -136,7 +157,15 @@ def parts_of(item: Object, depth: int = 1) -> Iterator[Object]:
 def is_connection(part: Object) -> bool:
     """Return whether *part* is a whole connection: it has an id, and says how the connection or an attempt stands."""
     is_whole = isinstance(part.get("last_attempt"), dict) or status_in(part) in STATUSES
-    return is_whole and _id_in(part) is not None
+    return is_whole and _id_in(part) is not None and not _is_envelope(part)
+
+
+def _is_envelope(part: Object) -> bool:
+    """Whether *part* is an event about the connection that it holds: its id and status are then the event's."""
+    inner = [part[key] for key in _ENVELOPES if isinstance(part.get(key), dict)]
+    return (
+        any(_id_in(item) is not None or _is_envelope(item) for item in inner) and "connection_id" not in part
+    )
 
 
 def status_in(part: Object) -> str:
@@ -197,7 +226,7 @@ def _errors_in(parts: Sequence[Object]) -> Iterator[Any]:
 
 def _is_error(value: Any) -> bool:
     """Whether *value* is the class or the code of an error: zero is the code of success."""
-    return str(value).strip() != "0"
+    return bool(str(value).strip().strip("0."))
 
 
 def details_in(parts: Sequence[Object], received_at: datetime) -> dict[str, str]:
@@ -224,7 +253,8 @@ def _detail_of(key: str, value: Any, received_at: datetime) -> str:
 def _is_finished(attempt: Object) -> bool:
     stage = attempt.get("last_stage")
     name = stage.get("name") if isinstance(stage, dict) else stage
-    return attempt.get("finished") is True or values.word_of(name).lower() in FINISHED
+    is_finished = str(attempt.get("finished", "")).strip().lower() in {"true", "1"}
+    return is_finished or values.word_of(name).lower() in FINISHED
 
 
 def _uuids(candidates: Sequence[Any]) -> frozenset[UUID]:

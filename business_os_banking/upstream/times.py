@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -40,12 +41,19 @@ _SENT_MAX_LENGTH: Final = 100
 _NO_TIME: Final = frozenset({"nat", "invalid date"})
 
 # With an offset, RFC 9557 allows the name of the zone after it.
-_ZONE: Final = r"(?:Z|UTC|GMT|([+-]\d{2}):?(\d{2})?(?: ?(?:Z|UTC|GMT))?)(?:\[[\w/+-]+\])?"
+_ZONE: Final = (
+    r"(?:Z|(?:UTC|GMT)(?: ?[+-]00:?00)?|([+-]\d{2}):?(\d{2})?(?: ?(?:Z|UTC|GMT))?)(?:\[[\w/+-]+\])?"
+)
 _ISO: Final = re.compile(
     rf"(\d{{4}})-?(\d{{2}})-?(\d{{2}})(?: |T)(\d{{2}}):?(\d{{2}})(?::?(\d{{2}})(?:[.,](\d+))?)? ?({_ZONE})?",
     re.ASCII | re.IGNORECASE,
 )
-_DATE: Final = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
+_DATE: Final = re.compile(rf"(\d{{4}})-?(\d{{2}})-?(\d{{2}}) ?({_ZONE})?", re.ASCII | re.IGNORECASE)
+# What a number is to JSON in Java, and what Go adds to a time of its own clock.
+_EXPONENT: Final = re.compile(r"\d(?:\.\d{1,20})?E\+?\d{1,2}", re.ASCII | re.IGNORECASE)
+_MONOTONIC: Final = re.compile(r" m=[+-][\d.]+$", re.ASCII)
+# The years that languages and databases have for no time, in whatever form; .NET counts from its first one.
+_NO_TIME_IN: Final = re.compile(r"(?<![\d+:.])(?:0000|0001|1900|1970)(?![\d:])|^/Date\((?:-|0\b)", re.ASCII)
 _NUMBER: Final = re.compile(r"(-)?(\d+)(?:\.(\d+))?", re.ASCII)
 _DAY_NAME: Final = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -54,7 +62,7 @@ _RFC_9110: Final = re.compile(
     rf"(?:{_DAY_NAME}, )?\d{{1,2}} {_MONTH} \d{{4}} \d\d:\d\d:\d\d (?:GMT|UTC|Z|[+-]\d{{4}})", re.IGNORECASE
 )
 _CTIME: Final = re.compile(
-    rf"{_DAY_NAME} ({_MONTH}) (\d{{1,2}}) (\d\d:\d\d:\d\d) (?:(?:GMT|UTC) )?(\d{{4}})", re.IGNORECASE
+    rf"{_DAY_NAME} ({_MONTH}) (\d{{1,2}}) (\d\d:\d\d:\d\d) (?:(GMT|UTC) )?(\d{{4}})", re.IGNORECASE
 )
 _JAVASCRIPT: Final = re.compile(
     rf"{_DAY_NAME} ({_MONTH}) (\d{{1,2}}) (\d{{4}}) (\d\d:\d\d:\d\d) GMT([+-]\d{{4}})(?: \(.*\))?",
@@ -87,15 +95,17 @@ def dated(time: Time) -> datetime | None:
 def _text_of(value: Any) -> str:
     # Nothing that is longer is a time, and blanks are looked for in no more than this.
     text = f"{value:f}" if isinstance(value, float) else str(value)[: 2 * _SENT_MAX_LENGTH]
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    return f"{Decimal(text):f}" if _EXPONENT.fullmatch(text) else _MONOTONIC.sub("", text)
 
 
 def _is_no_time(text: str) -> bool:
     """Whether *text* is what languages have for no time: a word, a negative number or zero, the first or last year."""
     if number := _NUMBER.fullmatch(text):
         return number[1] is not None or not number[2].strip("0")
-    date = _DATE.match(text)
-    return text.lower() in _NO_TIME or (date is not None and not _FIRST_YEAR <= int(date[1]) < _NO_END_YEAR)
+    date = re.match(r"(\d{4})-?\d\d-?\d\d(?!\d)", text, re.ASCII)
+    is_no_year = date is not None and not _FIRST_YEAR <= int(date[1]) < _NO_END_YEAR
+    return is_no_year or text.lower() in _NO_TIME or _NO_TIME_IN.search(text) is not None
 
 
 def _moment(text: str, received_at: datetime, *, is_end: bool) -> tuple[datetime | None, bool]:
@@ -104,15 +114,20 @@ def _moment(text: str, received_at: datetime, *, is_end: bool) -> tuple[datetime
         if match := _ISO.fullmatch(text):
             return _of_iso(match), match[8] is not None
         if is_end and (match := _DATE.fullmatch(text)):
-            year, month, day = map(int, match.groups())
-            return datetime(year, month, day, tzinfo=UTC) + _DAY - timedelta(seconds=1), True
+            end = (
+                datetime(int(match[1]), int(match[2]), int(match[3]), tzinfo=UTC)
+                + _DAY
+                - timedelta(seconds=1)
+            )
+            return _in_utc(end, match[5], match[6]), True
         if match := _NUMBER.fullmatch(text):
             last = received_at + (_LAST_END if is_end else _DAY)
             return (None if match[1] else _of_number(match[2], match[3] or "", last)), True
         if _RFC_9110.fullmatch(text):
-            return _of_rfc(text), True
+            return _of_rfc(text), not text.endswith("-0000")  # which means that the zone is not known
         if match := _CTIME.fullmatch(text):
-            return _of_rfc("{1} {0} {3} {2} +0000".format(*match.groups())), True
+            month, day, time, zone, year = match.groups()
+            return _of_rfc(f"{day} {month} {year} {time} +0000"), zone is not None
         if match := _JAVASCRIPT.fullmatch(text):
             return _of_rfc("{1} {0} {2} {3} {4}".format(*match.groups())), True
     except (ValueError, OverflowError):
@@ -130,6 +145,8 @@ def _of_number(digits: str, fraction: str, last: datetime) -> datetime | None:
 
 
 def _of_rfc(text: str) -> datetime:
+    if _NO_TIME_IN.search(text):
+        raise ValueError("the library takes the year 1 for 2001")
     moment = parsedate_to_datetime(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -137,12 +154,17 @@ def _of_rfc(text: str) -> datetime:
 def _of_iso(match: re.Match[str]) -> datetime:
     year, month, day, hour, minute, second, fraction = match.groups()[:7]
     microsecond = int(f"{fraction[:6]:0<6}") if fraction else 0
-    moment = datetime(
-        int(year), int(month), int(day), int(hour), int(minute), int(second or 0), microsecond, UTC
-    )
-    if match[9] is None:
+    is_midnight = hour == "24" and not int(minute) and not int(second or 0) and not microsecond  # of ISO 8601
+    hours = 0 if is_midnight else int(hour)
+    moment = datetime(int(year), int(month), int(day), hours, int(minute), int(second or 0), microsecond, UTC)
+    return _in_utc(moment + _DAY if is_midnight else moment, match[9], match[10])
+
+
+def _in_utc(moment: datetime, hours: str | None, minutes: str | None) -> datetime:
+    """Return *moment*, told at a place that is *hours*, with their sign, and *minutes* from UTC."""
+    if hours is None:
         return moment
-    offset = timedelta(hours=int(match[9][1:]), minutes=int(match[10] or 0))
+    offset = timedelta(hours=int(hours[1:]), minutes=int(minutes or 0))
     if offset >= _DAY:
         raise ValueError("no place is as far from UTC")
-    return moment + offset if match[9].startswith("-") else moment - offset
+    return moment + offset if hours.startswith("-") else moment - offset

@@ -24,7 +24,11 @@ _NOTHING: Final = frozenset(
     {"", "undefined", "null", "none", "nil", "nan", "never", "n/a", "-", "--", "\u2013", "\u2014"}
 )
 _LONGEST: Final = max(map(len, _NOTHING))
-_NO_ID: Final = frozenset({"0", str(UUID(int=0))})
+# Members of objects in which zero stands for nothing, too: ids, times, and the class of an error.
+_ZERO_IS_NOTHING: Final = ("_id", "_at", "time", "stage", "error_class")
+_ZERO_MAX_LENGTH: Final = 40  # a zero UUID in braces, and more zeros than anybody writes
+# What shows nothing although it counts as printable: fillers of Hangul, an empty Braille cell, a joiner of graphemes.
+_BLANK_LETTERS: Final = "\u034f\u115f\u1160\u2800\u3164\uffa0"
 _WORD: Final = re.compile(r"[\w.:=/+-]+", re.ASCII)
 # Zero-width joiners are part of how some scripts write a word; all other characters of format are invisible tricks.
 _JOINERS: Final = "\u200c\u200d"
@@ -51,16 +55,23 @@ def is_nothing(value: Any) -> bool:
     return value is None or value is False or value != value  # NaN
 
 
-def says_nothing(value: Any) -> bool:
-    """Return the same of a *value* in whose objects only something is left: there, nothing is looked at twice."""
-    return not value if value.__class__ is dict else is_nothing(value)
+def says_nothing(key: str, value: Any) -> bool:
+    """Return whether an object's member says nothing; of an object in it, only something is left already.
+
+    That an attempt is not finished says something, if only within the attempt: else it would pass for none.
+    """
+    if value.__class__ is dict:
+        return not value
+    if key == "finished":
+        return value is not False and is_nothing(value)
+    return is_nothing(value) or ((key == "id" or key.endswith(_ZERO_IS_NOTHING)) and _is_zero(value))
 
 
 def something(value: Any, depth: int = MAX_NESTING) -> Any:
     """Return *value*, JSON of any depth, without the members of objects that say nothing."""
     if isinstance(value, dict):
         members = ((key, something(item, depth - 1)) for key, item in value.items()) if depth else ()
-        return {key: item for key, item in members if not says_nothing(item)}
+        return {key: item for key, item in members if not says_nothing(key, item)}
     if isinstance(value, list):
         return [something(item, depth - 1) for item in value] if depth else []
     return value
@@ -83,16 +94,14 @@ def id_of(value: Any) -> str:
     Ids are opaque: their case is kept, and they are never cut. See `is_unusable_id` for those that cannot be used.
     """
     text = "" if isinstance(value, NotWhole) else word_of(value)
-    return "" if text.lower() in _NO_ID else text
+    return "" if _is_zero(text) else text
 
 
 def is_unusable_id(value: Any) -> bool:
     """Return whether *value* is meant as an id and cannot be used as one: too long, or not a plain word."""
     if is_nothing(value) or id_of(value):
         return False
-    if isinstance(value, float | NotWhole):
-        return bool(str(value).strip("0."))
-    return _text_of(value).lower() not in _NO_ID
+    return not _is_zero(value)
 
 
 def uuid_of(value: Any) -> UUID | None:
@@ -115,10 +124,16 @@ def bank_name_of(value: Any) -> str:
         return ""
     text = "".join(char if char.isprintable() or char in _JOINERS else _blank(char) for char in value)
     text = " ".join(text.split())[:NAME_MAX_LENGTH].rstrip()
-    if is_nothing(text.strip(_JOINERS)):
+    if is_nothing(text.strip(f"{_JOINERS}{_BLANK_LETTERS} ")):
         return ""
     # The one free text that is kept, and what names a bank has neither an e-mail address nor an IBAN in it.
     return text if masking.masked(text) == text else ""
+
+
+def _is_zero(value: Any) -> bool:
+    """Whether *value* is zero, as a number, a text, or a UUID, in any of its forms."""
+    text = str(value) if isinstance(value, str | int | float) else ""
+    return 0 < len(text) <= _ZERO_MAX_LENGTH and "0" in text and not text.strip().strip("{}").strip("0-.")
 
 
 def _is_word_for_nothing(text: str) -> bool:

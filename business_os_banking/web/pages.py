@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from business_os_banking import wording
 from business_os_banking.adapter import may_renew
-from business_os_banking.exceptions import BusinessOSError, RateLimited
+from business_os_banking.exceptions import BusinessOSError
 from business_os_banking.models import BankingConnection
 
 DIGITS: Final = 4
@@ -56,7 +56,7 @@ def error_page(
 
 def retry_after(response: HttpResponse, error: BusinessOSError) -> HttpResponse:
     """Say on *response* when to try again, if the upstream did."""
-    if isinstance(error, RateLimited) and error.retry_after is not None:
+    if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     return response
 

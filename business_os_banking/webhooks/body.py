@@ -37,7 +37,7 @@ def parse(content: bytes) -> tuple[Object, frozenset[str]]:
         values: dict[str, Any] = {}
         for key, value in pairs:
             # Objects are made from the inside out: those in it are without what says nothing.
-            if not says_nothing(value):
+            if not says_nothing(key, value):
                 if key in values and values[key] != value:
                     contradicted.add(key)
                 values[key] = value

@@ -44,6 +44,14 @@ _CONNECTION: Final = _set_of(
     "ais aisp api attempt attempts bank banking bos business callback callbacks connect connection connections data "
     "edge event events login logins openbanking os partner salt saltedge session sessions v webhook webhooks"
 )
+# Of a removal, the name must say that it is a connection that goes, and nothing that a connection has or does.
+_LINK: Final = _set_of("connection connections login logins")
+_SENDER: Final = _set_of(
+    "ais aisp api banking business callback callbacks edge event openbanking os salt saltedge v webhook"
+)
+_DESTROYED: Final = _set_of(
+    "destroy destroyed"
+)  # Salt Edge's own word for it, which it has for connections alone
 _KNOWN: Final = _CONNECTION | _CONSENT | _BANK | _CHANGES | _KINDS.keys()
 # Things of which Business OS might tell, and which are no connections: what happens to them happens to no connection.
 _OTHER_THINGS: Final = _set_of(
@@ -72,7 +80,17 @@ def kind_of(names: Sequence[str]) -> Kind | None:
     if not is_known or len(kinds) > 1 or words & _BANK:
         return Kind.UNKNOWN
     kind = kinds.pop()
+    if kind is Kind.REMOVED and not _is_of_a_link(words):
+        return Kind.UNKNOWN
     return kind if (kind is Kind.CONSENT_ENDED) == bool(words & _CONSENT) else Kind.UNKNOWN
+
+
+def _is_of_a_link(words: set[str]) -> bool:
+    """Whether what is removed, by a name of these *words*, is a connection: the verb may also stand alone."""
+    beside = words - _KINDS.keys()
+    if beside & _LINK:
+        return beside <= _LINK | _SENDER
+    return not beside or (bool(words & _DESTROYED) and beside <= _set_of("ais aisp edge salt saltedge v"))
 
 
 def end_of_consent(text: str) -> str:

@@ -43,7 +43,18 @@ _SWITCHED: Final[Mapping[str | None, bool]] = {"active": True, "inactive": False
 # Where the name of the event tells no more than these, a whole connection in the body tells more.
 _OF_OBJECTS: Final = frozenset({None, Kind.SUCCEEDED, Kind.PROGRESSED, Kind.FAILED})
 _IDS: Final = frozenset({"connection_id", "customer_id", "customer_identifier", "custom_fields"})
-_OF_A_REMOVAL: Final = _IDS | {"data", "payload", "body", "connection", "id", "meta", "version", "time"}
+_LASTING: Final = frozenset({"active", "given", "granted", "valid", "renewed", "authorised", "authorized"})
+_OF_A_REMOVAL: Final = _IDS | {
+    "data",
+    "payload",
+    "body",
+    "connection",
+    "connections",
+    "id",
+    "meta",
+    "version",
+    "time",
+}
 # The plain words that are read, and kept. All else may be personal or secret, and is dropped before it is stored.
 _KEPT: Final = {
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
@@ -158,8 +169,9 @@ def _whole(content: _Content) -> ConnectionObject | None:
     whole = next((part for part in content.parts if is_connection(part)), None)
     if whole is None:
         return None
+    others = [part for part in content.parts if part is not whole]
     if "last_attempt" not in whole and (
-        has_error_in(content.parts)
+        has_error_in(others)
         or any(key in part for part in content.parts for key in ("stage", "consent_status"))
     ):
         return None
@@ -174,6 +186,8 @@ def _refined(
         return Kind.UNKNOWN, ""  # no bank, not the one that has no code
     if kind is Kind.CONSENT_ENDED:
         return _consent(words, error_class, event_names)
+    if error_class and kind in {Kind.PROGRESSED, Kind.SUCCEEDED}:
+        return Kind.FAILED, ""  # a success has no error
     if kind is Kind.PROGRESSED and words.get("stage") in FINISHED:
         return Kind.SUCCEEDED, ""
     return kind, ""
@@ -199,11 +213,15 @@ def _inferred_kind(content: _Content) -> Kind:
 
 def _looks_like_a_removal(content: _Content) -> bool:
     """Whether there are ids and nothing is said about them, in whatever wrapping: only destroy looks like that."""
-    return bool(content.names.ids) and all(part.keys() <= _OF_A_REMOVAL for part in content.parts)
+    keys = {key for part in content.parts for key in part if part[key] is not False}
+    is_wrapped = any(isinstance(part.get("event"), dict) for part in content.parts)
+    return bool(content.names.ids) and keys - ({"event"} if is_wrapped else set()) <= _OF_A_REMOVAL
 
 
 def _consent(words: Mapping[str, str], error_class: str, event_names: Sequence[str]) -> tuple[Kind, str]:
     """Return the kind, and the reason, that is told of a consent; `Kind.UNKNOWN` if it is none for its end."""
+    if words.get("consent_status", words.get("status", "")) in _LASTING:
+        return Kind.UNKNOWN, ""  # whatever was the reason for telling
     keys = ("consent_status", "status", "reason")
     for text in (*(words[key] for key in keys if key in words), error_class, *event_names):
         if reason := end_of_consent(text):

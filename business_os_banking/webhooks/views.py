@@ -104,7 +104,7 @@ def _body(request: HttpRequest, limit: int) -> bytes:
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > limit):
         raise _Refused(413, "the body is larger than WEBHOOK_MAX_BYTES")
-    is_terminated = not length and request.META.get("wsgi.input_terminated")
+    is_terminated = length in {"", "0"} and request.META.get("wsgi.input_terminated")
     # Some middleware may have read the body before us; reading the stream again would find nothing. Of one in chunks
     # Django reads nothing, whoever asks.
     kept: bytes | None = getattr(request, "_body", None)

@@ -41,7 +41,7 @@ class OwnAdapter(BankingAdapter):
         return conf.make_account(alias, HEALTHY)
 
 
-BRINGS_KEYS = {"ADAPTER": "tests.test_checks.OwnAdapter"}
+BRINGS_KEYS = {"ADAPTER": "tests.checks.test_checks.OwnAdapter"}
 
 
 class OwnVerifier(Verifier):
@@ -239,7 +239,7 @@ HEALTHY_SETTINGS: list[Any] = [
     whole(SITE_URL="https://bank.example/"),
     whole(SITE_URL="http://localhost:8000"),
     whole(SESSION_MINUTES=0.5),
-    whole(ADAPTER="tests.test_checks.OwnAdapter"),
+    whole(ADAPTER="tests.checks.test_checks.OwnAdapter"),
     BRINGS_KEYS,
     {**BRINGS_KEYS, "ACCOUNTS": {"berlin": {**HEALTHY, "API_KEY": ""}}},
     account(BASE_URL="http://localhost:8000/sandbox"),
@@ -253,7 +253,7 @@ HEALTHY_SETTINGS: list[Any] = [
         WEBHOOK_VERIFIERS=[SALT_EDGE],
         WEBHOOK_SECRETS=[],
     ),
-    account(WEBHOOK_VERIFIERS=["tests.test_checks.OwnVerifier"]),
+    account(WEBHOOK_VERIFIERS=["tests.checks.test_checks.OwnVerifier"]),
     account(WEBHOOK_SECRETS=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "old-" + SECRET]),
     account(TIMEOUT=5),
     account(TIMEOUT=[0.5, 5]),
