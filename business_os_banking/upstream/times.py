@@ -53,7 +53,9 @@ _DATE: Final = re.compile(rf"(\d{{4}})-?(\d{{2}})-?(\d{{2}}) ?({_ZONE})?", re.AS
 _EXPONENT: Final = re.compile(r"\d(?:\.\d{1,20})?E\+?\d{1,2}", re.ASCII | re.IGNORECASE)
 _MONOTONIC: Final = re.compile(r" m=[+-][\d.]+$", re.ASCII)
 # The years that languages and databases have for no time, in whatever form; .NET counts from its first one.
-_NO_TIME_IN: Final = re.compile(r"(?<![\d+:.])(?:0000|0001|1900|1970)(?![\d:])|^/Date\((?:-|0\b)", re.ASCII)
+_NO_TIME_IN: Final = re.compile(
+    r"(?<![\d+:])(?<!:\d\d\.)(?:0001|1900|1970|(?<!-)0000)(?![\d:])|^/Date\((?:-|0\b)", re.ASCII
+)
 _NUMBER: Final = re.compile(r"(-)?(\d+)(?:\.(\d+))?", re.ASCII)
 _DAY_NAME: Final = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"

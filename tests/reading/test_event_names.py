@@ -51,7 +51,13 @@ NAMED = {
     Kind.PROGRESSED: ["notify", "connection.notify", "Notification", "ConnectionProgress"],
     Kind.REMOVED: [
         *("destroy", "connection.destroyed", "ConnectionDestroyed", "connection_deleted", "ais.destroy"),
-        *("connection.removed", "connection.removal", "delete", "saltedge.connection.delete"),
+        *("connection.removed", "connection.removal", "delete", "saltedge.connection.delete", "destroyed"),
+        *(
+            "business_os.connection.deleted",
+            "banking.connection.removed",
+            "login.deleted",
+            "saltedge.destroy",
+        ),
     ],
     Kind.CONSENT_ENDED: [
         *("consent.revoked", "ConsentExpired", "consent_withdrawn", "ais.consents.revoke", "consent.changes"),
@@ -74,6 +80,29 @@ NOT_BELIEVED = [
     *("customer.destroyed", "apiKey.deleted", "invoice.removed", "lead.success", "document.deleted"),
     *("provider.removed", "provider.success", "consent.deleted", "consent.success", "connection.expired"),
     *("connection.will_be_deleted", "connection.deletion.scheduled.delete", "connection.deleted.undo"),
+    # Of a removal: about what a connection has or does, or about no connection at all.
+    *("session.deleted", "connect_session.deleted", "connection_session.destroyed", "attempt.deleted"),
+    *(
+        "connection.attempt.removed",
+        "connection.status.removed",
+        "connection.update.removed",
+        "status.deleted",
+    ),
+    *(
+        "webhook.deleted",
+        "callback.removed",
+        "data.deleted",
+        "event.deleted",
+        "api.removed",
+        "partner.removed",
+    ),
+    *(
+        "business.deleted",
+        "os.removed",
+        "bank.removed",
+        "banking.connection.data.deleted",
+        "webhook.destroyed",
+    ),
     *("unsuccessful", "connection.undeleted", "UnDestroyed", "not.disconnected", "unrevoked"),
 ]
 LEFT_TO_THE_BODY = [

@@ -18,6 +18,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from business_os_banking.facts import notes
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests.deeds import start
 from tests.reading.world import LINK, latest, post
@@ -213,7 +214,7 @@ def test_another_spelling_means_the_same(
     session = start(user)
     before = json.dumps(body_of("success", session, CONNECTED_AT)).encode() if is_connected else None
     plain, note = said_by(json.dumps(body_of(kind, session, AT)).encode(), before)
-    assert note == ""
+    assert note == ("" if kind != "what looks like a destroy" else notes.GUESSED)
     for seed in range(EXAMPLES):
         chance = random.Random(f"{kind} {seed}")
         body = body_of(kind, session, AT)
@@ -223,4 +224,4 @@ def test_another_spelling_means_the_same(
             body = wrap(body, chance, AT)
         content = written(body, chance)
         rows, note = said_by(content, before)
-        assert rows == plain or note, content.decode()
+        assert rows == plain or note not in {"", notes.GUESSED}, content.decode()

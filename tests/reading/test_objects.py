@@ -66,6 +66,10 @@ WEBHOOKS: dict[str, Report] = {
     "in connection": webhook(lambda content: {"data": {"connection": content}, **META}),
     "in payload": webhook(lambda content: {"payload": {"data": content}}),
     "in body": webhook(lambda content: {"body": {"event": "connection.updated", "data": content}}),
+    "in connections": webhook(lambda content: {"connections": [content]}),
+    "in an event of its own": webhook(
+        lambda content: {"id": "evt_1", "status": "active", "data": {"connection": content}}
+    ),
     "alone in a list": webhook(lambda content: {"data": [content]}),
     "named a success": webhook(lambda content: {"type": "connection.success", "data": content}),
     "named a progress": webhook(lambda content: {"event": "connection.notify", "data": content}),
@@ -74,6 +78,10 @@ LISTS: dict[str, Report] = {
     "data": by_list(lambda content: {"data": [content], "meta": {}}),
     "connections": by_list(lambda content: {"connections": [content]}),
     "bare": by_list(lambda content: [content]),
+    "beside an empty list": by_list(lambda content: {"data": [], "connections": [content]}),
+    "wrapped twice": by_list(lambda content: {"data": {"connections": [content]}}),
+    "each wrapped": by_list(lambda content: {"data": [{"connection": content}]}),
+    "each in data": by_list(lambda content: {"connections": [{"data": content, "meta": {}}]}),
     "among others": by_list(lambda content: {"data": ["x", None, {}, {"id": "1"}, content], "meta": None}),
 }
 ANY = {f"webhook, {name}": report for name, report in WEBHOOKS.items()}
@@ -95,6 +103,36 @@ def test_an_attempt_that_is_finished(upstream: Upstream, user: User, way: str, m
     session = start(user)
     ANY[way](upstream, item(attempt(session.pending_token, **more), updated_at=ago(minutes=3)))
     assert stands(session) == SUCCEEDED
+
+
+@any_way
+@pytest.mark.parametrize("more", [{"finished": "true"}, {"finished": 1}, {"finished": "True"}])
+def test_an_attempt_that_is_finished_in_another_spelling(
+    upstream: Upstream, user: User, way: str, more: Item
+) -> None:
+    session = start(user)
+    ANY[way](upstream, item(attempt(session.pending_token, **more), updated_at=ago(minutes=3)))
+    assert stands(session) == SUCCEEDED
+
+
+@any_way
+@pytest.mark.parametrize("key", ["fail_error_class", "error_class"])
+def test_a_flat_failure_is_that_of_the_attempt(upstream: Upstream, user: User, way: str, key: str) -> None:
+    connection = connected(start(user))
+    renewal = start(user, connection=connection)
+    content = item(None, pending_token=str(renewal.pending_token), **{key: "InvalidCredentials"})
+    ANY[way](upstream, {**content, "fail_at": ago(minutes=1)})
+    assert stands(renewal) == ("failed", "active", "")
+
+
+@any_way
+def test_an_attempt_of_which_only_its_end_is_denied_is_under_way(
+    upstream: Upstream, user: User, way: str
+) -> None:
+    session = start(user)
+    empty = {"finished": False, "success_at": None, "fail_at": None, "error": {}}
+    ANY[way](upstream, {**item(empty), "pending_token": str(session.pending_token)})
+    assert stands(session) == OPEN
 
 
 @any_way

@@ -67,6 +67,10 @@ DATED: dict[str, Form] = {
     "RFC 9110": lambda at: format_datetime(at, usegmt=True),
     "RFC 5322": lambda at: format_datetime(at.astimezone(BERLIN)),
     "RFC 5322 without its day": lambda at: f"{at:%d %b %Y %H:%M:%S +0000}",
+    "Rails": lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC +00:00",
+    "Go, of its own clock": lambda at: f"{at:%Y-%m-%d %H:%M:%S} +0000 UTC m=+0.012345",
+    "Java, seconds of a Double": lambda at: f"{at.timestamp() / 10**9:.9f}E9",
+    "Java, milliseconds of a Double": lambda at: f"{at.timestamp() / 10**9:.12f}E12",
     "JavaScript": lambda at: f"{at:%a %b %d %Y %H:%M:%S} GMT+0000 (Coordinated Universal Time)",
     "seconds": number(10),
     "seconds, as text": lambda at: str(number(10)(at)),
@@ -86,6 +90,9 @@ UNDATED: list[Any] = [
     *("2026-13-29T10:04:05Z", "2026-11-31T10:04:05Z", "2026-11-29T25:04:05Z", "2026-11-29T10:04:05+99:00"),
     *(1, 86400, 999_999_999, 17644, "176440", "12345678901", 1_000_000_000, 4_102_444_800, "20261129"),
     *("2026-11-29T12:30:00", "2026-11-29 13:04:05", {"$date": 1}, ["2026-11-29T10:04:05Z"], "x" * 5000),
+    *("1764410645s", "1764410645,123", "1764410645 UTC", "1764410645123ms", "2026-11-29Z"),
+    # Written without a zone, and ahead of us: the time of somewhere.
+    *("Sun Nov 29 13:04:05 2026", "Sun, 29 Nov 2026 13:04:05 -0000"),
     *("/Date(1764410645123)/", "2026年11月29日", "\u0662026-11-29T10:04:05Z", "2299-11-29T10:04:05Z"),
 ]
 NO_TIME: list[Any] = [
@@ -104,6 +111,14 @@ NO_TIME: list[Any] = [
     ),
     *("0001-01-01 00:00:00 +0000 UTC", "1970-01-01T00:00:00Z", "1970-01-01", "1970-01-01 01:00:00 +0100"),
     *("Thu, 01 Jan 1970 00:00:00 GMT", "Thu Jan 01 1970 01:00:00 GMT+0100 (CET)", "1899-12-30T00:00:00"),
+    *("Mon, 01 Jan 0001 00:00:00 GMT", "Mon Jan 01 00:00:00 UTC 0001", "Mon Jan 01 00:00:00 0001"),
+    *(
+        "Mon Jan 01 0001 00:00:00 GMT+0000 (UTC)",
+        "Sat, 01 Jan 0000 00:00:00 GMT",
+        "-0001-11-30T00:00:00+00:00",
+    ),
+    *("1/1/0001 12:00:00 AM", "01.01.0001 00:00:00", "01.01.1970", "01/01/1970", "/Date(-62135596800000)/"),
+    *("/Date(0)/", "Thu Jan 01 01:00:00 CET 1970", "0E0", "0.0E10"),
     *("9999-12-31T23:59:59Z", "9999-12-31", "9999-12-31 23:59:59.9999999+01:00", "1999-12-31T23:59:59Z"),
 ]
 
@@ -142,6 +157,9 @@ def test_no_time(value: Any, is_end: bool) -> None:
         (1803902400, "2027-03-01T12:00:00"),
         ("1803902400000", "2027-03-01T12:00:00"),
         ("2199-12-31", "2199-12-31T23:59:59"),
+        ("2027-03-01Z", "2027-03-01T23:59:59"),
+        ("2027-03-01+01:00", "2027-03-01T22:59:59"),
+        ("2027-03-01T24:00:00Z", "2027-03-02T00:00:00"),
     ],
 )
 def test_the_end_of_a_consent_may_lie_ahead(value: Any, end: str) -> None:

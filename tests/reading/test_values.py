@@ -88,7 +88,10 @@ def test_what_is_nested_without_end_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["0", 0, "00000000-0000-0000-0000-000000000000", " 0 ", 0.0, values.NotWhole("0.0")]
+    "value",
+    ["0", 0, "00000000-0000-0000-0000-000000000000", " 0 ", 0.0, values.NotWhole("0.0"), "000", "0" * 32]
+    + ["{00000000-0000-0000-0000-000000000000}", "0.0", "00"],
+    ids=str,
 )
 def test_as_an_id_zero_is_nothing_too(value: Any) -> None:
     assert values.id_of(value) == ""
@@ -160,6 +163,9 @@ def test_no_uuid(value: Any) -> None:
         ("Bank ada@kunde.example", ""),
         ("DE89 3704 0044 0532 0130 00", ""),
         (17, ""),
+        ("\u2800", ""),
+        ("\u3164\u115f \u1160", ""),
+        ("\uffa0\u034f", ""),
     ],
 )
 def test_the_name_of_a_bank_is_one_line(name: Any, read: str) -> None:

@@ -159,7 +159,9 @@ def test_what_a_site_puts_into_custom_fields_is_no_envelope(own: dict[str, str])
 
 
 def test_an_object_that_tells_no_time_is_dated_by_its_receipt() -> None:
-    fact = read({"data": {"id": LINK, "status": "active", "custom_fields": {"pending_token": str(TOKEN)}}}).fact
+    fact = read(
+        {"data": {"id": LINK, "status": "active", "custom_fields": {"pending_token": str(TOKEN)}}}
+    ).fact
     assert (fact.kind, fact.at, fact.dated) == ("succeeded", NOW, True)
 
 
