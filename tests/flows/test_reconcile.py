@@ -266,9 +266,10 @@ def test_trouble_makes_it_pause_longer_each_time(
     assert (AccountState.objects.get().troubles, AccountState.objects.get().paused_until) == (0, None)
 
 
-def test_it_waits_as_long_as_the_upstream_asks(upstream: Upstream, user: User) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_it_waits_as_long_as_the_upstream_asks(upstream: Upstream, user: User, status: int) -> None:
     start(user)
-    upstream.mock.get(f"{BASE_URL}/v2/banking/connections", status=429, headers={"Retry-After": "3600"})
+    upstream.mock.get(f"{BASE_URL}/v2/banking/connections", status=status, headers={"Retry-After": "3600"})
     run()
     paused = AccountState.objects.get().paused_until
     assert paused is not None

@@ -120,6 +120,28 @@ def test_a_removal_is_one_all_the_same(upstream: Upstream, user: User, value: An
     assert stands(session) == ("succeeded", "disconnected", "")
 
 
+@pytest.mark.parametrize("status", ["active", "Given", "VALID", "renewed"])
+@pytest.mark.parametrize("more", [{"reason": "client"}, {"reason": "expired"}, {"event": "consent.updated"}])
+def test_a_consent_that_is_said_to_last_has_not_ended(
+    upstream: Upstream, user: User, status: str, more: dict[str, Any]
+) -> None:
+    session = start(user)
+    connected(session)
+    body = callbacks.body(connection_id=LINK, consent_status=status, time=ago(hours=1), **more)
+    assert post(body) == 200
+    assert stands(session) == SUCCEEDED
+    assert latest().note == "What it says of the connection is not understood"
+
+
+@pytest.mark.parametrize("name", [None, "notify", "connection.success"])
+def test_a_success_with_an_error_is_none(upstream: Upstream, user: User, name: str | None) -> None:
+    session = start(user)
+    body = callbacks.success(session.pending_token, LINK, time=ago(minutes=1))
+    body["data"]["error"] = {"class": "InvalidCredentials"}
+    assert post({**body, "event": name}) == 200
+    assert stands(session) == ("failed", "pending", "")
+
+
 @pytest.mark.parametrize("more", [{"consent_id": "999"}, {"consent_status": "active"}, {"reason": "refresh"}])
 def test_a_success_may_speak_of_its_consent(upstream: Upstream, user: User, more: dict[str, Any]) -> None:
     session = start(user)

@@ -337,6 +337,16 @@ def test_an_end_that_is_none_leaves_the_estimate(upstream: Upstream, user: User,
     assert BankingConnection.objects.get().consent_is_estimated
 
 
+def test_a_bank_that_changed_at_an_unreadable_time_has_its_links_read(upstream: Upstream, user: User) -> None:
+    connection = connected(start(user))
+    BankingConnection.objects.update(provider_code="demobank_xf", read_due_at=None)
+    body = {"data": {"provider_code": "demobank_xf", "provider_status": "inactive"}, "meta": {"version": "6"}}
+    for time, is_read in ((iso(timezone.now()), False), ("29.11.2026", True)):
+        assert post({**body, "meta": {"version": "6", "time": time}}) == 200
+        connection.refresh_from_db()
+        assert (connection.read_due_at is not None) is is_read
+
+
 def test_two_unreadable_successes_are_two_facts(upstream: Upstream, user: User) -> None:
     """Else the one that mends the link would be taken for the one before it."""
     session = start(user)

@@ -183,6 +183,11 @@ def test_a_wait_in_seconds(header: str, wait: int) -> None:
     assert error(429, v6("RateLimitExceeded"), Retry_After=header).retry_after == wait
 
 
+@pytest.mark.parametrize("status", [402, 408, 421, 425, 500, 503])
+def test_a_wait_is_read_of_any_error(status: int) -> None:
+    assert error(status, Retry_After="120").retry_after == 120
+
+
 @pytest.mark.parametrize(("seconds", "low", "high"), [(90, 60, 90), (-90, 0, 0)])
 def test_a_wait_until_a_date(seconds: int, low: int, high: int) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)

@@ -164,6 +164,7 @@ def test_the_answer_of_the_page(upstream: Upstream) -> None:
         {"data": GOOD, "business-os": {"neuesGuthaben": 3}},
         {**GOOD, "data": {"something": "else"}},
         {**GOOD, "data": []},
+        {"connect_url": None, "pending_token": "", "data": GOOD},
         {**GOOD, "pending_token": TOKEN.upper()},
         {**GOOD, "pending_token": f" {TOKEN} "},
         {**GOOD, "expires_at": "2026-03-24T12:44:03+00:00"},

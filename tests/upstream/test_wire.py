@@ -71,6 +71,30 @@ def test_a_customer_who_waits_gets_a_connection_of_their_own(server: Server) -> 
     assert [seen.headers["Connection"] for seen in server.seen] == ["keep-alive"] * 3
 
 
+@pytest.mark.parametrize(
+    ("named", "is_packed"),
+    [
+        *(("", False), ("identity", False), (" ", False), ("identity, ", False)),
+        *(("gzip", True), ("x-gzip", True), ("GZIP ", True), ("gzip, identity", True), ("gzip,", True)),
+    ],
+)
+def test_how_an_answer_is_packed(server: Server, named: str, is_packed: bool) -> None:
+    body = json.dumps(GOOD).encode()
+
+    def answer(exchange: Exchange) -> None:
+        exchange.answer(gzip.compress(body) if is_packed else body, **{"Content-Encoding": named})
+
+    server.behave = answer
+    connect(server.account())
+
+
+@pytest.mark.parametrize("named", ["br", "gzip, br", "gzip, gzip", "deflate"])
+def test_a_packing_that_was_not_asked_for(server: Server, named: str) -> None:
+    server.behave = lambda exchange: exchange.answer(b"x", **{"Content-Encoding": named})
+    with pytest.raises(Unintelligible):
+        connect(server.account())
+
+
 def test_connecting_leaves_nothing_open(server: Server) -> None:
     closed = threading.Event()
 

@@ -93,7 +93,15 @@ def test_who_has_no_address_may_give_one(browser: Browser, upstream: Upstream, e
 
 @pytest.mark.parametrize(
     "own",
-    ["ada@intranet", "Ada <ada@example.com>", "ada", " ", "ada@example.com, b@example.com", "ä@localhost"],
+    [
+        "ada@intranet",
+        "ad\u200ba@example.com",
+        "Ada <ada@example.com>",
+        "ada",
+        " ",
+        "ada@example.com, b@example.com",
+        "ä@localhost",
+    ],
 )
 def test_an_address_that_cannot_be_sent_locks_nobody_out(
     browser: Browser, upstream: Upstream, eva: Any, own: str, caplog: pytest.LogCaptureFixture
@@ -108,7 +116,16 @@ def test_an_address_that_cannot_be_sent_locks_nobody_out(
     assert own == " " or own not in caplog.text
 
 
-@pytest.mark.parametrize("own", [" ada@example.com", "ada@example.com\t", "ada@example.com\n"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        " ada@example.com",
+        "ada@example.com\t",
+        "ada@example.com\n",
+        "ada@example.com\u200b",
+        "\ufeffada@example.com ",
+    ],
+)
 def test_blanks_around_an_address_are_not_sent(
     browser: Browser, upstream: Upstream, eva: Any, own: str
 ) -> None:
@@ -206,6 +223,49 @@ def test_a_site_under_https_does_not_go_on_to_http(eva: Any, upstream: Upstream)
     upstream.opens()
     assert client.post(CONNECT, {"next": "http://testserver/books/"}, secure=True).status_code == 303
     assert ConnectSession.objects.get().next_url == ""
+
+
+class OddTenant(BankingAdapter):
+    tenant: Any = None
+
+    def get_owner(self, request: HttpRequest) -> Any:
+        return request.user, self.tenant
+
+
+class OddFields(BankingAdapter):
+    def get_custom_fields(self, request: HttpRequest, connection: Any = None) -> Any:
+        return "x"
+
+
+class OddAddress(BankingAdapter):
+    def get_email(self, request: HttpRequest) -> Any:
+        return b"ada@example.com"
+
+
+@pytest.mark.parametrize("tenant", [None, 7, "x" * 256, "a\0b"])
+def test_a_tenant_that_is_none_is_told_to_the_operator(
+    browser: Browser, upstream: Upstream, settings: Any, tenant: Any, caplog: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(OddTenant, "tenant", tenant)
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": f"{__name__}.OddTenant"}
+    answer = browser.submit(CONNECT, {})
+    assert (answer.status_code, "not your mistake" in text_of(answer)) == (503, True)
+    assert "get_owner()" in caplog.text
+    assert upstream.calls == []
+
+
+@pytest.mark.parametrize("adapter", [OddFields, OddAddress])
+def test_what_else_an_adapter_returns_is_told_to_the_operator(
+    browser: Browser, upstream: Upstream, settings: Any, adapter: type[BankingAdapter], caplog: Any
+) -> None:
+    settings.BUSINESS_OS_BANKING = {
+        **settings.BUSINESS_OS_BANKING,
+        "ADAPTER": f"{__name__}.{adapter.__name__}",
+    }
+    answer = browser.submit(CONNECT, {})
+    assert (answer.status_code, "not your mistake" in text_of(answer)) == (503, True)
+    assert "must return a" in caplog.text
+    assert upstream.calls == []
 
 
 def test_the_adapter_may_say_no(browser: Browser, upstream: Upstream, settings: Any) -> None:
