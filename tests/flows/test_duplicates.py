@@ -49,6 +49,15 @@ def test_the_only_one_is_the_one(upstream: Upstream, user: User, other_user: Use
     assert stranger.get(on).status_code == 404
 
 
+def test_that_of_another_tenant_or_account_is_another_owners(upstream: Upstream, user: User) -> None:
+    elsewhere = known(user, "777")
+    BankingConnection.objects.filter(pk=elsewhere.pk).update(tenant="north")
+    assert known_connection(refused(user)) is None
+    assert known_connection(refused(user, duplicated_connection_id="777")) is None
+    BankingConnection.objects.filter(pk=elsewhere.pk).update(tenant="", account="south")
+    assert known_connection(refused(user)) is None
+
+
 def test_the_upstream_may_say_which(upstream: Upstream, user: User, other_user: User) -> None:
     known(user, "777")
     connection = known(user, "888")
