@@ -138,18 +138,16 @@ def retype_ids(body: Body, chance: random.Random, at: datetime) -> Body:
     if "customer_id" in data:
         data["customer_id"] = chance.choice([905, None, "", "0", 0])
     named = data["custom_fields"]
-    named["pending_token"] = chance.choice(
-        [str.upper, lambda text: f" {text}\n", lambda text: text.replace("-", ""), str]
-    )(named["pending_token"])
+    token = named["pending_token"]
+    named["pending_token"] = chance.choice([token.upper(), f" {token}\n", token.replace("-", ""), token])
     return body
 
 
 def spell_words(body: Body, chance: random.Random, at: datetime) -> Body:
     for name in ("stage", "consent_status"):
         if body["data"].get(name) in WORDS:
-            body["data"][name] = chance.choice([str.upper, str.title, lambda word: f" {word} "])(
-                body["data"][name]
-            )
+            word = body["data"][name]
+            body["data"][name] = chance.choice([word.upper(), word.title(), f" {word} "])
     if "error_class" in body["data"] and chance.random() < 0.5:
         body["data"]["error"] = {"class": body["data"].pop("error_class"), "message": None}
     if chance.random() < 0.3:

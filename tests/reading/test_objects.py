@@ -130,7 +130,7 @@ def test_an_attempt_of_which_only_its_end_is_denied_is_under_way(
     upstream: Upstream, user: User, way: str
 ) -> None:
     session = start(user)
-    empty = {"finished": False, "success_at": None, "fail_at": None, "error": {}}
+    empty: Item = {"finished": False, "success_at": None, "fail_at": None, "error": {}}
     ANY[way](upstream, {**item(empty), "pending_token": str(session.pending_token)})
     assert stands(session) == OPEN
 

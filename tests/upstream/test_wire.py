@@ -82,7 +82,7 @@ def test_how_an_answer_is_packed(server: Server, named: str, is_packed: bool) ->
     body = json.dumps(GOOD).encode()
 
     def answer(exchange: Exchange) -> None:
-        exchange.answer(gzip.compress(body) if is_packed else body, **{"Content-Encoding": named})
+        exchange.answer(gzip.compress(body) if is_packed else body, Content_Encoding=named)
 
     server.behave = answer
     connect(server.account())
@@ -90,7 +90,7 @@ def test_how_an_answer_is_packed(server: Server, named: str, is_packed: bool) ->
 
 @pytest.mark.parametrize("named", ["br", "gzip, br", "gzip, gzip", "deflate"])
 def test_a_packing_that_was_not_asked_for(server: Server, named: str) -> None:
-    server.behave = lambda exchange: exchange.answer(b"x", **{"Content-Encoding": named})
+    server.behave = lambda exchange: exchange.answer(b"x", Content_Encoding=named)
     with pytest.raises(Unintelligible):
         connect(server.account())
 

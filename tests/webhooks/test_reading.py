@@ -51,7 +51,11 @@ def send(stream: Stream, headers: dict[str, str] | None = None, **environ: Any) 
 @pytest.mark.django_db
 @pytest.mark.parametrize("length", ["", "0"])
 def test_chunks_that_the_server_puts_together_are_read_to_their_end_or_the_limit(length: str) -> None:
-    ended = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": length}
+    ended: dict[str, Any] = {
+        "wsgi.input_terminated": True,
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "CONTENT_LENGTH": length,
+    }
     assert send(Stream(BODY), **ended) == 200
     stream = Stream(BODY * 10_000)
     assert send(stream, **ended) == 413
