@@ -28,6 +28,8 @@ SANDBOX = not TESTING and not env.str("BUSINESS_OS_API_KEY", default="")
 # Without a key this can only be a demo, on somebody's own machine.
 DEBUG = env.bool("DEBUG", default=SANDBOX or TESTING)
 PORT = env.int("PORT", default=8000)
+# How often the demo's server runs banking_reconcile; 0: never.
+RECONCILE_SECONDS = env.float("RECONCILE_SECONDS", default=30.0)
 # Which of its two designs the site has: its own, or with LOOK=bootstrap one made with Bootstrap.
 LOOKS = [PROJECT / "bootstrap"] if env.str("LOOK", default="") == "bootstrap" else []
 
@@ -124,6 +126,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "loggers": {
         "business_os_banking": {"handlers": ["console"], "level": "INFO"},
+        "example_project": {"handlers": ["console"], "level": "INFO"},
         # Of the requests that runserver answers, only those that went wrong.
         "django.server": {"level": "WARNING"},
     },

@@ -5,14 +5,14 @@ from datetime import timedelta
 from functools import wraps
 from hmac import compare_digest
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
 
-from . import conf, outcomes, payloads
+from . import conf, listing, outcomes, payloads
 from .behaviour import Change
 from .guard import View, sandbox_view
 from .models import SandboxBank, SandboxConnection, SandboxSession
@@ -88,27 +88,19 @@ def connect(request: HttpRequest, key: str) -> HttpResponse:
 
 @endpoint("GET")
 def connection_list(request: HttpRequest, key: str) -> HttpResponse:
-    """Return the connections made with this key, oldest first, a page at a time."""
+    """Return the connections made with this key, a page at a time."""
     if conf.settings.list_missing:
-        return _error(conf.settings.list_missing, "NotFound", "There is nothing here.")
+        return _nothing_here(conf.settings.list_missing)
     from_id = request.GET.get("from_id", "")
     if from_id and not _is_id(from_id):
         return _invalid([Problem("from_id", "WrongRequestFormat", "from_id must be an id.")])
-    rows = _connections(key).order_by("connection_id")
-    if from_id:
-        # Ids all have 19 digits, so that the order of the texts is the order of the numbers.
-        rows = rows.filter(connection_id__gte=from_id.zfill(19))
-    size = conf.settings.page_size
-    page = list(rows[: size + 1])
+    rows, next_id = listing.page(key, from_id)
     off = _switched_off()
-    next_id = page[size].connection_id if len(page) > size else None
     # The path is Salt Edge's own, handed through by Business OS: no use to a caller, and so here.
     next_page = f"/api/v6/connections?from_id={next_id}" if next_id else None
     return JsonResponse(
         {
-            "data": [
-                payloads.connection(row, is_switched_off=row.provider_code in off) for row in page[:size]
-            ],
+            "data": [payloads.connection(row, is_switched_off=row.provider_code in off) for row in rows],
             "meta": {"next_id": next_id, "next_page": next_page},
         }
     )
@@ -117,6 +109,8 @@ def connection_list(request: HttpRequest, key: str) -> HttpResponse:
 @endpoint("GET", "DELETE")
 def connection_detail(request: HttpRequest, key: str, connection_id: str) -> HttpResponse:
     """Return a connection, or remove it."""
+    if request.method == "GET" and conf.settings.by_id_missing:
+        return _nothing_here(conf.settings.by_id_missing)
     row = _find(key, Q(connection_id=connection_id), connection_id)
     if row is None:
         return _error(404, "ConnectionNotFound", "There is no such connection.")
@@ -152,21 +146,21 @@ def _switched_off() -> set[str]:
 
 def _find(key: str, condition: Q, id_: str) -> SandboxConnection | None:
     # Only ids reach the database: PostgreSQL raises for a NUL in a text.
-    return _connections(key).filter(condition).first() if _is_id(id_) else None
+    return listing.of_key(key).filter(condition).first() if _is_id(id_) else None
 
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 19
 
 
-def _connections(key: str) -> QuerySet[SandboxConnection]:
-    rows = SandboxConnection.objects.filter(api_key=key, removed_at=None)
-    return rows.select_related("session")
-
-
 def _invalid(problems: list[Problem]) -> JsonResponse:
     errors = [{"field": problem.field, "message": problem.message} for problem in problems]
     return _error(422, problems[0].error_class, problems[0].message, errors=errors)
+
+
+def _nothing_here(status: int) -> JsonResponse:
+    """Answer as if nobody had built this."""
+    return _error(status, "NotFound", "There is nothing here.")
 
 
 def _error(status: int, error_class: str, message: str, **fields: object) -> JsonResponse:

@@ -12,7 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 SIGNINGS = ("shared_secret", "hmac", "standard_webhooks", "salt_edge")
 DELIVERIES = ("thread", "manual")
 TROUBLES = ("", "html_502", "hang", "drip")
-LIST_MISSING = (0, 404, 405)
+MISSING = (0, 404, 405)
+LISTS = ("own", "another", "nobody")
+ORDERS = ("ascending", "descending", "mixed")
+STARTS = ("inclusive", "exclusive", "ignored")
 SPEECHES = ("salt_edge", "relay")
 
 # The values that some keys may have; others may have any of their type that is not too small.
@@ -20,7 +23,11 @@ _ALLOWED: dict[str, tuple[object, ...]] = {
     "WEBHOOK_SIGNING": SIGNINGS,
     "DELIVERY": DELIVERIES,
     "TROUBLE": TROUBLES,
-    "LIST_MISSING": LIST_MISSING,
+    "LIST_MISSING": MISSING,
+    "LIST_OF": LISTS,
+    "LIST_ORDER": ORDERS,
+    "FROM_ID": STARTS,
+    "BY_ID_MISSING": MISSING,
     "SPEAKS_LIKE": SPEECHES,
 }
 _AT_LEAST = {"SESSION_MINUTES": 1, "PAGE_SIZE": 1}
@@ -41,6 +48,12 @@ KEYS: dict[str, tuple[type | tuple[type, ...], object]] = {
     "EARLY_WEBHOOK": (bool, False),
     "SPEAKS_LIKE": (str, "salt_edge"),
     "LIST_MISSING": (int, 0),
+    "LIST_OF": (str, "own"),
+    "LIST_ORDER": (str, "ascending"),
+    "LIST_GROWS": (int, 0),
+    "LIST_CIRCLES": (bool, False),
+    "FROM_ID": (str, "inclusive"),
+    "BY_ID_MISSING": (int, 0),
     "TROUBLE": (str, ""),
     "TROUBLE_CALLS": (int, 0),
     "TROUBLE_SECONDS": ((int, float), 30),
@@ -155,6 +168,36 @@ class SandboxSettings:
     def list_missing(self) -> int:
         """The status with which the connection list answers as if it did not exist; 0: it exists."""
         return int(_read("LIST_MISSING"))
+
+    @property
+    def list_of(self) -> str:
+        """Whose connections the list shows, one of ``LISTS``."""
+        return str(_read("LIST_OF"))
+
+    @property
+    def list_order(self) -> str:
+        """The order of the list, one of ``ORDERS``: by id, which is by age, or in none that can be seen."""
+        return str(_read("LIST_ORDER"))
+
+    @property
+    def list_grows(self) -> int:
+        """Connections of strangers that are made after each page that was read."""
+        return int(_read("LIST_GROWS"))
+
+    @property
+    def list_circles(self) -> bool:
+        """Whether the last page leads to the first one again."""
+        return bool(_read("LIST_CIRCLES"))
+
+    @property
+    def from_id(self) -> str:
+        """What ``from_id`` does, one of ``STARTS``: a page starts with it, after it, or the first page comes always."""
+        return str(_read("FROM_ID"))
+
+    @property
+    def by_id_missing(self) -> int:
+        """The status with which a single connection answers as if only DELETE were possible there; 0: GET is, too."""
+        return int(_read("BY_ID_MISSING"))
 
     @property
     def trouble(self) -> str:

@@ -42,6 +42,7 @@ def project_in(directory: Path) -> Project:
         DEBUG="true",
         LANGUAGE_CODE="en",
         PORT=str(port),
+        RECONCILE_SECONDS="3",
         SECRET_KEY="example-tests",
     )
     return Project(directory, port, environment)

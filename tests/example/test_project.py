@@ -15,6 +15,8 @@ from tests.packaging.server import Browser
 pytestmark = pytest.mark.long
 
 SECONDS_TO_SUCCEED = 20
+# Looking for a session starts a minute after its browser came back.
+SECONDS_TO_BE_FOUND = 150
 NOTE = "is connected. Account movements can be booked from now on."
 
 
@@ -59,17 +61,17 @@ def wait_for_note(browser: Browser, page: str) -> str:
     return text
 
 
-def wait_for_success(browser: Browser, landing: str) -> None:
+def wait_for_success(browser: Browser, landing: str, seconds: float = SECONDS_TO_SUCCEED) -> None:
     reference = re.search(r"/banking/return/([0-9a-f-]+)/", landing)
     assert reference is not None
-    deadline = time.monotonic() + SECONDS_TO_SUCCEED
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         status = browser.get(f"/banking/sessions/{reference[1]}/status/").json()
         if status["status"] == "succeeded":
             assert status["connection_status"] == "active"
             return
         time.sleep(0.2)
-    raise AssertionError(f"still {status} after {SECONDS_TO_SUCCEED} seconds")
+    raise AssertionError(f"still {status} after {seconds} seconds")
 
 
 def test_checks_are_silent(project: Project) -> None:
@@ -164,6 +166,40 @@ def test_three_successes_leave_one_note(demo: Browser) -> None:
     wait_for_success(demo, through_the_bank(demo, page, "webhook_thrice"))
     time.sleep(1)  # the other two follow within half a second
     assert check_page(demo.get(page)).count(NOTE) == 1
+
+
+def test_what_no_webhook_tells_is_found_by_itself(demo: Browser) -> None:
+    """Nobody runs `banking_reconcile` here but the server: it finds the success, and the name of the bank."""
+    landing = through_the_bank(demo, "/banking/", "webhook_never")
+    wait_for_success(demo, landing, SECONDS_TO_BE_FOUND)
+    assert "Stille Bank" in check_page(demo.get("/banking/"))
+
+
+def test_only_the_server_runs_reconcile(project: Project) -> None:
+    code = "import threading; print('threads', *(thread.name for thread in threading.enumerate()))"
+    assert "threads MainThread\n" in project.manage("shell", "-c", code)
+
+
+def test_with_a_key_the_server_leaves_it_to_the_operator(project: Project) -> None:
+    code = """
+from unittest.mock import patch
+from example_project.books.management.commands.runserver import Command
+with patch("example_project.books.reconciling.start") as start, patch(
+    "django.core.management.commands.runserver.Command.on_bind"
+):
+    Command().on_bind(8000)
+print("started", start.call_count)
+"""
+
+    def started(**variables: str) -> int:
+        said = project.manage("shell", "-c", code, **variables)
+        found = re.search(r"^started (\d)$", said, re.MULTILINE)
+        assert found is not None, said
+        return int(found[1])
+
+    assert started() == 1
+    assert started(RECONCILE_SECONDS="0") == 0
+    assert started(BUSINESS_OS_API_KEY="real", BUSINESS_OS_WEBHOOK_SECRETS="a") == 0
 
 
 def test_a_client_of_somebody_else_is_never_linked(demo: Browser) -> None:

@@ -393,3 +393,73 @@ def test_a_gateway_in_trouble_at_connect(
     assert isinstance(failed, ConnectSession)
     assert stands(failed)[0] == "failed"
     assert stands(start(user)) == WAITING
+
+
+# --- the list ---
+
+
+@pytest.mark.parametrize("start", ["inclusive", "exclusive"])
+@pytest.mark.parametrize("order", ["ascending", "descending", "mixed"])
+def test_found_wherever_it_stands_in_the_list(
+    user: User, configure: Configure, order: str, start: str
+) -> None:
+    configure(LIST_ORDER=order, FROM_ID=start, PAGE_SIZE=2)
+    sessions = [journey(user, "webhook_never", tenant) for tenant in "abcde"]
+    read()
+    assert [stands(session) for session in sessions] == [ACTIVE] * 5
+    assert set(BankingConnection.objects.values_list("provider_name", flat=True)) == {"Stille Bank"}
+
+
+def test_a_list_that_leads_in_a_circle_is_read_once_around(user: User, configure: Configure) -> None:
+    configure(LIST_CIRCLES=True, PAGE_SIZE=2)
+    sessions = [journey(user, "webhook_never", tenant) for tenant in "abc"]
+    result = read()
+    assert result.read_pages <= 3
+    assert [stands(session) for session in sessions] == [ACTIVE] * 3
+
+
+def test_a_start_that_is_ignored_costs_no_more_than_a_page_or_two(user: User, configure: Configure) -> None:
+    configure(FROM_ID="ignored", PAGE_SIZE=2)
+    session = journey(user, "webhook_never")
+    for tenant in "bc":
+        journey(user, "webhook_never", tenant)
+    assert read().read_pages <= 2
+    assert stands(session) == ACTIVE
+
+
+@pytest.mark.parametrize("order", ["ascending", "descending", "mixed"])
+def test_a_list_that_grows_while_it_is_read(user: User, configure: Configure, order: str) -> None:
+    configure(LIST_ORDER=order, LIST_GROWS=1, PAGE_SIZE=2)
+    sessions = [journey(user, "webhook_never", tenant) for tenant in "abc"]
+    read()
+    assert [stands(session) for session in sessions] == [ACTIVE] * 3
+    assert BankingConnection.objects.count() == 3, "strangers stay strangers"
+
+
+@pytest.mark.parametrize("whose", ["another", "nobody"])
+def test_a_list_without_a_row_of_ours_says_nothing_of_ours(
+    user: User, configure: Configure, whose: str
+) -> None:
+    sessions = [journey(user, tenant=tenant) for tenant in "abc"]
+    deliver()
+    read()
+    configure(LIST_OF=whose)
+    for hours in (1, 3, 5):
+        read(timedelta(hours=hours))
+    assert [stands(session) for session in sessions] == [ACTIVE] * 3
+    configure(LIST_OF="own")
+    read(timedelta(hours=7))
+    assert [stands(session) for session in sessions] == [ACTIVE] * 3
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_what_cannot_be_read_by_id_is_not_gone(user: User, configure: Configure, status: int) -> None:
+    configure(BY_ID_MISSING=status)
+    session = journey(user)
+    deliver()
+    read()
+    # Undated news has the link read by its id.
+    BankingConnection.objects.update(read_due_at=timezone.now())
+    read(timedelta(minutes=2))
+    read(timedelta(hours=3))
+    assert stands(session) == ACTIVE

@@ -54,6 +54,9 @@ class Command(BaseCommand):
             )
         if settings.SANDBOX:
             mode = "The banks are invented (sandbox): the login of each is username / secret."
+            if settings.RECONCILE_SECONDS:
+                seconds = f"{settings.RECONCILE_SECONDS:g}"
+                mode += f"\n  The server runs banking_reconcile by itself, every {seconds} seconds."
         else:
             mode = "BUSINESS_OS_API_KEY is set: this uses the real Business OS API and real banks."
         self.stdout.write(TEXT.format(origin=origin, mode=mode))
