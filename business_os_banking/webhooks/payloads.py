@@ -56,14 +56,14 @@ _OF_A_REMOVAL: Final = _IDS | {
     "time",
 }
 # The plain words that are read, and kept. All else may be personal or secret, and is dropped before it is stored.
-_KEPT: Final = {
+KEPT: Final = {
     *("connection_id", "stage", "error_class", "status", "consent_status", "reason", "provider_code"),
     *("provider_status", "country_code", "version", "time", "duplicated_connection_id"),
 }
 # All that is looked at. Where one of these stands twice in an object and says different things, it says nothing.
-_READ: Final = {
+READ: Final = {
     *("data", "payload", "body", "event", "connection", "last_attempt", "meta"),
-    *(*_EVENT_KEYS, *_IDS, *_KEPT, *DETAILS),
+    *(*_EVENT_KEYS, *_IDS, *KEPT, *DETAILS),
     *(
         "pending_token",
         "pendingToken",
@@ -98,7 +98,7 @@ def read(delivery: Delivery, account: str) -> Report:
     names, words = content.names, content.words
     event = " ".join(filter(None, map(values.word_of, event_names)))
     conflict = (
-        f"{notes.TWO_VALUES}: {min(contradicted & _READ)}" if contradicted & _READ else name_conflict(names)
+        f"{notes.TWO_VALUES}: {min(contradicted & READ)}" if contradicted & READ else name_conflict(names)
     )
     return Report(
         fact=fact,
@@ -233,7 +233,7 @@ def _plain_words(parts: Sequence[Object]) -> dict[str, str]:
     """Return the words that are kept: where several parts have one under the same key, that of the first."""
     words: dict[str, str] = {}
     for part in reversed(parts):
-        words |= {key: word for key in part.keys() & _KEPT if (word := values.word_of(part[key]))}
+        words |= {key: word for key in part.keys() & KEPT if (word := values.word_of(part[key]))}
     for key in ("stage", "status", "consent_status", "provider_status"):
         if key in words:
             words[key] = words[key].lower()

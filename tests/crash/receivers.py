@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-_KEPT: list[Any] = []
+KEPT: list[Any] = []
 
 
 def listen(signals: Any, path: str) -> list[Any]:

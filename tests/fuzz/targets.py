@@ -72,7 +72,7 @@ SEEDS: Final = [
 ]
 # What it puts together; in the form of a libFuzzer dictionary.
 WORDS: Final = [
-    *(rf"\"{key}\":" for key in sorted(payloads._READ)),
+    *(rf"\"{key}\":" for key in sorted(payloads.READ)),
     *(
         r"\"\\ud800\"",
         r"\"\\u0000\"",

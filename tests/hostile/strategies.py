@@ -96,7 +96,7 @@ NUMBERS = st.sampled_from(
     + [float("nan"), float("inf"), float("-inf")]
 )
 PLAIN = st.none() | st.booleans() | NUMBERS | st.integers() | st.floats() | TEXTS
-KEYS = st.sampled_from(sorted(payloads._READ)) | TEXTS.filter(lambda text: len(text) < 300)
+KEYS = st.sampled_from(sorted(payloads.READ)) | TEXTS.filter(lambda text: len(text) < 300)
 VALUES = st.recursive(
     PLAIN,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5),

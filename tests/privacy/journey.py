@@ -263,7 +263,7 @@ class Journey:
         # words that are none
         last = self.opened()
         for text in (person.compact_iban, person.spaced_iban, person.one("holder name"), person.typed_email):
-            words: dict[str, Any] = dict.fromkeys([*payloads._KEPT, "type", "action", "pendingToken"], text)
+            words: dict[str, Any] = dict.fromkeys([*payloads.KEPT, "type", "action", "pendingToken"], text)
             self.told(callbacks.body(**{**words, "time": self.time(), "session": last.reference}))
         for text in (person.compact_iban, person.typed_email):
             self.told(callbacks.success(last.pending_token, provider_name=f"Bank {text}", connection_id=text))

@@ -3,11 +3,9 @@
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.core.management import call_command
 from django.test import Client
 
-from business_os_banking.sandbox import conf
 from business_os_banking.sandbox.checks import check_sandbox
 from business_os_banking.sandbox.models import (
     SandboxBank,
@@ -56,8 +54,6 @@ def test_no_setting_is_needed(db: None, settings: Any) -> None:
     settings.DEBUG = True
     assert ids() == []
     assert Api("sandbox").post({}).status_code == 200
-    assert conf.settings.late_seconds == 8
-    assert conf.settings.delivery == "thread"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -130,12 +126,6 @@ def test_the_check_is_bound(configure: Configure, settings: Any) -> None:
 def test_no_migration_is_missing(settings: Any, field: str) -> None:
     settings.DEFAULT_AUTO_FIELD = field
     call_command("makemigrations", "business_os_banking_sandbox", check=True, dry_run=True)
-
-
-def test_the_app() -> None:
-    config = apps.get_app_config("business_os_banking_sandbox")
-    assert config.default_auto_field == "django.db.models.BigAutoField"
-    assert str(config.verbose_name)
 
 
 def test_rows_have_names() -> None:

@@ -329,7 +329,7 @@ def test_values_of_a_wrong_kind_are_as_good_as_missing(value: Any) -> None:
     "value", ["DE89370400440532013000", "DE89-3704-0044-0532-0130-00", "GB29NWBK60161331926819"]
 )
 def test_an_account_number_is_no_word(value: str) -> None:
-    words = dict.fromkeys([*payloads._KEPT, "type", "action"], value)
+    words = dict.fromkeys([*payloads.KEPT, "type", "action"], value)
     report = read({"data": words, "meta": words})
     assert value not in repr(report)
     assert report.payload == {}
