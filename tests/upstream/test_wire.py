@@ -109,6 +109,15 @@ def test_connecting_leaves_nothing_open(server: Server) -> None:
     assert closed.wait(2)
 
 
+def test_what_is_kept_can_be_closed(reading: Server) -> None:
+    account = reading.account()
+    http.close_kept()  # there is none yet
+    read(account)
+    http.close_kept()
+    read(account)
+    assert (len(reading.seen), reading.connections) == (2, 2)
+
+
 def test_what_has_not_been_used_for_a_while_is_not_used_again(
     reading: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
