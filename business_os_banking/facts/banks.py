@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from django.db import transaction
 
 from business_os_banking.facts import announce, lifecycle, merging, sql
+from business_os_banking.facts.commits import after_commit
 from business_os_banking.facts.events import from_event, to_event
 from business_os_banking.facts.report import Report, digest_of
 from business_os_banking.facts.rows import state_of
@@ -37,7 +37,7 @@ def apply(event: ConnectionEvent, *, at_most: int | None = None) -> ConnectionEv
             event.outcome = (Outcome.APPLIED if changed else Outcome.NO_CHANGE).value
             event.save(update_fields=["outcome"])
     if event.announced_at is None:
-        transaction.on_commit(partial(announce.announce, event), robust=True)
+        after_commit(announce.announce, event)
     return event
 
 
@@ -78,4 +78,4 @@ def _announce_batch(report: Report, due: list[announce.Announcement]) -> None:
     merging.set_announcements(batch, due)
     batch.save(force_insert=True)
     if batch.announced_at is None:
-        transaction.on_commit(partial(announce.announce, batch), robust=True)
+        after_commit(announce.announce, batch)

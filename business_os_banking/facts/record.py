@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from business_os_banking.facts import announce, banks, merging, sql
+from business_os_banking.facts.commits import after_commit
 from business_os_banking.facts.events import from_event, to_event
 from business_os_banking.facts.lookup import second_look
 from business_os_banking.facts.match import match
@@ -48,7 +48,7 @@ def record(report: Report, *, store: Mapping[str, Any] | None = None) -> Connect
                     merged = merging.merge_into(cursor, event, report, matched, store or {})
                     sql.insert(cursor, event)
                 event.pk = sql.key(cursor)
-                transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
+                after_commit(_after_commit, event, report, merged)
             return event
     except IntegrityError:  # another worker has recorded the same since we looked
         repeated = ConnectionEvent.objects.filter(digest=report.digest).first()
@@ -81,7 +81,7 @@ def apply(event: ConnectionEvent) -> ConnectionEvent:
         if waiting.exists():
             merged = merging.merge_into(cursor, event, report, matched, {})
             event.save(update_fields=_EFFECTS)
-            transaction.on_commit(partial(_after_commit, event, report, merged), robust=True)
+            after_commit(_after_commit, event, report, merged)
             return event
     event.refresh_from_db()
     return event

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
 
 from business_os_banking.facts import announce, lifecycle, merging, sql
+from business_os_banking.facts.commits import after_commit
 from business_os_banking.facts.events import to_event
 from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.report import Report, expired
@@ -105,4 +105,4 @@ def _write_events(expiries: list[_Expiry]) -> None:
     ConnectionEvent.objects.bulk_create(events)
     for event in events:
         if event.announced_at is None:
-            transaction.on_commit(partial(announce.announce, event), robust=True)
+            after_commit(announce.announce, event)
