@@ -130,6 +130,9 @@ def _apply_waiting(now: datetime, result: Result) -> None:
                 # One event that cannot be applied must not keep the others from it.
                 logger.exception("Event %s still cannot be applied", event.pk)
                 result.failed += 1
+                # It matches by now, and the fault is ours: so that the next run tries it, whatever came since.
+                tried = ConnectionEvent.objects.filter(pk=event.pk, outcome=Outcome.UNMATCHED)
+                tried.update(outcome=Outcome.FAILED)
     keep(place, accounts)
     if result.failed:
         result.call_a_person("events cannot be applied; the log says why, banking_replay tries again")

@@ -203,6 +203,21 @@ def test_a_run_that_ends_early_is_made_up_for(
     assert event.outcome == "applied"
 
 
+def test_one_that_matches_and_cannot_be_applied_is_tried_by_each_run(user: User, crowd: None) -> None:
+    event = deliver(callbacks.fail(None, "ConsentExpired", connection_id="777", time="2036-01-01T00:00:00Z"))
+    bury(event)
+    imported(user)
+    BankingConnection.objects.update(state={"attempts": "broken"})
+    for _ in range(3):
+        result = run()
+        assert (result.applied, result.failed, result.needs_a_person) == (0, 1, True)
+        BankingConnection.objects.update(named_at=timezone.now() - timedelta(days=90))
+    BankingConnection.objects.update(state={})
+    assert run().applied == 1
+    event.refresh_from_db()
+    assert event.outcome == "applied"
+
+
 def test_one_that_a_worker_is_at_is_not_passed_over(user: User, crowd: None) -> None:
     deliver(callbacks.fail(None, "ConsentExpired", connection_id="777", time="2036-01-01T00:00:00Z"))
     strangers(1)  # which has the later key, and came before
