@@ -199,6 +199,8 @@ def save(
             changed["missing_since"] = None  # that was said of the link before
         if changed["removal_due"] and not row.removal_due:
             changed |= {"removal_tries": 0, "removal_next_at": None}  # those were of another link
+        if _links([new]) - _links([old]) or "pending_token" in (store or {}):
+            changed["named_at"] = timezone.now()
         changed["baseline"] = baseline(row, old)
         written = {name: value for name, value in changed.items() if value != getattr(row, name)}
         sql.update(cursor, BankingConnection, {"id": row.pk}, {**written, "updated_at": timezone.now()})

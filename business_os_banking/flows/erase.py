@@ -6,12 +6,18 @@ from typing import Any
 
 from django.apps import apps
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows.disconnect import disconnect, remove_upstream
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    SessionLink,
+)
 from business_os_banking.models.clocks import CLOCKS_DIFFER, is_ahead
 from business_os_banking.vocabulary import SESSION_MAX_LIFE, EndedBy, Kind
 
@@ -82,8 +88,20 @@ def _forget(pk: int) -> None:
         of_banks = strays.filter(kind=Kind.PROVIDER_CHANGED)
         of_banks.update(upstream_id="", pending_token=None, session_reference=None, payload={})
         strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
+        _remember(connection)
         _forget_in_admin(connection)
         connection.delete()
+
+
+def _remember(connection: BankingConnection) -> None:
+    """Keep what the silence alarm must not miss of *connection*: when it was heard of last. Nothing of whom it was."""
+    webhooks = ConnectionEvent.objects.webhooks(connection.account).filter(connection=connection)
+    heard_at = webhooks.aggregate(latest=Max("received_at"))["latest"]
+    state, _created = AccountState.objects.get_or_create(alias=connection.account)
+    rows = AccountState.objects.filter(pk=state.pk)
+    rows.update(erased_at=timezone.now())
+    if heard_at is not None:
+        rows.filter(Q(heard_at=None) | Q(heard_at__lt=heard_at)).update(heard_at=heard_at)
 
 
 def _forget_in_admin(connection: BankingConnection) -> None:

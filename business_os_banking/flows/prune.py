@@ -47,6 +47,8 @@ class Pruned:
 def prune(now: datetime | None = None) -> Pruned:
     """Empty payloads older than ``PAYLOAD_DAYS``, delete events older than ``EVENT_DAYS``; return the counts.
 
+    Those that match nothing are deleted after ``UNMATCHED_DAYS``, if that is sooner.
+
     An event is kept however old it is while its session is open, while it waits to be applied or announced.
     What a deleted event had told is kept in its connection's baseline, so that state can still be rebuilt.
     Done in small batches, each its own transaction; it can be stopped and run again at any time.
@@ -65,6 +67,13 @@ def prune(now: datetime | None = None) -> Pruned:
     old_event = now - timedelta(days=conf.settings.event_days)
     while batch := list(_prunable(old_event)[:_BATCH]):
         pruned.events += _delete(batch)
+    # What matches nothing is nobody's: there is no baseline to keep it in.
+    old_stray = now - timedelta(days=conf.settings.unmatched_days)
+    strays = _prunable(old_stray).filter(outcome=Outcome.UNMATCHED)
+    for pks in batches.of_keys(strays):
+        # It may have found its session since we looked.
+        rows = ConnectionEvent.objects.filter(pk__in=pks, outcome=Outcome.UNMATCHED)
+        pruned.events += rows.delete()[0]
     return pruned
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,13 +12,13 @@ from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.facts.announce import announce
-from business_os_banking.facts.lookup import known, names_of
 from business_os_banking.facts.record import apply
 from business_os_banking.flows.disconnect import remove_upstream
 from business_os_banking.flows.expire import expire
 from business_os_banking.flows.read import account_is_due, read_account
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.silence import watch
+from business_os_banking.flows.waiting import appliable, keep, place_of, settled
 from business_os_banking.models import (
     AccountState,
     BankingConnection,
@@ -33,8 +32,6 @@ from business_os_banking.vocabulary import SESSION_MAX_LIFE, Outcome
 
 logger = logging.getLogger(__name__)
 
-# A worker that is at it this very moment should be left to finish.
-_SETTLED: Final = timedelta(seconds=30)
 _REMOVALS_PER_RUN: Final = 50
 _LONGEST_WAIT: Final = timedelta(hours=24)
 
@@ -98,7 +95,7 @@ def preview(now: datetime | None = None) -> Result:
     """Return what `reconcile` finds due, without doing anything: nothing is written, sent or read upstream."""
     now = now or timezone.now()
     return Result(
-        applied=sum(len(pks) for pks in _appliable(now)),
+        applied=len({pk for pks in appliable(now, place_of(aliases())) for pk in pks}),
         announced=_untold(now).count(),
         read_pages=len([alias for alias in aliases() if account_is_due(alias, now)]),
         expired=_overdue(now).count(),
@@ -122,20 +119,10 @@ def _next_account(last: str) -> str | None:
     return rows.values_list("account", flat=True).first()
 
 
-def _appliable(now: datetime) -> Iterator[list[int]]:
-    """Yield, in batches, the keys of the failed events and of those unmatched ones that now match something."""
-    # One that contradicts itself, or has no usable id, would come to the same again.
-    rows = ConnectionEvent.objects.filter(outcome__in=(Outcome.FAILED, Outcome.UNMATCHED), note="")
-    # Of many that never match, no more is read than what it takes to see that.
-    rows = rows.only("outcome", "account", "pending_token", "session_reference", "upstream_id")
-    for batch in batches.of_rows(rows.filter(_settled(now))):
-        names = {event.pk: names_of(event) for event in batch if event.outcome == Outcome.UNMATCHED}
-        matchable = known(set().union(*names.values()))
-        yield [event.pk for event in batch if event.pk not in names or names[event.pk] & matchable]
-
-
 def _apply_waiting(now: datetime, result: Result) -> None:
-    for pks in _appliable(now):
+    accounts = aliases()
+    place = place_of(accounts)
+    for pks in appliable(now, place):
         for event in ConnectionEvent.objects.filter(pk__in=pks).order_by("pk"):
             try:
                 result.applied += apply(event).outcome not in {Outcome.UNMATCHED, Outcome.FAILED}
@@ -143,17 +130,16 @@ def _apply_waiting(now: datetime, result: Result) -> None:
                 # One event that cannot be applied must not keep the others from it.
                 logger.exception("Event %s still cannot be applied", event.pk)
                 result.failed += 1
+                # It matches by now, and the fault is ours: so that the next run tries it, whatever came since.
+                tried = ConnectionEvent.objects.filter(pk=event.pk, outcome=Outcome.UNMATCHED)
+                tried.update(outcome=Outcome.FAILED)
+    keep(place, accounts)
     if result.failed:
         result.call_a_person("events cannot be applied; the log says why, banking_replay tries again")
 
 
 def _untold(now: datetime) -> QuerySet[ConnectionEvent]:
-    return ConnectionEvent.objects.unannounced().filter(_settled(now))
-
-
-def _settled(now: datetime) -> Q:
-    """Return the condition for events that no worker is at any more."""
-    return is_due("received_at", now - _SETTLED, _SETTLED + CLOCKS_DIFFER)
+    return ConnectionEvent.objects.unannounced().filter(settled(now))
 
 
 def _announce_untold(now: datetime, result: Result) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
 from django.utils.translation import gettext_noop, override
@@ -11,13 +12,19 @@ from django.utils.translation import gettext_noop, override
 from business_os_banking.adapter import credentials_of
 from business_os_banking.models import AccountState, ConnectionEvent
 from business_os_banking.models.choices import SILENCES
-from business_os_banking.vocabulary import Kind, Outcome, Silence
+from business_os_banking.models.clocks import is_past
+from business_os_banking.models.events import ConnectionEventQuerySet
+from business_os_banking.vocabulary import EndedBy, Kind, Outcome, Silence
 
 logger = logging.getLogger(__name__)
 
 _WINDOW: Final = timedelta(hours=24)
 _PATIENCE: Final = timedelta(minutes=15)  # a webhook may take its time
 _ENOUGH: Final = 3  # of fewer, nothing can be said
+_LATEST: Final = 30  # webhooks that must all have matched nothing
+_AT_MOST: Final = 300  # of them are read to see whether they are about different things
+# What may be said of a link that was erased here, since no row remembers it: that it is gone, which we had asked for.
+_REMOVALS: Final = (Kind.REMOVED, Kind.GUESSED_REMOVAL)
 
 # What to do about each alarm: as it stands here in the log and by the doctor, translated in the admin.
 ADVICE: Final[dict[str, str]] = {
@@ -63,21 +70,67 @@ def _examine(alias: str, *, since: datetime, now: datetime, silent_since: dateti
     *silent_since* is when the alarm for missing webhooks was raised, ``None`` where it is off.
     """
     webhooks = ConnectionEvent.objects.webhooks(alias).filter(received_at__gte=since, received_at__lte=now)
-    # What an operator has set aside belongs to somebody else, and says nothing of this site.
-    latest = webhooks.filter(ignored_at=None).order_by("-received_at")
-    outcomes = list(latest.values_list("outcome", flat=True)[: 10 * _ENOUGH])
-    if len(outcomes) >= _ENOUGH and set(outcomes) == {Outcome.UNMATCHED}:
+    # What was erased took the webhooks that had matched it along.
+    heard_at, erased_at = AccountState.objects.filter(alias=alias).values_list(
+        "heard_at", "erased_at"
+    ).first() or (None, None)
+    if not _is_between(heard_at, since, now) and _match_nothing(
+        webhooks, has_erased=_is_between(erased_at, since, now)
+    ):
         return Silence.NOTHING_MATCHES
-    # From the log: sessions have no index on it, and sites have many of them.
-    returns = ConnectionEvent.objects.filter(
-        account=alias, kind=Kind.RETURNED, received_at__gte=since, received_at__lte=now - _PATIENCE
-    )
-    times = list(returns.order_by("-received_at").values_list("received_at", flat=True)[:_ENOUGH])
+    times = _last_returns(alias, since, now)
     # Those who came back may have been pruned since the alarm; it stands all the same.
     begin = min(times) - _PATIENCE if len(times) >= _ENOUGH else silent_since
     if begin is None or not wants_webhooks(alias):
         return None
-    return None if webhooks.filter(received_at__gte=begin).exists() else Silence.NO_WEBHOOKS
+    is_heard = _is_between(heard_at, begin, now) or webhooks.filter(received_at__gte=begin).exists()
+    return None if is_heard else Silence.NO_WEBHOOKS
+
+
+def _is_between(at: datetime | None, since: datetime, now: datetime) -> bool:
+    return at is not None and since <= at and is_past(at, now)
+
+
+def _match_nothing(webhooks: ConnectionEventQuerySet, *, has_erased: bool) -> bool:
+    """Return whether the latest of *webhooks* match nothing, and are about several things that we never knew."""
+    # What an operator has set aside belongs to somebody else, and says nothing of this site.
+    counted = webhooks.filter(ignored_at=None).exclude(outcome=Outcome.UNMATCHED, kind__in=_REMOVALS)
+    if has_erased:
+        # Nor does what names a link alone: it may be one that was erased.
+        counted = counted.exclude(outcome=Outcome.UNMATCHED, pending_token=None, session_reference=None)
+    columns = ("outcome", "pending_token", "session_reference", "upstream_id")
+    rows = list(counted.order_by("-received_at").values_list(*columns)[:_AT_MOST])
+    strays = list(takewhile(lambda row: row[0] == Outcome.UNMATCHED, rows))
+    if len(strays) < min(len(rows), _LATEST):
+        return False
+    # One session, ours before it was erased or another's, may be told of many times.
+    about = {token or reference or link for _outcome, token, reference, link in strays}
+    return len(about) >= _ENOUGH
+
+
+def _last_returns(alias: str, since: datetime, now: datetime) -> list[datetime]:
+    """Return when each of the last three people came back: one alone may try as often as they like."""
+    # From the log: sessions have no index on it, and sites have many of them.
+    returns = ConnectionEvent.objects.filter(
+        account=alias, kind=Kind.RETURNED, received_at__gte=since, received_at__lte=now - _PATIENCE
+    )
+    # Of what was ended here, Business OS may have had nothing more to say.
+    returns = returns.exclude(connection=None).exclude(
+        connection__ended_by__in=(EndedBy.OWNER, EndedBy.OPERATOR)
+    )
+    columns = ("received_at", "connection__user", "connection__tenant", "connection")
+    times: list[datetime] = []
+    # One at a time, so that no more is read of what one person does all day than the index is passed over.
+    while len(times) < _ENOUGH and (last := returns.order_by("-received_at").values_list(*columns).first()):
+        at, user, tenant, connection = last
+        times.append(at)
+        if user is not None:
+            returns = returns.exclude(connection__user=user)
+        elif tenant:
+            returns = returns.exclude(connection__user=None, connection__tenant=tenant)
+        else:
+            returns = returns.exclude(connection=connection)
+    return times
 
 
 def wants_webhooks(alias: str) -> bool:

@@ -2,6 +2,7 @@
 
 import business_os_banking.models.fields
 import django.db.models.deletion
+import django.utils.timezone
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -34,6 +35,11 @@ class Migration(migrations.Migration):
                 ('silent_since', models.DateTimeField(blank=True, null=True, verbose_name='silent since')),
                 ('credits', models.DecimalField(blank=True, decimal_places=2, max_digits=14, null=True, verbose_name='credits left')),
                 ('credits_at', models.DateTimeField(blank=True, null=True, verbose_name='credits as of')),
+                ('looked_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('looked_to', models.BigIntegerField(default=0, editable=False)),
+                ('share_to', models.BigIntegerField(default=0, editable=False)),
+                ('heard_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('erased_at', models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
                 'verbose_name': 'account state',
@@ -70,6 +76,7 @@ class Migration(migrations.Migration):
                 ('missing_since', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('read_due_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('removal_guessed_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('named_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('metadata', models.JSONField(blank=True, default=dict, help_text='Yours to use; the app never reads it.', verbose_name='metadata')),
                 ('state', models.JSONField(blank=True, default=dict, editable=False)),
                 ('baseline', models.JSONField(blank=True, default=dict, editable=False)),
@@ -204,6 +211,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='bankingconnection',
             index=models.Index(condition=models.Q(('removal_due', True), ('removal_tries__gte', 5)), fields=['removal_tries', '-id'], name='bob_connection_stuck'),
+        ),
+        migrations.AddIndex(
+            model_name='bankingconnection',
+            index=models.Index(fields=['named_at', 'id'], name='bob_connection_named'),
         ),
         migrations.AddIndex(
             model_name='connectsession',

@@ -28,6 +28,14 @@ class AccountState(models.Model):
     silent_since = models.DateTimeField(_("silent since"), null=True, blank=True)
     credits = models.DecimalField(_("credits left"), max_digits=14, decimal_places=2, null=True, blank=True)
     credits_at = models.DateTimeField(_("credits as of"), null=True, blank=True)
+    # How far the last complete run looked at the events that match nothing. See flows.waiting.
+    looked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    looked_to = models.BigIntegerField(default=0, editable=False)
+    share_to = models.BigIntegerField(default=0, editable=False)
+    # What an erasure takes with it and the silence alarm must not miss: when the last webhook that matched had come,
+    # and that there was an erasure, after which the provider may still speak of what nobody knows here.
+    heard_at = models.DateTimeField(null=True, blank=True, editable=False)
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("account state")

@@ -10,12 +10,12 @@ from django.db.models import QuerySet
 SIZE: Final = 500
 
 
-def of_rows(rows: QuerySet[Any], size: int = SIZE) -> Iterator[list[Any]]:
-    """Yield all of *rows* in the order of their keys, whatever becomes of them meanwhile.
+def of_rows(rows: QuerySet[Any], size: int = SIZE, after: int = 0) -> Iterator[list[Any]]:
+    """Yield all of *rows* with a key above *after*, in the order of their keys, whatever becomes of them meanwhile.
 
     Each batch is looked for after the last key, never from the start again.
     """
-    last = 0
+    last = after
     while batch := list(rows.filter(pk__gt=last).order_by("pk")[:size]):
         yield batch
         last = batch[-1].pk

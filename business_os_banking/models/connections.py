@@ -114,6 +114,8 @@ class BankingConnection(models.Model):
     read_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Since when a body that only looks like a removal waits for a reading to bear it out.
     removal_guessed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When a token or an upstream id of it last came to be known: what waits for that is looked for from here on.
+    named_at = models.DateTimeField(default=timezone.now, editable=False)
     metadata = models.JSONField(
         _("metadata"), default=dict, blank=True, help_text=_("Yours to use; the app never reads it.")
     )
@@ -151,6 +153,8 @@ class BankingConnection(models.Model):
                 condition=Q(read_due_at__isnull=False),
             ),
             models.Index(fields=["removal_tries", "-id"], name="bob_connection_stuck", condition=UNREMOVABLE),
+            # Written once or twice for a session; the everyday webhook names nothing new.
+            models.Index(fields=["named_at", "id"], name="bob_connection_named"),
         ]
         permissions = [
             ("check_bankingconnection", "Can check a bank connection now, which may cost credits"),

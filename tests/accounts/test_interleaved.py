@@ -83,7 +83,7 @@ def world_of(user: User, events: list[Event], alias: str) -> Any:
 
 def _nameless(row: dict[str, Any], names: dict[int, UUID]) -> dict[str, Any]:
     """Return *row* without what every run makes anew; the connection by its reference instead of its key."""
-    own = {"id", "created_at", "updated_at", "announcements", "announced_at", "session_id"}
+    own = {"id", "created_at", "updated_at", "named_at", "announcements", "announced_at", "session_id"}
     kept = {name: value for name, value in row.items() if name not in own}
     if "connection_id" in kept:
         kept["connection_id"] = names.get(kept["connection_id"])

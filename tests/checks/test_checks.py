@@ -111,6 +111,7 @@ FAULTS: list[tuple[str, Any]] = [
     ("E005", whole(EXPIRING_SOON_DAYS=float("nan"))),
     ("E005", whole(STALE_DAYS=float("inf"))),
     ("E005", whole(EVENT_DAYS=100_001)),
+    ("E005", whole(UNMATCHED_DAYS=0)),
     ("E005", whole(CONSENT_DAYS=0)),
     ("E005", whole(WEBHOOK_MAX_BYTES=0)),
     ("E006", whole(SITE_URL="bank.example")),

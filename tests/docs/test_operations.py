@@ -13,7 +13,8 @@ from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 
 from business_os_banking.facts import merging
-from business_os_banking.flows import by_id, reading, reconcile
+from business_os_banking.flows import by_id, reading, reconcile, waiting
+from business_os_banking.models import batches
 from business_os_banking.vocabulary import Outcome
 from tests.docs.pages import ROOT, column, names, table, text
 
@@ -92,7 +93,8 @@ def in_words(span: timedelta) -> str:
 
 def test_limits_are_those_of_the_code() -> None:
     assert [value for _limit, value in table(PAGE, "limits")] == [
-        in_words(reconcile._SETTLED),
+        in_words(waiting.SETTLED),
+        f"{waiting._SHARE * batches.SIZE:_}".replace("_", " "),
         str(reconcile._REMOVALS_PER_RUN),
         "1 minute",  # 2 ** 0, in `reconcile._remove_ended`
         in_words(reconcile._LONGEST_WAIT),
