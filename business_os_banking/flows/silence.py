@@ -42,9 +42,10 @@ ADVICE: Final[dict[str, str]] = {
 def watch(alias: str, now: datetime) -> Silence | None:
     """Raise, keep or clear the alarm of the account *alias*; return it. It is logged once, at ERROR."""
     state, _created = AccountState.objects.get_or_create(alias=alias)
+    raised_at = state.silent_since if is_past(state.silent_since, now) else None
     # Once raised it lasts until a webhook arrives: a night in which nobody comes proves nothing.
-    silent_since = state.silent_since if state.silence == Silence.NO_WEBHOOKS else None
-    since = (state.silent_since or now) - _WINDOW
+    silent_since = raised_at if state.silence == Silence.NO_WEBHOOKS else None
+    since = (raised_at or now) - _WINDOW
     silence = _examine(alias, since=since, now=now, silent_since=silent_since)
     if (silence or "") == state.silence:
         return silence

@@ -95,6 +95,15 @@ def test_a_site_that_lives_by_reading_is_not_alarmed(upstream: Upstream, user: U
     assert watch("default", timezone.now() + SOON) is None
 
 
+def test_an_alarm_that_a_wrong_clock_has_raised_ends_with_the_next_webhook(upstream: Upstream) -> None:
+    first, *_ = come_back(3)
+    now = timezone.now()
+    assert watch("default", now + SOON) == "no_webhooks"
+    AccountState.objects.update(silent_since=now + timedelta(days=400))
+    deliver(first.pending_token)
+    assert watch("default", now + SOON) is None
+
+
 def test_pruning_does_not_end_the_alarm(upstream: Upstream, user: User) -> None:
     first, *_ = come_back(3)
     now = timezone.now()
