@@ -11,7 +11,13 @@ from django.utils import timezone
 
 from business_os_banking.exceptions import BankingError
 from business_os_banking.flows.disconnect import disconnect, remove_upstream
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    SessionLink,
+)
 from business_os_banking.models.clocks import CLOCKS_DIFFER, is_ahead
 from business_os_banking.vocabulary import SESSION_MAX_LIFE, EndedBy, Kind
 
@@ -83,7 +89,17 @@ def _forget(pk: int) -> None:
         of_banks.update(upstream_id="", pending_token=None, session_reference=None, payload={})
         strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
         _forget_in_admin(connection)
+        _forget_in_list(connection.account, links - {""})
         connection.delete()
+
+
+def _forget_in_list(alias: str, links: set[str]) -> None:
+    """Forget where pages of the list begin, as far as they begin with *links*; the list is read anew from there."""
+    for state in AccountState.objects.select_for_update().filter(alias=alias):
+        state.anchors = [anchor for anchor in state.anchors if anchor not in links]
+        if state.sweep_cursor in links:
+            state.sweep_cursor, state.sweep_started_at = "", None
+        state.save(update_fields=["anchors", "sweep_cursor", "sweep_started_at"])
 
 
 def _forget_in_admin(connection: BankingConnection) -> None:

@@ -92,8 +92,10 @@ def deliver(later: timedelta = timedelta()) -> int:
 
 def read(later: timedelta = timedelta()) -> Result:
     """Reconcile, reading the list whatever was read before."""
-    AccountState.objects.update(read_at=None)
-    return reconcile(timezone.now() + later)
+    now = timezone.now() + later
+    AccountState.objects.update(read_at=None, sweep_next_at=now)
+    ConnectSession.objects.waiting().update(look_at=now)
+    return reconcile(now)
 
 
 def stands(session: ConnectSession) -> tuple[str, str, str]:
