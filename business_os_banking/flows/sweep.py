@@ -43,7 +43,7 @@ def is_due(state: AccountState, now: datetime) -> bool:
 
 def sweep(alias: str, state: AccountState, reading: Reading, most: int | None = None) -> None:
     """Read the list on from where the last run left it, *most* pages at most; at its end, find what it lacks."""
-    if state.sweep_started_at is None:
+    if state.sweep_started_at is None or not state.sweep_pages:
         _begin(alias, state, reading)
     started = state.sweep_started_at or reading.now
     followed = False  # whether the page before has just led to this one

@@ -44,7 +44,10 @@ def _look_through(alias: str, state: AccountState, reading: Reading) -> bool:
         want_list(state, reading.now)
         return False
     if order != "ascending" and anchors[0]:
-        pages.read_page(alias, state, reading, "tail")
+        page = pages.read_page(alias, state, reading, "tail")
+        if page is not None and not page.next_id:
+            pages.push_anchor(state, "")
+            return True  # there is but this one
     for anchor in anchors:
         page = pages.read_page(alias, state, reading, "tail", anchor)
         if page is not None and not _is_gone(page):
