@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from business_os_banking import conf
 from business_os_banking.doctor.findings import Finding, finding
-from business_os_banking.flows import silence
+from business_os_banking.flows import learning, silence
 from business_os_banking.flows.reading import LONGEST_WAIT
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.models.clocks import is_waiting, is_within
@@ -52,6 +52,9 @@ def figures_of(alias: str, now: datetime) -> dict[str, Any]:
         "last_webhook_age": round((now - last).total_seconds()) if last else None,
         "reconciled_at": state.reconciled_at.isoformat() if state.reconciled_at else None,
         "read_at": state.read_at.isoformat() if state.read_at else None,
+        "learnt": {name: state.learnt[name] for name in learning.SHOWN if name in state.learnt},
+        "whole_reading_days": learning.days_of_a_whole_reading(state),
+        "whole_reading_since": state.sweep_started_at.isoformat() if state.sweep_started_at else None,
         "credits": str(state.credits) if state.credits is not None else None,
         "events_failed": _count(_failed(alias)),
         "events_unmatched": _count(_unmatched(alias)),

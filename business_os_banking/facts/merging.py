@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any, Final
@@ -21,9 +21,10 @@ from business_os_banking.facts.match import Match
 from business_os_banking.facts.report import Report
 from business_os_banking.facts.rows import connection_columns, session_columns, state_of, state_of_session
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
-from business_os_banking.vocabulary import EndedBy, Kind, Outcome
+from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, Outcome
 
 _READ_AFTER: Final = timedelta(minutes=1)
+_LIVING: Final = {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,14 @@ def merge_into(
         home = row.pk == match.session_connection
         session = match.session if home else None
         due += save(
-            cursor, row, old, new, session=session, named=match.reference if home else "", store=store
+            cursor,
+            row,
+            old,
+            new,
+            session=session,
+            named=match.reference if home else "",
+            store=store,
+            received_at=report.received_at,
         )
     if rows and not event.note:
         event.note = _note(report.fact.kind, after)
@@ -176,6 +184,7 @@ def save(
     session: int | None = None,
     named: str = "",
     store: Mapping[str, Any] | None = None,
+    received_at: datetime | None = None,
 ) -> list[announce.Announcement]:
     """Write the columns that changed from *old* to *new*; return what that makes due.
 
@@ -196,16 +205,34 @@ def save(
     if old != new:
         changed = connection_columns(new)
         if changed["upstream_id"] != row.upstream_id:
-            changed["missing_since"] = None  # that was said of the link before
+            # Those were said of the link before; a page has not shown this one yet.
+            changed |= {"missing_since": None, "seen_at": None}
         if changed["removal_due"] and not row.removal_due:
             changed |= {"removal_tries": 0, "removal_next_at": None}  # those were of another link
         if _links([new]) - _links([old]) or "pending_token" in (store or {}):
             changed["named_at"] = timezone.now()
+        if _bank_is_to_be_read(row, changed):
+            changed["read_due_at"] = (received_at or timezone.now()) + _READ_AFTER
         changed["baseline"] = baseline(row, old)
         written = {name: value for name, value in changed.items() if value != getattr(row, name)}
         sql.update(cursor, BankingConnection, {"id": row.pk}, {**written, "updated_at": timezone.now()})
         due += announce.of_connection(row.status, changed["status"], row.pk, session)
     return due
+
+
+def _bank_is_to_be_read(row: BankingConnection, changed: Mapping[str, Any]) -> bool:
+    """Whether *row*, with what has *changed*, is of a living link of which nobody has said which bank it is of.
+
+    Callbacks seldom do. Once it is to be read it stays so until it was, so no later webhook writes this again.
+    """
+    if row.read_due_at is not None or not changed["upstream_id"] or changed["status"] not in _LIVING:
+        return False
+    # What the columns hold was told of the link before, if that was another one.
+    is_same = changed["upstream_id"] == row.upstream_id
+    told = [
+        changed.get(name) or (is_same and getattr(row, name)) for name in ("provider_code", "provider_name")
+    ]
+    return not all(told)
 
 
 def baseline(row: BankingConnection, old: State) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def _forget(pk: int) -> None:
         strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
         _remember(connection)
         _forget_in_admin(connection)
+        _forget_in_list(connection.account, links - {""})
         connection.delete()
 
 
@@ -102,6 +103,15 @@ def _remember(connection: BankingConnection) -> None:
     rows.update(erased_at=timezone.now())
     if heard_at is not None:
         rows.filter(Q(heard_at=None) | Q(heard_at__lt=heard_at)).update(heard_at=heard_at)
+
+
+def _forget_in_list(alias: str, links: set[str]) -> None:
+    """Forget where pages of the list begin, as far as they begin with *links*; the list is read anew from there."""
+    for state in AccountState.objects.select_for_update().filter(alias=alias):
+        state.anchors = [anchor for anchor in state.anchors if anchor not in links]
+        if state.sweep_cursor in links:
+            state.sweep_cursor, state.sweep_started_at = "", None
+        state.save(update_fields=["anchors", "sweep_cursor", "sweep_started_at"])
 
 
 def _forget_in_admin(connection: BankingConnection) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.facts.announce import announce
 from business_os_banking.facts.record import apply
+from business_os_banking.flows import learning
 from business_os_banking.flows.disconnect import remove_upstream
 from business_os_banking.flows.expire import expire
-from business_os_banking.flows.read import account_is_due, read_account
+from business_os_banking.flows.read import Plan, plan, read_account
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.silence import watch
 from business_os_banking.flows.waiting import appliable, keep, place_of, settled
@@ -50,6 +53,7 @@ class Result:
     removed: int = 0
     not_removed: int = 0
     reminded: int = 0
+    due: dict[str, dict[str, int]] = field(default_factory=dict)  # by account, what a preview would have read
     credits: dict[str, str] = field(default_factory=dict)  # by account, where an answer told them
     problems: list[str] = field(default_factory=list)
     needs_a_person: bool = False
@@ -65,41 +69,70 @@ class Result:
 def reconcile(now: datetime | None = None) -> Result:
     """Do whatever is due at *now* (aware, UTC; default: the clock) and return what was done.
 
-    In this order: apply events that failed or matched nothing; tell receivers what they have not heard; read the
-    upstream's list, if sessions wait for news; expire sessions that are overdue and silent; remove upstream what
-    was ended here; remind of consents that end.
+    In this order: apply events that failed or matched nothing; tell receivers what they have not heard; read back, as
+    far as something is due; expire sessions that are overdue and silent; remove upstream what was ended here; remind
+    of consents that end. A step that breaks is told, and keeps none of the others from being done.
     """
     now = now or timezone.now()
     result = Result()
-    _apply_waiting(now, result)
-    _announce_untold(now, result)
-    for alias in aliases():
-        reading = read_account(alias, now)
-        result.read_pages += reading.pages
-        result.read_facts += reading.facts
-        if reading.problem:
-            result.problems.append(f"{alias}: {reading.problem}")
-        result.needs_a_person |= reading.needs_a_person
-        if silence := watch(alias, now):
-            result.call_a_person(f"{alias}: {silence.value.replace('_', ' ')}; the log says what to do")
-    _expire_overdue(now, result)
-    _remove_ended(now, result)
+    _fenced("applying events", result, lambda: _apply_waiting(now, result))
+    _fenced("telling receivers", result, lambda: _announce_untold(now, result))
+    accounts: list[str] = []
+    _fenced("looking for accounts", result, lambda: accounts.extend(aliases()))
+    for alias in accounts:
+        _fenced(f"reading {alias}", result, partial(_read, alias, now, result))
+        _fenced(f"watching {alias}", result, partial(_watch, alias, now, result))
+    _fenced("expiring sessions", result, lambda: _expire_overdue(now, result))
+    _fenced("removing connections", result, lambda: _remove_ended(now, result))
+    _fenced("reminding of consents", result, lambda: _remind(now, result))
+    _fenced("noting the run", result, lambda: _note_run(accounts, now, result))
+    return result
+
+
+def _fenced(step: str, result: Result, do: Callable[[], None]) -> None:
+    try:
+        do()
+    except Exception as error:
+        logger.exception("Reconcile: %s broke off; the other steps go on", step)
+        result.call_a_person(f"{step} broke off ({type(error).__name__}); the log says why")
+
+
+def _read(alias: str, now: datetime, result: Result) -> None:
+    reading = read_account(alias, now)
+    result.read_pages += reading.pages
+    result.read_facts += reading.facts
+    if reading.problem:
+        result.problems.append(f"{alias}: {reading.problem}")
+    result.needs_a_person |= reading.needs_a_person
+
+
+def _watch(alias: str, now: datetime, result: Result) -> None:
+    if silence := watch(alias, now):
+        result.call_a_person(f"{alias}: {silence.value.replace('_', ' ')}; the log says what to do")
+
+
+def _remind(now: datetime, result: Result) -> None:
     result.reminded = remind(now)
-    AccountState.objects.filter(alias__in=aliases()).update(reconciled_at=now)
+
+
+def _note_run(accounts: list[str], now: datetime, result: Result) -> None:
+    AccountState.objects.filter(alias__in=accounts).update(reconciled_at=now)
     balances = AccountState.objects.exclude(credits=None).values_list("alias", "credits")
     result.credits = {alias: str(balance) for alias, balance in balances}
-    return result
 
 
 def preview(now: datetime | None = None) -> Result:
     """Return what `reconcile` finds due, without doing anything: nothing is written, sent or read upstream."""
     now = now or timezone.now()
+    plans = {alias: plan(alias, now) for alias in aliases()}
     return Result(
         applied=len({pk for pks in appliable(now, place_of(aliases())) for pk in pks}),
         announced=_untold(now).count(),
-        read_pages=len([alias for alias in aliases() if account_is_due(alias, now)]),
+        # At least: how many pages the list has is not known before.
+        read_pages=sum(due.by_id + bool(due.tail) + due.sweep for due in plans.values()),
         expired=_overdue(now).count(),
         removed=_removable(now).count(),
+        due={alias: asdict(due) for alias, due in plans.items() if due != Plan()},
     )
 
 
@@ -158,13 +191,21 @@ def _overdue(now: datetime) -> QuerySet[ConnectSession]:
     Where the list cannot be had, or not for a day, nothing more is to be waited for.
     """
     grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
+    over = Q(expires_at__lt=now - grace)
     due = Q(expires_at__lt=now - grace - _LONGEST_WAIT) | Q(
         expires_at__gt=now + SESSION_MAX_LIFE + CLOCKS_DIFFER
     )
-    for state in AccountState.objects.filter(Q(read_at__isnull=False) | Q(list_missing_at__isnull=False)):
-        read_at = now if is_past(state.list_missing_at, now) else state.read_at
-        if read_at is not None and is_past(read_at, now):
-            due |= Q(connection__account=state.alias, expires_at__lt=min(now, read_at) - grace)
+    looked = over & Q(looked_at__gte=F("expires_at") + grace, looked_at__lte=now + CLOCKS_DIFFER)
+    # Where the list shows its first page only, it says nothing of what it does not show.
+    cut = [
+        state.alias
+        for state in AccountState.objects.all()
+        if learning.known(state, "from_id", now) == "ignored"
+    ]
+    due |= looked & ~Q(connection__account__in=cut) if cut else looked
+    for state in AccountState.objects.filter(list_missing_at__isnull=False):
+        if is_past(state.list_missing_at, now):
+            due |= Q(connection__account=state.alias) & over
     return ConnectSession.objects.waiting().filter(due)
 
 

@@ -24,6 +24,22 @@ class AccountState(models.Model):
     list_missing_at = models.DateTimeField(_("list not found"), null=True, blank=True)
     # Since when the list is wanted before its time: something that a link left open could not be read by its id.
     list_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # What reading has taught about the list, as {name: {"value", "at"}}; see flows.learning.
+    learnt = models.JSONField(_("learnt about the list"), default=dict, blank=True, editable=False)
+    # What is left of each share of the day's reads, as {share: {"left", "at"}}; see flows.budget.
+    buckets = models.JSONField(default=dict, blank=True, editable=False)
+    # Where the last pages of the list begin, the last one last; "" is the beginning of the list.
+    anchors = models.JSONField(default=list, blank=True, editable=False)
+    first_id = ExactCharField(max_length=128, blank=True, default="", editable=False)
+    # The whole reading that is under way: when it began, the page that comes next, and how many have been read.
+    sweep_started_at = models.DateTimeField(_("whole reading begun"), null=True, blank=True)
+    sweep_next_at = models.DateTimeField(_("next whole reading"), null=True, blank=True)
+    sweep_cursor = ExactCharField(max_length=128, blank=True, default="", editable=False)
+    sweep_pages = models.PositiveIntegerField(_("pages of it that were read"), default=0)
+    # A page that it has come by, by which a list is told that leads in a circle.
+    sweep_mark = ExactCharField(max_length=128, blank=True, default="", editable=False)
+    # How many living connections of ours it has shown so far.
+    sweep_seen = models.PositiveIntegerField(default=0, editable=False)
     silence = models.CharField(_("silence"), max_length=16, choices=SILENCES, blank=True, default="")
     silent_since = models.DateTimeField(_("silent since"), null=True, blank=True)
     credits = models.DecimalField(_("credits left"), max_digits=14, decimal_places=2, null=True, blank=True)

@@ -108,6 +108,8 @@ class BankingConnection(models.Model):
     removal_next_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How many renewal links have been withdrawn; a link counts while it holds this number. See flows.invite.
     invitation = models.PositiveIntegerField(default=0, editable=False)
+    # When the upstream was last seen to have its link: a page showed it, or it became known just then.
+    seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Since when the upstream's list lacks its link; a later reading that lacks it too makes it a fact.
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     # When its link is to be read next, because something of it is not known or only guessed at.
@@ -151,6 +153,12 @@ class BankingConnection(models.Model):
                 fields=["account", "read_due_at"],
                 name="bob_connection_read",
                 condition=Q(read_due_at__isnull=False),
+            ),
+            # Those that have become known since the last whole reading began: few, and in no webhook but the first.
+            models.Index(
+                fields=["account", "id"],
+                name="bob_connection_unseen",
+                condition=Q(seen_at__isnull=True, upstream_id__gt=""),
             ),
             models.Index(fields=["removal_tries", "-id"], name="bob_connection_stuck", condition=UNREMOVABLE),
             # Written once or twice for a session; the everyday webhook names nothing new.

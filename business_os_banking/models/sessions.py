@@ -66,6 +66,10 @@ class ConnectSession(models.Model):
     idempotency_request = models.CharField(max_length=64, blank=True, default="", editable=False)
     # Whoever came with a renewal link may have no login to go on with; see the landing page.
     by_link = models.BooleanField(_("with a renewal link"), default=False)
+    # While it waits: when the list is to be looked through for it next, how often it was, and when last.
+    look_at = models.DateTimeField(null=True, blank=True, editable=False)
+    looks = models.PositiveSmallIntegerField(default=0, editable=False)
+    looked_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = ConnectSessionQuerySet.as_manager()

@@ -68,6 +68,7 @@ class ConnectionObject:
     error_class: str
     last_success_at: Time
     updated_at: Time
+    created_at: Time
     details: Mapping[str, str]
 
 
@@ -137,6 +138,7 @@ def object_of(
         error_class=error_class_in([attempt]),
         last_success_at=time_of(item.get("last_success_at"), received_at),
         updated_at=time_of(item.get("updated_at"), received_at),
+        created_at=time_of(item.get("created_at"), received_at),
         details=details_in(parts, received_at),
     )
 

@@ -202,7 +202,7 @@ def read_changes(two: Two) -> None:
         row(OTHER_LINK, token=theirs.pending_token, attempt={"success_at": "2026-11-02T10:00:00Z"}),
         row("999", session=theirs.reference, attempt={"success_at": "2026-11-02T10:00:00Z"}),
     )
-    read_account(NORTH, timezone.now())
+    read_account(NORTH, timezone.now() + timedelta(minutes=11))
 
 
 def read_nothing_twice(two: Two) -> None:
@@ -216,7 +216,7 @@ def read_nothing_twice(two: Two) -> None:
 
 def read_in_vain(two: Two) -> None:
     two.upstream.lists(status=500)
-    read_account(NORTH, timezone.now())
+    read_account(NORTH, timezone.now() + timedelta(minutes=11))
 
 
 def replay_all(two: Two) -> None:
@@ -347,7 +347,7 @@ def test_the_trouble_of_one_account_holds_up_no_other(two: Two) -> None:
         ended = {"fail_at": "2026-11-02T10:00:00Z", "success_at": None}
         rows = {"data": [row(LINK, status="inactive", attempt=ended)]}
         two.upstream.mock.add("GET", url, json=rows, status=status, match=[key])
-    result = reconcile()
+    result = reconcile(timezone.now() + timedelta(minutes=11))
     assert [problem.partition(":")[0] for problem in result.problems] == [NORTH]
     assert [two.connection(alias).status for alias in (NORTH, SOUTH)] == ["active", "inactive"]
     paused = AccountState.objects.exclude(paused_until=None)

@@ -65,9 +65,10 @@ def test_each_tenant_goes_the_whole_way_with_its_own_keys(
     assert [post("org-8", body, "secret-of-7"), post("org-7", body, "secret-of-8")] == [403, 403]
     assert post("org-9", body, "secret-of-7") == 404
     assert post("org-7", body, "secret-of-7") == 200
-    upstream.lists(row("888", token=eight.pending_token))
-    result = reconcile(timezone.now() + timedelta(minutes=1))
-    assert (result.read_pages, result.problems) == (2, [])
+    upstream.lists(row("777"), row("888", token=eight.pending_token))
+    result = reconcile(timezone.now() + timedelta(minutes=11))
+    assert result.problems == []
+    assert result.read_pages == 3  # org-7's connection by its id and in the list, org-8's session in its list
     assert {call.headers["x-api-key"] for call in upstream.calls("GET")} == {"key-7", "key-8"}
     assert set(AccountState.objects.values_list("alias", flat=True)) == {"org-7", "org-8"}
     statuses = BankingConnection.objects.order_by("account").values_list("account", "upstream_id", "status")
@@ -96,7 +97,7 @@ def test_a_tenant_whose_keys_are_gone_keeps_nobody_else_from_anything(
     BankingKeys.objects.filter(alias="org-7").delete()
     eight = session_of("8")
     upstream.lists(row("888", token=eight.pending_token))
-    result = reconcile(timezone.now() + timedelta(minutes=1))
+    result = reconcile(timezone.now() + timedelta(minutes=11))
     assert result.problems == ["org-7: There is no account org-7."]
     assert result.needs_a_person
     assert BankingConnection.objects.get(account="org-8").status == "active"

@@ -37,7 +37,7 @@ BY_NAME = {
     ConnectSession: {"upstream_id"},
     SessionLink: {"upstream_id"},
     ConnectionEvent: {"account", "upstream_id", "provider_code", "digest"},
-    AccountState: {"alias"},
+    AccountState: {"alias", "first_id", "sweep_cursor", "sweep_mark"},
 }
 
 
@@ -65,7 +65,7 @@ def row(user: User) -> dict[type[models.Model], Any]:
         ConnectionEvent: ConnectionEvent.objects.create(
             occurred_at=now, received_at=now, **dict.fromkeys(BY_NAME[ConnectionEvent], NAME)
         ),
-        AccountState: AccountState.objects.create(alias=NAME),
+        AccountState: AccountState.objects.create(**dict.fromkeys(BY_NAME[AccountState], NAME)),
     }
 
 

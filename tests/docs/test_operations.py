@@ -101,7 +101,7 @@ def test_limits_are_those_of_the_code() -> None:
         in_words(reading._FIRST_PAUSE),
         in_words(reading._LONGEST_PAUSE),
         in_words(merging._READ_AFTER),
-        str(by_id._MOST),
+        str(by_id.MOST),
     ]
 
 

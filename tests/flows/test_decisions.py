@@ -233,7 +233,10 @@ def test_a_reading_that_is_asked_for_keeps_to_the_budget_and_to_the_pause(
     assert "used up" in read_account("default", later, by_hand=True).problem
 
 
-def test_a_reading_that_is_asked_for_ends_after_ten_pages(upstream: Upstream, user: User) -> None:
+def test_a_reading_that_is_asked_for_ends_after_ten_pages(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "READS_PER_DAY": 400}
     start(user)
     for page in range(12):
         answer = {"data": [row(str(page))], "meta": {"next_id": str(page + 1)}}

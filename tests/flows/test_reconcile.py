@@ -40,7 +40,8 @@ def connected(user: User, link: str = "777", **more: Any) -> BankingConnection:
     return BankingConnection.objects.get(pk=session.connection_id)
 
 
-def run(minutes: float = 1) -> Result:
+def run(minutes: float = 11) -> Result:
+    """Reconcile that long after now: a session that was opened now is looked for ten minutes after that."""
     return reconcile(timezone.now() + timedelta(minutes=minutes))
 
 
@@ -212,24 +213,31 @@ def test_without_anything_to_learn_nothing_is_read(upstream: Upstream, user: Use
     assert run().read_pages == 0
     connected(user)
     upstream.lists(row("777"))
-    assert run().read_pages == 1  # the first complete reading
-    assert run(10).read_pages == 0
-    assert run(24 * 60 + 10).read_pages == 1
+    assert (
+        run().read_pages == 2
+    )  # by its id, since nobody has told of its bank, and the first complete reading
+    assert run(20).read_pages == 0
+    assert run(24 * 60 + 20).read_pages == 1
 
 
 def test_the_budget_of_a_day_is_kept(upstream: Upstream, user: User, settings: Any) -> None:
     settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "READS_PER_DAY": 3}
     start(user)
     upstream.lists()
-    day = datetime.now(UTC).replace(hour=12)
-    # Whatever the time is now, the session waits for all of that day.
-    ConnectSession.objects.update(expires_at=day + timedelta(days=1))
-    pages = [reconcile(day + timedelta(minutes=minute)).read_pages for minute in range(5)]
-    assert pages == [1, 1, 1, 0, 0]
-    result = reconcile(day + timedelta(minutes=6))
-    assert "READS_PER_DAY" in result.problems[0]
-    ConnectSession.objects.update(status="open", expires_at=day + timedelta(days=2))
-    assert reconcile(day + timedelta(days=1)).read_pages == 1
+    day = datetime.now(UTC).replace(hour=0, minute=30) + timedelta(days=1)
+    pages, problems = [], []
+    for number in range(46):
+        # It waits for all of that day, and however often somebody would look.
+        ConnectSession.objects.update(expires_at=day + timedelta(days=1), look_at=day)
+        result = reconcile(day + timedelta(minutes=30 * number))
+        pages.append(result.read_pages)
+        problems += result.problems
+    assert (sum(pages), max(pages)) == (2, 1)  # what is left is the share of those who ask by hand
+    assert all("READS_PER_DAY" in problem for problem in problems)
+    assert problems
+    # The next day a share fills again, at its pace.
+    ConnectSession.objects.update(expires_at=day + timedelta(days=2), look_at=day)
+    assert reconcile(day + timedelta(hours=28)).read_pages == 1
 
 
 def test_a_missing_list_is_said_once_and_switches_reading_off(
@@ -237,33 +245,45 @@ def test_a_missing_list_is_said_once_and_switches_reading_off(
 ) -> None:
     session = start(user)
     upstream.lists(status=405, body={})
-    for minute in (1, 2, 3):
+    for minute in (11, 12, 13):
         result = run(minute)
         assert (result.needs_a_person, "no such list" in result.problems[0]) == (False, True)
     assert len(upstream.calls("GET")) == 1
     assert caplog.text.count("CONNECTIONS_PATH") == 1
     upstream.lists(row("777", token=session.pending_token))
-    run(24 * 60 + 5)
+    run(24 * 60 + 15)
     session.refresh_from_db()
     assert session.status == "succeeded"
 
 
-@pytest.mark.parametrize(("status", "person"), [(401, True), (402, True), (500, False), (429, False)])
-def test_trouble_makes_it_pause_longer_each_time(
-    upstream: Upstream, user: User, status: int, person: bool
+@pytest.mark.parametrize("status", [500, 429])
+def test_trouble_makes_it_pause_longer_each_time(upstream: Upstream, user: User, status: int) -> None:
+    start(user)
+    upstream.lists(status=status, body={})
+    assert not run(11).needs_a_person
+    assert "paused" in run(11.5).problems[0]
+    assert len(upstream.calls("GET")) == 1
+    run(13)
+    first = AccountState.objects.get()
+    assert (len(upstream.calls("GET")), first.troubles) == (2, 2)
+    assert "paused" in run(14).problems[0]
+    upstream.lists()
+    run(40)
+    assert (AccountState.objects.get().troubles, AccountState.objects.get().paused_until) == (0, None)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_trouble_that_only_a_person_ends_makes_it_pause_for_hours(
+    upstream: Upstream, user: User, status: int
 ) -> None:
     start(user)
     upstream.lists(status=status, body={})
-    assert run(1).needs_a_person is person
-    assert "paused" in run(1.5).problems[0]
+    assert run(11).needs_a_person
+    result = run(5 * 60)
+    assert ("paused" in result.problems[0], result.needs_a_person) == (True, False)
     assert len(upstream.calls("GET")) == 1
-    run(3)
-    first = AccountState.objects.get()
-    assert (len(upstream.calls("GET")), first.troubles) == (2, 2)
-    assert "paused" in run(4).problems[0]
-    upstream.lists()
-    run(30)
-    assert (AccountState.objects.get().troubles, AccountState.objects.get().paused_until) == (0, None)
+    assert run(7 * 60).needs_a_person
+    assert len(upstream.calls("GET")) == 2
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -719,6 +739,7 @@ def test_it_can_be_silent_in_cron(upstream: Upstream, user: User) -> None:
 
 def test_its_exit_code_calls_a_person(upstream: Upstream, user: User) -> None:
     start(user)
+    ConnectSession.objects.update(returned_at=timezone.now() - timedelta(minutes=2))
     upstream.lists(status=401, body={})
     err = StringIO()
     with pytest.raises(SystemExit) as caught:
@@ -793,13 +814,14 @@ def test_two_readings_within_the_hour_are_one(upstream: Upstream, user: User) ->
 
 def test_what_the_list_lacked_comes_back_with_it(upstream: Upstream, user: User) -> None:
     connection = connected(user, "777")
-    upstream.lists(row("foreign"))
+    connected(user, "888", next_url="/b/")
+    upstream.lists(row("888"))
     run()
     run(25 * 60)
     connection.refresh_from_db()
     assert (connection.status, connection.ended_by) == ("disconnected", "provider")
     start(user, next_url="/keeps-reading/")
-    upstream.lists(row("777"))
+    upstream.lists(row("777"), row("888"))
     run(25 * 60 + 10)
     connection.refresh_from_db()
     assert (connection.status, connection.ended_by) == ("active", "")
@@ -828,7 +850,7 @@ def test_a_session_expires_only_when_a_later_reading_said_nothing(upstream: Upst
 def test_a_reading_before_its_end_says_nothing_of_a_session(upstream: Upstream, user: User) -> None:
     session = start(user)
     upstream.lists()
-    assert (run(1).read_pages, run(1).problems) == (1, [])
+    assert (run(11).read_pages, run(11).problems) == (1, [])
     upstream.lists(status=502, body={})
     assert run(80).expired == 0
     session.refresh_from_db()

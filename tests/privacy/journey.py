@@ -398,6 +398,12 @@ class Journey:
             AccountState.objects.update(paused_until=None)
         self.upstream.lists(*rows, left=7)
         reconcile(timezone.now() + timedelta(minutes=2))
+        # And a whole reading that is left under way, for want of budget.
+        self.upstream.lists(body={"data": rows, "meta": {"next_id": rows[0]["id"]}})
+        left = {"sweep": {"left": 1, "at": (timezone.now() + timedelta(minutes=2)).isoformat()}}
+        AccountState.objects.update(read_at=timezone.now(), list_wanted_at=timezone.now(), buckets=left)
+        ConnectSession.objects.filter(pk=waiting.pk).update(look_at=timezone.now(), status="open")
+        reconcile(timezone.now() + timedelta(minutes=2))
 
     def ends(self, session: ConnectSession, links: Any) -> None:
         """Look at everything, disconnect, and have a late success turn up."""

@@ -344,7 +344,7 @@ def test_an_unusable_id_in_the_list_is_kept_once_and_seen(upstream: Upstream, us
     upstream.lists(
         row("1", token=session.pending_token) | {"id": TOO_LONG}, row("2") | {"id": "of another system!"}
     )
-    for minutes in (1, 2, 3):
+    for minutes in (11, 12, 13):
         result = reconcile(timezone.now() + timedelta(minutes=minutes))
         assert not result.needs_a_person
     assert stands(session) == OPEN
@@ -387,7 +387,7 @@ def test_how_a_bank_is_called(upstream: Upstream, user: User, name: Any, shown: 
         assert post(callbacks.success(session.pending_token, LINK, **bank)) == 200
     else:
         upstream.lists(row(LINK, token=session.pending_token, **bank))
-        reconcile(timezone.now() + timedelta(minutes=1))
+        reconcile(timezone.now() + timedelta(minutes=11))
     assert BankingConnection.objects.get().display_name == shown
 
 
@@ -402,5 +402,5 @@ def test_a_row_of_the_list_with_empty_fields(upstream: Upstream, user: User, val
         ("fail_at", "fail_error_class", "last_stage", "error_class", "finished"), value
     )
     upstream.lists(json.loads(json.dumps(item)))
-    reconcile(timezone.now() + timedelta(minutes=1))
+    reconcile(timezone.now() + timedelta(minutes=11))
     assert stands(session) == SUCCEEDED

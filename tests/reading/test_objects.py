@@ -45,7 +45,7 @@ def webhook(wrap: Callable[[Item], Item]) -> Report:
 def by_list(wrap: Callable[[Item], Any]) -> Report:
     def report(upstream: Upstream, content: Item) -> None:
         upstream.lists(body=wrap(content))
-        reconcile(timezone.now() + timedelta(minutes=1))
+        reconcile(timezone.now() + timedelta(minutes=11))
 
     return report
 
@@ -56,7 +56,7 @@ def by_id(upstream: Upstream, content: Item) -> None:
     rows.update(read_due_at=timezone.now())
     upstream.lists()
     upstream.mock.upsert(responses.GET, f"{BASE_URL}/v2/banking/connections/{LINK}", json={"data": content})
-    reconcile(timezone.now() + timedelta(minutes=1))
+    reconcile(timezone.now() + timedelta(minutes=11))
 
 
 META = {"meta": {"version": "6", "time": None}}

@@ -185,6 +185,8 @@ def test_no_value_is_a_time_that_could_win_by_accident(value: Any) -> None:
 # --- where their order decides ---
 
 pytestmark = pytest.mark.django_db
+# Where it is told, nothing but the time can be a reason to read the connection.
+BANK = {"provider_code": "demobank_xf", "provider_name": "Demobank"}
 
 
 @pytest.mark.parametrize("form", DATED)
@@ -218,7 +220,7 @@ def test_a_later_failure_is_known_as_one_too(upstream: Upstream, user: User, for
 @pytest.mark.parametrize("value", ["29.11.2026", "11/29/26 10:04 AM", True, "2026-11-29 10:04:05 PST"])
 def test_a_success_at_a_time_that_cannot_be_read_is_one(upstream: Upstream, user: User, value: Any) -> None:
     session = start(user)
-    body = callbacks.success(session.pending_token, LINK)
+    body = callbacks.success(session.pending_token, LINK, **BANK)
     body["meta"]["time"] = value
     assert post(body) == 200
     assert stands(session) == SUCCEEDED
@@ -247,7 +249,7 @@ def test_a_success_at_a_time_that_cannot_be_read_outdoes_nothing_that_came_later
 @pytest.mark.parametrize("value", [None, 0, "0001-01-01T00:00:00Z", "never", "1970-01-01 00:00:00"])
 def test_no_time_is_that_of_receipt(upstream: Upstream, user: User, value: Any) -> None:
     session = start(user)
-    body = callbacks.success(session.pending_token, LINK)
+    body = callbacks.success(session.pending_token, LINK, **BANK)
     body["meta"]["time"] = value
     assert post(body) == 200
     connection = BankingConnection.objects.get()
@@ -259,7 +261,7 @@ def test_no_time_is_that_of_receipt(upstream: Upstream, user: User, value: Any) 
 def test_of_several_times_the_outermost_that_can_be_read_counts(upstream: Upstream, user: User) -> None:
     session = start(user)
     at = timezone.now() - timedelta(hours=3)
-    body = {"time": "29.11.2026", **callbacks.success(session.pending_token, LINK, time=iso(at))}
+    body = {"time": "29.11.2026", **callbacks.success(session.pending_token, LINK, time=iso(at), **BANK)}
     assert post(body) == 200
     assert BankingConnection.objects.get().connected_at == at
     assert BankingConnection.objects.get().read_due_at is None
@@ -273,7 +275,7 @@ def test_a_row_of_the_list_tells_when_it_succeeded_in_any_form(
     at = timezone.now() - timedelta(minutes=10)
     attempt = {"success_at": DATED[form](at)}
     upstream.lists(row(LINK, token=session.pending_token, attempt=attempt, updated_at=None))
-    reconcile(timezone.now() + timedelta(minutes=1))
+    reconcile(timezone.now() + timedelta(minutes=11))
     assert stands(session) == SUCCEEDED
     connected_at = BankingConnection.objects.get().connected_at
     assert connected_at is not None
@@ -286,7 +288,7 @@ def test_a_row_that_succeeded_at_an_unreadable_time_succeeded(
 ) -> None:
     session = start(user)
     upstream.lists(row(LINK, token=session.pending_token, attempt={"success_at": value}, updated_at=None))
-    reconcile(timezone.now() + timedelta(minutes=1))
+    reconcile(timezone.now() + timedelta(minutes=11))
     assert stands(session) == SUCCEEDED
 
 
@@ -305,7 +307,7 @@ def test_an_unreadable_success_is_none_where_something_says_otherwise(
     session = start(user)
     attempt = {"success_at": "29.11.2026", **attempt}
     upstream.lists(row(LINK, token=session.pending_token, attempt=attempt, updated_at=None))
-    reconcile(timezone.now() + timedelta(minutes=1))
+    reconcile(timezone.now() + timedelta(minutes=11))
     assert stands(session)[:2] == ("failed", "pending")
 
 
@@ -313,7 +315,7 @@ def test_an_unreadable_success_is_none_where_something_says_otherwise(
 def test_a_row_without_a_success_has_none(upstream: Upstream, user: User, value: Any) -> None:
     session = start(user)
     upstream.lists(row(LINK, token=session.pending_token, attempt={"success_at": value}, updated_at=value))
-    reconcile(timezone.now() + timedelta(minutes=1))
+    reconcile(timezone.now() + timedelta(minutes=11))
     assert stands(session)[:2] == ("open", "pending")
 
 
@@ -339,7 +341,7 @@ def test_an_end_that_is_none_leaves_the_estimate(upstream: Upstream, user: User,
 
 def test_a_bank_that_changed_at_an_unreadable_time_has_its_links_read(upstream: Upstream, user: User) -> None:
     connection = connected(start(user))
-    BankingConnection.objects.update(provider_code="demobank_xf", read_due_at=None)
+    BankingConnection.objects.update(provider_code="demobank_xf", provider_name="Demobank", read_due_at=None)
     body = {"data": {"provider_code": "demobank_xf", "provider_status": "inactive"}, "meta": {"version": "6"}}
     for time, is_read in ((iso(timezone.now()), False), ("29.11.2026", True)):
         assert post({**body, "meta": {"version": "6", "time": time}}) == 200
@@ -352,7 +354,7 @@ def test_two_unreadable_successes_are_two_facts(upstream: Upstream, user: User) 
     session = start(user)
     one = row(LINK, token=session.pending_token, attempt={"success_at": "28.11.2026"}, updated_at=None)
     upstream.lists(one)
-    reconcile(timezone.now() + timedelta(minutes=1))
+    reconcile(timezone.now() + timedelta(minutes=11))
     events = BankingConnection.objects.get().events.filter(kind="succeeded")
     assert events.count() == 1
     upstream.lists({**one, "last_attempt": {**one["last_attempt"], "success_at": "29.11.2026"}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from business_os_banking.testing.bodies import connect_answer, connection_object
 __all__ = ["BASE_URL", "Upstream", "connect_answer", "row"]
 
 BASE_URL = "https://api.business-os.test"
+_ONE = re.compile(rf"{BASE_URL}/v2/banking/connections/[^/?]+")
 
 
 def row(
@@ -29,14 +31,30 @@ def row(
 class Upstream:
     mock: responses.RequestsMock
     answers: list[dict[str, Any]] = field(default_factory=list)
+    listed: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.mock.add_callback(responses.POST, f"{BASE_URL}/v2/banking/connect", self._connect)
+        self.mock.add_callback(responses.GET, _ONE, self._show, match=[self._nobody_else_shows])
 
     def _connect(self, request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
         answer = connect_answer()
         self.answers.append(answer)
         return 200, {"Content-Type": "application/json"}, json.dumps(answer)
+
+    def _show(self, request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        """Show one connection of those that are listed, by its id."""
+        asked = str(request.url).rpartition("/")[2]
+        found = next(
+            (item for item in self.listed if isinstance(item, dict) and item.get("id") == asked), None
+        )
+        if found is None:
+            return 404, {"Content-Type": "application/json"}, json.dumps({"error": {"class": "NotFound"}})
+        return 200, {"Content-Type": "application/json"}, json.dumps({"data": found})
+
+    def _nobody_else_shows(self, request: requests.PreparedRequest) -> tuple[bool, str]:
+        others = [item for item in self.mock.registered() if item.method == "GET" and item.url == request.url]
+        return not others, "a test has an answer of its own"
 
     def connect_answers(self, status: int = 200, body: Any = None, **kwargs: Any) -> None:
         """Answer connect calls with this instead."""
@@ -60,6 +78,7 @@ class Upstream:
 
     def lists(self, *rows: dict[str, Any], status: int = 200, body: Any = None, left: Any = None) -> None:
         """Answer the list of connections with these rows on one page, from now on."""
+        self.listed = list(rows)
         answer: dict[str, Any] = {"data": list(rows), "meta": {"next_id": None, "next_page": None}}
         if left is not None:
             answer["business-os"] = {"neuesGuthaben": left}

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 
 from business_os_banking.flows.reconcile import preview, reconcile
 
-_NOT_COUNTS = {"credits", "problems", "needs_a_person"}
+_NOT_COUNTS = {"credits", "due", "problems", "needs_a_person"}
 
 
 class Command(BaseCommand):
@@ -35,6 +35,11 @@ class Command(BaseCommand):
             texts = [f"{name} {value}" for name, value in counts.items() if value and name not in _NOT_COUNTS]
             prefix = "Due: " if options["dry_run"] else ""
             self.stdout.write(prefix + (", ".join(texts).replace("_", " ") or "nothing to do"))
+            for alias, due in result.due.items():
+                self.stdout.write(
+                    f"{alias}: to be read by id {due['by_id']}, sessions for the tail {due['tail']}, "
+                    f"the whole list {'yes' if due['sweep'] else 'no'}"
+                )
             for alias, left in result.credits.items():
                 self.stdout.write(f"{alias}: {left} credits left")
             for problem in result.problems:
