@@ -26,9 +26,9 @@ def read_tail(alias: str, state: AccountState, reading: Reading) -> None:
     sessions = waiting_sessions(alias) if reading.by_hand else due_sessions(alias, reading.now)
     if not sessions.exists():
         return
-    started = reading.moment()
+    started, before = reading.moment(), reading.pages
     if _look_through(alias, state, reading):
-        note_looks(sessions, started)
+        note_looks(sessions, started, reading.pages - before)
 
 
 def _look_through(alias: str, state: AccountState, reading: Reading) -> bool:
