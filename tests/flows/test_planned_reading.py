@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
 from business_os_banking.doctor.records import figures_of
 from business_os_banking.flows import reconcile as steps
+from business_os_banking.flows.read import read_account
 from business_os_banking.flows.reconcile import Result, reconcile
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
@@ -575,6 +577,33 @@ def test_a_dry_run_tells_what_would_be_read(paged: Paged, user: User) -> None:
     out = StringIO()
     call_command("banking_reconcile", "--dry-run", stdout=out)
     assert "default: " not in out.getvalue()
+
+
+def test_the_admin_shows_what_is_learnt(paged: Paged, user: User, settings: Any) -> None:
+    paged.rows = strangers(1, 60)
+    swept(settings)
+    operator = Client()
+    operator.force_login(User.objects.create_superuser("root", "root@site.example", "secret"))
+    page = operator.get(f"/admin/business_os_banking/accountstate/{state().pk}/change/").content.decode()
+    assert f"from_id: works ({timezone.now():%Y-%m-%d})" in page
+    assert "order: ascending" in page
+    assert "0.38 days, at the pace of its share" in page
+    assert state().learnt["pairs"]["value"] not in [None, [0, 0]]
+    assert "pairs" not in page
+
+
+@pytest.mark.parametrize("by_hand", [9, 30])
+def test_by_hand_there_is_a_share_of_its_own(paged: Paged, user: User, settings: Any, by_hand: int) -> None:
+    budget(settings, by_hand * 40)
+    paged.rows = strangers(1, 200)
+    session = start(user)
+    AccountState.objects.create(alias="default")
+    reading = read_account("default", timezone.now(), by_hand=True)
+    assert (reading.pages, reading.complete) == (min(by_hand, 10), False)
+    assert ("first 10 pages" if by_hand == 30 else "the share for this") in reading.problem
+    assert set(state().buckets) == {"asked"}
+    session.refresh_from_db()
+    assert session.status == "open"
 
 
 def test_a_session_expires_only_after_a_look_that_began_after_its_end(paged: Paged, user: User) -> None:
