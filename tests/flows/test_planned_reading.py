@@ -384,6 +384,27 @@ def test_a_clock_that_was_a_year_ahead_stops_no_reading(paged: Paged, user: User
     assert not ConnectionEvent.objects.filter(occurred_at__gt=timezone.now() + timedelta(days=4)).exists()
 
 
+def test_with_one_read_at_a_time_the_tail_comes_further_all_the_same(
+    paged: Paged, user: User, settings: Any
+) -> None:
+    paged.rows = strangers(1, 60)
+    swept(settings)
+    session = start(user)
+    paged.rows = [*paged.rows, *strangers(1_001, 16), row("9999", token=session.pending_token)]
+    ConnectSession.objects.update(expires_at=timezone.now() + timedelta(hours=20))
+    budget(settings, 10)
+    pages = []
+    for hours in range(1, 100):
+        AccountState.objects.update(reads=0)
+        ConnectSession.objects.update(expires_at=timezone.now() + timedelta(hours=hours + 3))
+        pages.append(run(hours * 60).read_pages)
+        session.refresh_from_db()
+        if session.status == "succeeded":
+            break
+    assert session.status == "succeeded"
+    assert max(pages[:-1]) == 1
+
+
 def test_the_shares_do_not_take_from_each_other(paged: Paged, user: User, settings: Any) -> None:
     budget(settings, 20)
     paged.rows = strangers(1, 400)
