@@ -114,8 +114,10 @@ class Settings:
     webhook_max_bytes = Setting(kinds.WHOLE, 65_536, "the largest webhook that is read")
     connects_per_hour = Setting(kinds.COUNT, 100, "how often one person may start to connect; 0: no limit")
     rejected_webhooks_per_minute = Setting(kinds.COUNT, 60, "those of one address that are logged; 0: all")
-    read_every_hours = Setting(kinds.NUMBER, 24, "how often the list is read while no session waits for news")
-    reads_per_day = Setting(kinds.WHOLE, 200, "pages of the list that may be read, per account and day")
+    read_every_hours = Setting(kinds.NUMBER, 24, "how often the whole list is read")
+    reads_per_day = Setting(
+        kinds.WHOLE, 200, "reads of the list and of single connections, per account and day"
+    )
     disconnect_superseded = Setting(kinds.SWITCH, False, "remove the old link when a renewal brought another")
     consent_days = Setting(kinds.NUMBER_OR_NONE, 180, "a consent's length where nobody says it, or `None`")
     consent_reminder_days = Setting(kinds.DAYS, [14, 7, 1], "days before its end to send `consent_expiring`")

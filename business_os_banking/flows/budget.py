@@ -47,6 +47,11 @@ def left(state: AccountState, share: Share, now: datetime) -> int:
     return max(0, min(level, most - spent))
 
 
+def fits(share: Share) -> int:
+    """Return how many reads of *share* there are at once, at most."""
+    return int(max(1.0, _FITS * SHARES[share] * conf.settings.reads_per_day))
+
+
 def is_used_up(state: AccountState, now: datetime) -> bool:
     """Return whether all of the day's reads are spent, whatever the shares hold."""
     return bool(_spent(state, now) >= conf.settings.reads_per_day)

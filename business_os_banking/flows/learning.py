@@ -33,7 +33,7 @@ _TRIED_AGAIN: Final = ("none", "ignored", "lost")
 _DAY: Final = timedelta(days=1)
 _ENOUGH_PAIRS: Final = 20
 _MANY_PAIRS: Final = 1_000  # the latest count more
-_ALMOST_ALL: Final = 0.95
+_MOST: Final = 0.8  # a row or two may be out of order; without one, it is half of them
 
 
 def known(state: AccountState, name: str, now: datetime) -> Any:
@@ -66,17 +66,18 @@ def note_order(state: AccountState, rows: Iterable[ConnectionObject], now: datet
     for before, after in pairwise(rows):
         step = _compared(before, after)
         up, down = up + (step > 0), down + (step < 0)
-    order = known(state, "order", now)
-    if up == down == 0 or (order == "ascending" and not down) or (order == "descending" and not up):
-        return
     pairs = known(state, "pairs", now) or [0, 0]
+    is_settled = sum(pairs) >= _ENOUGH_PAIRS
+    # As long as nothing has ever contradicted the order, there is nothing to count.
+    if up == down == 0 or (is_settled and not (down or pairs[1])) or (is_settled and not (up or pairs[0])):
+        return
     up, down = up + pairs[0], down + pairs[1]
     if up + down > _MANY_PAIRS:
         up, down = up // 2, down // 2
     learn(state, "pairs", [up, down], now)
     if up + down >= _ENOUGH_PAIRS:
         share = up / (up + down)
-        sure = "ascending" if share >= _ALMOST_ALL else "descending" if share <= 1 - _ALMOST_ALL else "mixed"
+        sure = "ascending" if share >= _MOST else "descending" if share <= 1 - _MOST else "mixed"
         learn(state, "order", sure, now)
 
 

@@ -16,7 +16,7 @@ from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due
 _AFTER_RETURN: Final = timedelta(minutes=1)
 _AFTER_OPENING: Final = timedelta(minutes=10)
 _WAITS: Final = tuple(timedelta(minutes=minutes) for minutes in (2, 5, 15, 60, 120))
-_LONGEST_WAIT: Final = timedelta(hours=3)
+_LONGEST_WAIT: Final = timedelta(hours=5)
 _ROWS_A_STATEMENT: Final = 100
 
 
@@ -29,6 +29,7 @@ def due_sessions(alias: str, now: datetime) -> QuerySet[ConnectSession]:
     first = Q(look_at=None) & (back | opened)
     again = Q(look_at__isnull=False) & is_due("look_at", now, _LONGEST_WAIT)
     since = Q(returned_at__gt=F("looked_at")) & back
+    # Once at its end, whenever the next look would have been: after that it may expire.
     grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
     unseen_end = Q(looked_at=None) | Q(looked_at__lt=F("expires_at") + grace)
     last = Q(expires_at__lte=now - grace) & unseen_end
@@ -39,16 +40,18 @@ def waiting_sessions(alias: str) -> QuerySet[ConnectSession]:
     return ConnectSession.objects.waiting().filter(connection__account=alias)
 
 
-def note_looks(sessions: QuerySet[ConnectSession], started: datetime) -> None:
-    """Note that a reading that *started* then was to find these *sessions*, and when the next one is."""
-    grace = timedelta(minutes=conf.settings.expiry_grace_minutes)
-    for batch in batches.of_rows(sessions.only("pk", "looks", "expires_at")):
+def note_looks(sessions: QuerySet[ConnectSession], started: datetime, reads: int = 1) -> None:
+    """Note that a reading that *started* then was to find these *sessions*, and when the next one is.
+
+    What took several *reads* is done half as often in the end, so that no session costs much more than another.
+    """
+    waits = (*_WAITS[:-1], _WAITS[-1] * (2 if reads > 1 else 1))
+    for batch in batches.of_rows(sessions.only("pk", "looks", "looked_at", "returned_at")):
         for session in batch:
-            wait = _WAITS[min(session.looks, len(_WAITS) - 1)]
-            next_at = started + wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load
-            # Once at its end: after that it may expire.
-            end = session.expires_at + grace if session.expires_at else next_at
-            session.look_at = min(next_at, end) if end > started else next_at
+            if session.returned_at and session.looked_at and session.returned_at > session.looked_at:
+                session.looks = 0  # what it waits for has only begun
+            wait = waits[min(session.looks, len(waits) - 1)]
+            session.look_at = started + wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load
             session.looks = min(session.looks + 1, 1_000)
             session.looked_at = started
         ConnectSession.objects.bulk_update(

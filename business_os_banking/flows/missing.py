@@ -6,7 +6,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_noop as _
 
 from business_os_banking.facts.report import missed
@@ -14,7 +14,7 @@ from business_os_banking.flows import learning
 from business_os_banking.flows.pages import record_safely
 from business_os_banking.flows.reading import Reading
 from business_os_banking.models import AccountState, BankingConnection, batches
-from business_os_banking.models.clocks import is_within
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_within
 from business_os_banking.vocabulary import ConnectionStatus
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ def note_missing(
     never been seen, and is not missing.
     """
     known = BankingConnection.objects.filter(account=alias, status__in=_LIVING, upstream_id__gt="")
-    lacking = known.filter(seen_at__lt=started)
+    # What a wrong clock wrote that lies ahead has not been seen.
+    lacking = known.filter(Q(seen_at__lt=started) | Q(seen_at__gt=reading.moment() + CLOCKS_DIFFER))
     count = lacking.count()
     key = learning.key_of(reading.client(alias).account)
     is_another_key = learning.known(state, "key", started) not in {None, key}

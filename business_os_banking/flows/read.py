@@ -76,14 +76,11 @@ def _read(alias: str, state: AccountState, reading: Reading) -> None:
         within_budget(partial(read_by_id, alias, state, reading))
         if _lacks_list(state, reading.now):
             reading.tell(_NO_LIST)
-        elif reading.by_hand:
-            within_budget(partial(sweep.sweep, alias, state, reading, _PAGES_BY_HAND))
-            if not reading.complete:
-                within_budget(partial(read_tail, alias, state, reading))
-        else:
-            within_budget(partial(read_tail, alias, state, reading))
-            if sweep.is_due(state, reading.now):
-                within_budget(partial(sweep.sweep, alias, state, reading))
+            return
+        within_budget(partial(read_tail, alias, state, reading))
+        if reading.by_hand or sweep.is_due(state, reading.now):
+            most = _PAGES_BY_HAND if reading.by_hand else None
+            within_budget(partial(sweep.sweep, alias, state, reading, most))
     except NotFound:
         _list_is_missing(alias, state, reading.now)
         reading.tell(_NO_LIST)

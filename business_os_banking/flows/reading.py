@@ -79,6 +79,13 @@ class Reading:
         self._client = self._client or BusinessOSClient(credentials_of(alias))
         return self._client
 
+    def require(self, state: AccountState, share: Share, reads: int) -> None:
+        """Raise `Exhausted` unless its share has as many *reads* as are needed to come to anything, if it ever has."""
+        share = "asked" if self.by_hand else share
+        state.refresh_from_db(fields=["reads_on", "reads", "buckets"])
+        if budget.left(state, share, self.moment()) < min(reads, budget.fits(share)):
+            raise Exhausted
+
     def spend(self, state: AccountState, share: Share) -> None:
         """Take one read from its share of the day's; raise `Exhausted` where there is none, or no time."""
         share = "asked" if self.by_hand else share

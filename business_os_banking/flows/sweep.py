@@ -20,7 +20,7 @@ from business_os_banking.flows.missing import note_missing
 from business_os_banking.flows.pages import Page
 from business_os_banking.flows.reading import JITTER, Reading
 from business_os_banking.models import AccountState, BankingConnection, batches
-from business_os_banking.models.clocks import is_waiting, is_within
+from business_os_banking.models.clocks import is_past, is_waiting, is_within
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def is_due(state: AccountState, now: datetime) -> bool:
 
 def sweep(alias: str, state: AccountState, reading: Reading, most: int | None = None) -> None:
     """Read the list on from where the last run left it, *most* pages at most; at its end, find what it lacks."""
-    if state.sweep_started_at is None or not state.sweep_pages:
+    if not is_past(state.sweep_started_at, reading.now) or not state.sweep_pages:
         _begin(alias, state, reading)
     started = state.sweep_started_at or reading.now
     followed = False  # whether the page before has just led to this one

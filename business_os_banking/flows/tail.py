@@ -26,9 +26,9 @@ def read_tail(alias: str, state: AccountState, reading: Reading) -> None:
     sessions = waiting_sessions(alias) if reading.by_hand else due_sessions(alias, reading.now)
     if not sessions.exists():
         return
-    started = reading.moment()
+    started, before = reading.moment(), reading.pages
     if _look_through(alias, state, reading):
-        note_looks(sessions, started)
+        note_looks(sessions, started, reading.pages - before)
 
 
 def _look_through(alias: str, state: AccountState, reading: Reading) -> bool:
@@ -44,6 +44,7 @@ def _look_through(alias: str, state: AccountState, reading: Reading) -> bool:
         want_list(state, reading.now)
         return False
     if order != "ascending" and anchors[0]:
+        reading.require(state, "tail", 2)
         page = pages.read_page(alias, state, reading, "tail")
         if page is not None and not page.next_id:
             pages.push_anchor(state, "")
@@ -77,14 +78,16 @@ def _is_gone(page: Page) -> bool:
 
 def _read_on(alias: str, state: AccountState, reading: Reading, page: Page) -> bool:
     """Go on from *page* to the end of the list; return whether that was reached, else the next run goes on."""
-    pages.push_anchor(state, page.start)
-    for _number in range(1, _PAGES):
-        following = page.next_id and pages.read_page(alias, state, reading, "tail", page.next_id)
-        if not following or not following.ids:
+    for number in range(1, _PAGES + 1):
+        # The next one as well: where there is one read at a time, each run must come a page further.
+        pages.push_anchor(state, *([page.start, page.next_id] if page.next_id else [page.start]))
+        if not page.next_id or number == _PAGES:
+            return not page.next_id
+        following = pages.read_page(alias, state, reading, "tail", page.next_id)
+        if following is None or not following.ids:
             return True
         page = following
-        pages.push_anchor(state, page.start)
-    return not page.next_id
+    return False
 
 
 def _read_beginning(alias: str, state: AccountState, reading: Reading) -> bool:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
 from business_os_banking.doctor.records import figures_of
 from business_os_banking.flows import reconcile as steps
+from business_os_banking.flows.read import read_account
 from business_os_banking.flows.reconcile import Result, reconcile
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
@@ -198,12 +200,25 @@ def test_the_order_is_told_by_when_they_were_made_where_that_is_said(
     assert learnt("order") == "ascending"
 
 
-@pytest.mark.parametrize(("from_id", "rows"), [("inclusive", 40), ("inclusive", 3), ("exclusive", 40)])
+@pytest.mark.parametrize(
+    ("from_id", "order", "rows"),
+    [
+        ("inclusive", 1, 40),
+        ("inclusive", 1, 3),
+        ("exclusive", 1, 40),
+        ("inclusive", -1, 40),
+        ("inclusive", 7, 45),  # mixed: both ends are read
+        ("exclusive", 7, 45),
+    ],
+)
 def test_one_session_that_never_ends_costs_few_reads(
-    paged: Paged, user: User, settings: Any, from_id: str, rows: int
+    paged: Paged, user: User, settings: Any, from_id: str, order: int, rows: int
 ) -> None:
     paged.from_id = from_id
-    paged.rows = strangers(1, rows)
+    paged.rows = sorted(
+        strangers(1, rows), key=lambda item: int(item["id"]) * order % 331 if order == 7 else 0
+    )
+    paged.rows = paged.rows[::-1] if order == -1 else paged.rows
     swept(settings)
     session = start(user)
     begin, before = timezone.now(), paged.reads
@@ -212,7 +227,8 @@ def test_one_session_that_never_ends_costs_few_reads(
         ConnectSession.objects.update(expires_at=now + timedelta(hours=2))
         reconcile(now)
     session.refresh_from_db()
-    assert (session.status, session.looks) == ("open", paged.reads - before)
+    places = 2 if learnt("order") == "mixed" else 1
+    assert (session.status, session.looks * places) == ("open", paged.reads - before)
     assert 12 <= paged.reads - before <= 24
 
 
@@ -351,6 +367,43 @@ def test_pages_that_lead_in_a_circle_are_named(
     assert "in a circle" in run(25 * 60).problems[0]
     connection.refresh_from_db()
     assert (connection.status, connection.missing_since) == ("active", None)
+
+
+def test_a_clock_that_was_a_year_ahead_stops_no_reading(paged: Paged, user: User) -> None:
+    connections = [connected(user, f"77{number}", **BANK) for number in range(6)]
+    paged.rows = [row(f"77{number}") for number in range(6)]
+    ahead = timezone.now() + timedelta(days=365)
+    run(365 * 24 * 60)
+    AccountState.objects.update(sweep_started_at=ahead, sweep_cursor="773", sweep_pages=1)
+    ConnectSession.objects.update(look_at=ahead)
+    paged.rows = paged.rows[1:]
+    for hours in (1, 26, 52):
+        run(hours * 60)
+    connections[0].refresh_from_db()
+    connections[1].refresh_from_db()
+    assert (connections[0].status, connections[1].status) == ("disconnected", "active")
+    assert not ConnectionEvent.objects.filter(occurred_at__gt=timezone.now() + timedelta(days=4)).exists()
+
+
+def test_with_one_read_at_a_time_the_tail_comes_further_all_the_same(
+    paged: Paged, user: User, settings: Any
+) -> None:
+    paged.rows = strangers(1, 60)
+    swept(settings)
+    session = start(user)
+    paged.rows = [*paged.rows, *strangers(1_001, 16), row("9999", token=session.pending_token)]
+    ConnectSession.objects.update(expires_at=timezone.now() + timedelta(hours=20))
+    budget(settings, 10)
+    pages = []
+    for hours in range(1, 100):
+        AccountState.objects.update(reads=0)
+        ConnectSession.objects.update(expires_at=timezone.now() + timedelta(hours=hours + 3))
+        pages.append(run(hours * 60).read_pages)
+        session.refresh_from_db()
+        if session.status == "succeeded":
+            break
+    assert session.status == "succeeded"
+    assert max(pages[:-1]) == 1
 
 
 def test_the_shares_do_not_take_from_each_other(paged: Paged, user: User, settings: Any) -> None:
@@ -546,6 +599,33 @@ def test_a_dry_run_tells_what_would_be_read(paged: Paged, user: User) -> None:
     out = StringIO()
     call_command("banking_reconcile", "--dry-run", stdout=out)
     assert "default: " not in out.getvalue()
+
+
+def test_the_admin_shows_what_is_learnt(paged: Paged, user: User, settings: Any) -> None:
+    paged.rows = strangers(1, 60)
+    swept(settings)
+    operator = Client()
+    operator.force_login(User.objects.create_superuser("root", "root@site.example", "secret"))
+    page = operator.get(f"/admin/business_os_banking/accountstate/{state().pk}/change/").content.decode()
+    assert f"from_id: works ({timezone.now():%Y-%m-%d})" in page
+    assert "order: ascending" in page
+    assert "0.38 days, at the pace of its share" in page
+    assert state().learnt["pairs"]["value"] not in [None, [0, 0]]
+    assert "pairs" not in page
+
+
+@pytest.mark.parametrize("by_hand", [9, 30])
+def test_by_hand_there_is_a_share_of_its_own(paged: Paged, user: User, settings: Any, by_hand: int) -> None:
+    budget(settings, by_hand * 40)
+    paged.rows = strangers(1, 200)
+    session = start(user)
+    AccountState.objects.create(alias="default")
+    reading = read_account("default", timezone.now(), by_hand=True)
+    assert (reading.pages, reading.complete) == (min(by_hand, 10), False)
+    assert ("first 10 pages" if by_hand == 30 else "the share for this") in reading.problem
+    assert set(state().buckets) == {"asked"}
+    session.refresh_from_db()
+    assert session.status == "open"
 
 
 def test_a_session_expires_only_after_a_look_that_began_after_its_end(paged: Paged, user: User) -> None:
