@@ -83,7 +83,8 @@ class FakeUpstream:
     def add(self, x: BankingConnection | ConnectSession, **changes: Any) -> dict[str, Any]:
         """Put what the bank would have of *x* into ``connections``, with *changes*, and return it.
 
-        For a session this is how a success looks whose webhook was lost: reading the list finds it.
+        For a session this is how a success looks whose webhook was lost: reading the list finds it, ten minutes after
+        the session was opened (`tasks.banking_reconcile` takes a ``now``).
         """
         row = _row(x, changes)
         self.remove(row["id"])
