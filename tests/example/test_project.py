@@ -168,7 +168,9 @@ def test_three_successes_leave_one_note(demo: Browser) -> None:
     assert check_page(demo.get(page)).count(NOTE) == 1
 
 
-@pytest.mark.timeout(300)  # it is looked for a minute after the browser came back, and the machine may be busy
+@pytest.mark.timeout(
+    300
+)  # it is looked for a minute after the browser came back, and the machine may be busy
 def test_what_no_webhook_tells_is_found_by_itself(demo: Browser) -> None:
     """Nobody runs `banking_reconcile` here but the server: it finds the success, and the name of the bank."""
     landing = through_the_bank(demo, "/banking/", "webhook_never")
