@@ -197,8 +197,8 @@ _ROWS = """
 INSERT INTO business_os_banking_bankingconnection (
     reference, user_id, tenant, account, status, status_reason, upstream_id, provider_code, provider_name,
     country_code, consent_is_estimated, consent_expires_at, last_error_class, ended_by, removal_due, removal_tries,
-    invitation, metadata, state, baseline, created_at, updated_at
+    invitation, metadata, state, baseline, named_at, created_at, updated_at
 ) SELECT gen_random_uuid(), {who}, '', 'default', CASE WHEN n % 10 = 0 THEN 'inactive' ELSE 'active' END, '', '',
     'bank_' || n % 50, 'Bank', 'DE', false, now() + interval '90 days', '', '', false, 0, 0, '{{}}', '{{}}', '{{}}',
-    now(), now() FROM generate_series(1, 100000) n
+    now(), now(), now() FROM generate_series(1, 100000) n
 """
