@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,7 +19,7 @@ from business_os_banking.exceptions import InvalidRequest, NotFound
 from business_os_banking.facts.interpret import report_of
 from business_os_banking.facts.lookup import Name, known, names_of
 from business_os_banking.facts.record import record
-from business_os_banking.facts.report import Report, seen
+from business_os_banking.facts.report import Report, digest_of, seen
 from business_os_banking.flows import learning
 from business_os_banking.flows.budget import Share
 from business_os_banking.flows.reading import Reading
@@ -33,6 +33,11 @@ logger = logging.getLogger(__name__)
 _ANCHORS: Final = 8
 _NO_SUCH_START: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
 _ENDED_HERE: Final = (EndedBy.OWNER, EndedBy.OPERATOR)
+_AT_ODDS: Final = {
+    Kind.SUCCEEDED: ConnectionStatus.INACTIVE,
+    Kind.FAILED: ConnectionStatus.ACTIVE,
+    Kind.CONSENT_ENDED: ConnectionStatus.ACTIVE,
+}
 _LIVING: Final = {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}
 
 
@@ -152,7 +157,24 @@ def _record_rows(alias: str, rows: Sequence[ConnectionObject], at: datetime) -> 
     reports = {report.digest: report for row in rows if _says_something(report := report_of(row, alias, at))}
     recorded = set(ConnectionEvent.objects.filter(digest__in=list(reports)).values_list("digest", flat=True))
     new = [report for digest, report in reports.items() if digest not in recorded]
+    new += _so_again(alias, [report for digest, report in reports.items() if digest in recorded])
     return sum(record_safely(report) for report in _ours(new))
+
+
+def _so_again(alias: str, reports: Sequence[Report]) -> list[Report]:
+    """Return those of *reports*, all recorded before, that tell no time and are at odds with how their links stand.
+
+    Without a time, what the list shows is so when it is read. Only what would change something is a new fact: else each
+    reading would leave an event for each row.
+    """
+    timeless = {report.fact.link: report for report in reports if report.fact.at == report.received_at}
+    rows = BankingConnection.objects.filter(account=alias, upstream_id__in=timeless)
+    again = []
+    for link, status in rows.values_list("upstream_id", "status"):
+        report = timeless[link]
+        if _AT_ODDS.get(report.fact.kind) == status and not report.fact.link_works:
+            again.append(replace(report, digest=digest_of(report.digest, report.received_at.isoformat())))
+    return again
 
 
 def _says_something(report: Report) -> bool:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import responses
+import time_machine
 from django.contrib.auth.models import User
 from django.utils import timezone
 
 from business_os_banking.flows.reconcile import reconcile
-from business_os_banking.models import BankingConnection, ConnectSession
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.deeds import start
 from tests.reading.world import LINK, OPEN, SUCCEEDED, ago, connected, latest, post, stands
@@ -342,3 +343,36 @@ def test_details_are_taken_from_all_of_it(upstream: Upstream, user: User, way: s
     )
     assert f"{connection.next_refresh_possible_at:%Y-%m-%d %H:%M}" == "2027-01-01 10:00"
     assert f"{connection.consent_expires_at:%Y-%m-%d %H:%M:%S}" == "2027-03-01 23:59:59"
+
+
+def read_again(upstream: Upstream, *rows: Item, minutes: int) -> None:
+    """Read the whole list in *minutes* from now, whatever was read before."""
+    upstream.lists(*rows)
+    AccountState.objects.update(sweep_next_at=timezone.now(), read_at=None)
+    reconcile(timezone.now() + timedelta(minutes=minutes))
+
+
+def test_a_row_without_times_is_so_whenever_it_is_read(upstream: Upstream, user: User) -> None:
+    """The same row again is no new fact, unless something else was said of its link meanwhile."""
+    session = start(user)
+    connected(session)
+    stopped: Item = {"id": LINK, "status": "inactive"}
+    read_again(upstream, stopped, minutes=1)
+    assert stands(session)[1] == "inactive"
+    events = ConnectionEvent.objects.count()
+    read_again(upstream, stopped, minutes=2)
+    assert ConnectionEvent.objects.count() == events
+    now = timezone.now()
+    with time_machine.travel(now + timedelta(minutes=10), tick=True):
+        assert post(callbacks.success(None, LINK, time=ago())) == 200
+        assert stands(session)[1] == "active"
+        read_again(upstream, stopped, minutes=1)
+        assert stands(session)[1] == "inactive"
+        read_again(upstream, {"id": LINK, "status": "active"}, minutes=2)
+        assert stands(session)[1] == "active"
+    with time_machine.travel(now + timedelta(minutes=20), tick=True):
+        failure = callbacks.fail(None, "InvalidCredentials", connection_id=LINK, time=ago())
+        assert post(failure) == 200
+        assert stands(session)[1] == "inactive"
+        read_again(upstream, {"id": LINK, "status": "active"}, minutes=1)
+        assert stands(session)[1] == "active"
