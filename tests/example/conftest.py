@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,20 @@ def project_in(directory: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def demo(project: Project) -> Iterator[Browser]:
-    """The running demo, and a browser in which the tax adviser is logged in."""
+    with running(project) as browser:
+        yield browser
+
+
+@pytest.fixture
+def fresh_demo(tmp_path: Path) -> Iterator[Browser]:
+    """A demo of its own, for what the sessions of other tests would keep waiting."""
+    with running(project_in(tmp_path)) as browser:
+        yield browser
+
+
+@contextmanager
+def running(project: Project) -> Iterator[Browser]:
+    """Run the demo, and yield a browser in which the tax adviser is logged in."""
     project.manage("migrate", "--verbosity=0")
     # Twice: what is there already must not be in the way.
     assert "Log in    demo / demo" in project.manage("demo")

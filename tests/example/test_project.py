@@ -171,11 +171,11 @@ def test_three_successes_leave_one_note(demo: Browser) -> None:
 @pytest.mark.timeout(
     300
 )  # it is looked for a minute after the browser came back, and the machine may be busy
-def test_what_no_webhook_tells_is_found_by_itself(demo: Browser) -> None:
+def test_what_no_webhook_tells_is_found_by_itself(fresh_demo: Browser) -> None:
     """Nobody runs `banking_reconcile` here but the server: it finds the success, and the name of the bank."""
-    landing = through_the_bank(demo, "/banking/", "webhook_never")
-    wait_for_success(demo, landing, SECONDS_TO_BE_FOUND)
-    assert "Stille Bank" in check_page(demo.get("/banking/"))
+    landing = through_the_bank(fresh_demo, "/banking/", "webhook_never")
+    wait_for_success(fresh_demo, landing, SECONDS_TO_BE_FOUND)
+    assert "Stille Bank" in check_page(fresh_demo.get("/banking/"))
 
 
 def test_only_the_server_runs_reconcile(project: Project) -> None:
