@@ -49,6 +49,10 @@ class ConnectionStatus(StrEnum):
     DISCONNECTED = "disconnected"  # a tombstone; see EndedBy
 
 
+# The link works, or would if the user did something: the upstream has it.
+LIVING_STATUSES: Final = (ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE)
+
+
 class StatusReason(StrEnum):
     """Why a connection is ``inactive``."""
 
@@ -66,6 +70,10 @@ class EndedBy(StrEnum):
     OWNER = "owner"
     OPERATOR = "operator"
     PROVIDER = "provider"
+
+
+# Ended for good, by whoever may: nothing that the upstream says later brings it back.
+ENDED_HERE: Final = (EndedBy.OWNER, EndedBy.OPERATOR)
 
 
 class Source(StrEnum):

@@ -13,6 +13,7 @@ from django.utils.translation import pgettext_lazy
 
 from business_os_banking.exceptions import BusinessOSError
 from business_os_banking.vocabulary import (
+    ENDED_HERE,
     SESSION_EXPIRED,
     ConnectionStatus,
     EndedBy,
@@ -313,7 +314,6 @@ SCOPES: dict[str, tuple[Text, Text]] = {
 }
 
 
-_ENDED_BY_US = {EndedBy.OWNER, EndedBy.OPERATOR}
 # For these, trying again with the same link would fail again.
 _NO_SECOND_TRY = {Group.ALREADY_CONNECTED, Group.SETUP}
 
@@ -356,7 +356,7 @@ def for_session(session: "ConnectSession") -> Wording:
 
 def _for_session(session: "ConnectSession") -> Wording:
     connection = session.connection
-    if connection.status == ConnectionStatus.DISCONNECTED and connection.ended_by in _ENDED_BY_US:
+    if connection.status == ConnectionStatus.DISCONNECTED and connection.ended_by in ENDED_HERE:
         return ENDED[EndedBy(connection.ended_by)]
     if session.status == SessionStatus.SUCCEEDED:
         works = connection.status in {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}

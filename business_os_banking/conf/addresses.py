@@ -31,10 +31,10 @@ class Address:
 
 def parse(text: str) -> Address | None:
     """Return *text* as an address, or ``None`` if it is none, or one that could be understood in two ways."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None:
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
         return None
-    scheme, name, port, rest = found.groups(default="")
+    scheme, name, port, rest = match.groups(default="")
     host = _host(name.lower().removesuffix("."))
     if not host or int(port or 0) > _LAST_PORT:
         return None

@@ -15,14 +15,13 @@ from business_os_banking.flows.reading import LONGEST_WAIT
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.models.clocks import is_waiting, is_within
 from business_os_banking.models.connections import UNREMOVABLE
-from business_os_banking.vocabulary import ConnectionStatus, Outcome
+from business_os_banking.vocabulary import LIVING_STATUSES, Outcome
 
 _RUN_TIMEOUT: Final = timedelta(minutes=30)  # five are right; a run may take some
 _WEBHOOK_TIMEOUT: Final = timedelta(hours=1)
 _RECENT: Final = timedelta(days=7)
 _ANNOUNCE_TIMEOUT: Final = timedelta(minutes=15)
 _MAX_COUNT: Final = 1_000  # nothing is counted further
-_WORKING: Final = (ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE)
 
 
 def examine_records(alias: str, now: datetime) -> Iterator[Finding]:
@@ -32,7 +31,7 @@ def examine_records(alias: str, now: datetime) -> Iterator[Finding]:
     yield from _webhooks(state, now)
     yield from _reading(state, now)
     yield from _events(alias, now)
-    working = BankingConnection.objects.filter(account=alias, status__in=_WORKING, upstream_id="")
+    working = BankingConnection.objects.filter(account=alias, status__in=LIVING_STATUSES, upstream_id="")
     if count := _count(working):
         yield finding(
             "ids-unknown", f"The provider's id of {count} connection(s) is not known.", account=alias

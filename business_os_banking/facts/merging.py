@@ -21,10 +21,14 @@ from business_os_banking.facts.match import Match
 from business_os_banking.facts.report import Report
 from business_os_banking.facts.rows import connection_columns, session_columns, state_of, state_of_session
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
-from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, Outcome
+from business_os_banking.vocabulary import (
+    ENDED_HERE,
+    LIVING_STATUSES,
+    Kind,
+    Outcome,
+)
 
 _READ_AFTER: Final = timedelta(minutes=1)
-_LIVING: Final = {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +229,14 @@ def _bank_is_to_be_read(row: BankingConnection, changed: Mapping[str, Any]) -> b
 
     Callbacks seldom do. Once it is to be read it stays so until it was, so no later webhook writes this again.
     """
-    if row.read_due_at is not None or not changed["upstream_id"] or changed["status"] not in _LIVING:
+    if row.read_due_at is not None or not changed["upstream_id"] or changed["status"] not in LIVING_STATUSES:
         return False
     # What the columns hold was told of the link before, if that was another one.
     is_same = changed["upstream_id"] == row.upstream_id
-    told = [
+    names = [
         changed.get(name) or (is_same and getattr(row, name)) for name in ("provider_code", "provider_name")
     ]
-    return not all(told)
+    return not all(names)
 
 
 def baseline(row: BankingConnection, old: State) -> dict[str, Any]:
@@ -278,7 +282,7 @@ def _outcome(report: Report, rows: list[BankingConnection], *, changed: bool) ->
         return Outcome.NO_CHANGE  # it is about nothing, and so waits for nothing
     if not rows:
         return Outcome.UNMATCHED
-    ended = any(row.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR} for row in rows)
+    ended = any(row.ended_by in ENDED_HERE for row in rows)
     if report.fact.kind is Kind.SUCCEEDED and ended:
         return Outcome.ORPHANED
     return Outcome.APPLIED if changed else Outcome.NO_CHANGE

@@ -20,7 +20,7 @@ from business_os_banking.facts.lifecycle import (
 )
 from business_os_banking.facts.status import ConnectionView, view_connection, view_session
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.vocabulary import DETAILS, ConnectionStatus, SessionStatus
+from business_os_banking.vocabulary import DETAILS, LIVING_STATUSES, ConnectionStatus, SessionStatus
 
 _TIMES = {"next_refresh_possible_at"}
 _LONGEST = {"provider_code": 128, "provider_name": 255, "country_code": 8}
@@ -32,7 +32,7 @@ def state_of(connection: BankingConnection) -> State:
     A row that a site imported from elsewhere has no facts yet; what its columns say is then where it starts.
     """
     state = from_json(connection.state)
-    if state.attempts or connection.status not in {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}:
+    if state.attempts or connection.status not in LIVING_STATUSES:
         return state
     at = connection.connected_at or connection.created_at
     rank = GOOD if connection.status == ConnectionStatus.ACTIVE else NEEDS_USER

@@ -16,7 +16,7 @@ from business_os_banking.flows.reading import Reading
 from business_os_banking.flows.settling import close, want_list
 from business_os_banking.models import AccountState, BankingConnection
 from business_os_banking.models.clocks import is_due, is_within
-from business_os_banking.vocabulary import EndedBy
+from business_os_banking.vocabulary import ENDED_HERE
 
 MOST: Final = 20  # in one run
 _AGAIN: Final = timedelta(days=1)  # where the list has not settled it
@@ -40,7 +40,7 @@ def read_by_id(alias: str, state: AccountState, reading: Reading) -> None:
         row = due_by_id(alias, reading.now).first()
         if row is None:
             return
-        if row.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR}:
+        if row.ended_by in ENDED_HERE:
             close(row, reading.now)
         elif not row.upstream_id:
             want_list(state, reading.now)

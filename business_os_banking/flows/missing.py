@@ -15,14 +15,13 @@ from business_os_banking.flows.pages import record_safely
 from business_os_banking.flows.reading import Reading
 from business_os_banking.models import AccountState, BankingConnection, batches
 from business_os_banking.models.clocks import CLOCKS_DIFFER, is_within
-from business_os_banking.vocabulary import ConnectionStatus
+from business_os_banking.vocabulary import LIVING_STATUSES
 
 logger = logging.getLogger(__name__)
 
 _BETWEEN_READINGS: Final = timedelta(hours=1)
 # A list that lacks more links than these is more likely the wrong list than a bad day.
 _FEW, _SHARE = 2, 0.2
-_LIVING: Final = (ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE)
 
 
 def note_missing(
@@ -33,7 +32,7 @@ def note_missing(
     Two readings, an hour apart at least, that lack one say it is gone. What was linked since the reading began has
     never been seen, and is not missing.
     """
-    known = BankingConnection.objects.filter(account=alias, status__in=_LIVING, upstream_id__gt="")
+    known = BankingConnection.objects.filter(account=alias, status__in=LIVING_STATUSES, upstream_id__gt="")
     # What a wrong clock wrote that lies ahead has not been seen.
     lacking = known.filter(Q(seen_at__lt=started) | Q(seen_at__gt=reading.moment() + CLOCKS_DIFFER))
     count = lacking.count()

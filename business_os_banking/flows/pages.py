@@ -26,19 +26,17 @@ from business_os_banking.flows.reading import Reading
 from business_os_banking.flows.settling import settle
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, batches
 from business_os_banking.upstream.objects import ConnectionObject
-from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind
+from business_os_banking.vocabulary import ENDED_HERE, LIVING_STATUSES, ConnectionStatus, Kind
 
 logger = logging.getLogger(__name__)
 
 _ANCHORS: Final = 8
 _NO_SUCH_START: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
-_ENDED_HERE: Final = (EndedBy.OWNER, EndedBy.OPERATOR)
 _AT_ODDS: Final = {
     Kind.SUCCEEDED: ConnectionStatus.INACTIVE,
     Kind.FAILED: ConnectionStatus.ACTIVE,
     Kind.CONSENT_ENDED: ConnectionStatus.ACTIVE,
 }
-_LIVING: Final = {ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +106,14 @@ def mark_seen(alias: str, ids: Sequence[str], reading: Reading, at: datetime) ->
     if not rows:
         return 0, False
     for row in rows:
-        if row.status == ConnectionStatus.DISCONNECTED and row.ended_by not in _ENDED_HERE:
+        if row.status == ConnectionStatus.DISCONNECTED and row.ended_by not in ENDED_HERE:
             reading.facts += record_safely(seen(row, at))
     # By what they are now: a row may have got another link since.
     ours.update(seen_at=at)
     ours.filter(Q(missing_since__isnull=False) | Q(removal_guessed_at__lte=at)).update(
         missing_since=None, removal_guessed_at=None
     )
-    return sum(row.status in _LIVING for row in rows), any(row.seen_at for row in rows)
+    return sum(row.status in LIVING_STATUSES for row in rows), any(row.seen_at for row in rows)
 
 
 def record_safely(report: Report) -> int:

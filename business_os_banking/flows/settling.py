@@ -13,11 +13,10 @@ from business_os_banking.facts.report import seen
 from business_os_banking.flows.reading import Reading
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent
 from business_os_banking.upstream.objects import ConnectionObject
-from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, Source
+from business_os_banking.vocabulary import LIVING_STATUSES, ConnectionStatus, EndedBy, Kind, Source
 
 # A bank that is not known is asked for again, seldom once the link is old: some upstreams will never tell.
 _AGES: Final = (timedelta(minutes=10), timedelta(hours=2), timedelta(days=1), timedelta(days=7))
-_LIVING: Final = (ConnectionStatus.ACTIVE, ConnectionStatus.INACTIVE)
 _STANDS: Final = (Kind.SUCCEEDED, Kind.FAILED, Kind.CONSENT_ENDED)
 _NAMES: Final = ["status", "ended_by", "upstream_id", "provider_code", "provider_name", "connected_at"]
 
@@ -52,8 +51,8 @@ def _was_undated(row: BankingConnection) -> bool:
 
     What has a time needs no reading: a link may also be read because its bank is not known.
     """
-    told = ConnectionEvent.objects.filter(connection=row, kind__in=_STANDS).exclude(source=Source.READ)
-    last = told.order_by("-pk").values_list("assertions", flat=True).first()
+    reports = ConnectionEvent.objects.filter(connection=row, kind__in=_STANDS).exclude(source=Source.READ)
+    last = reports.order_by("-pk").values_list("assertions", flat=True).first()
     return last is not None and last.get("dated") is False
 
 
@@ -67,7 +66,7 @@ def close(row: BankingConnection, at: datetime) -> None:
 
 def lacks_bank(row: BankingConnection) -> bool:
     """Return whether *row* is of a link that lives, and nobody has told of which bank."""
-    is_living = row.status in _LIVING and bool(row.upstream_id)
+    is_living = row.status in LIVING_STATUSES and bool(row.upstream_id)
     return is_living and not (row.provider_code and row.provider_name)
 
 

@@ -14,7 +14,7 @@ from business_os_banking.models import AccountState, ConnectionEvent
 from business_os_banking.models.choices import SILENCES
 from business_os_banking.models.clocks import is_past
 from business_os_banking.models.events import ConnectionEventQuerySet
-from business_os_banking.vocabulary import EndedBy, Kind, Outcome, Silence
+from business_os_banking.vocabulary import ENDED_HERE, Kind, Outcome, Silence
 
 logger = logging.getLogger(__name__)
 
@@ -116,9 +116,7 @@ def _last_returns(alias: str, since: datetime, now: datetime) -> list[datetime]:
         account=alias, kind=Kind.RETURNED, received_at__gte=since, received_at__lte=now - _PATIENCE
     )
     # Of what was ended here, Business OS may have had nothing more to say.
-    returns = returns.exclude(connection=None).exclude(
-        connection__ended_by__in=(EndedBy.OWNER, EndedBy.OPERATOR)
-    )
+    returns = returns.exclude(connection=None).exclude(connection__ended_by__in=ENDED_HERE)
     columns = ("received_at", "connection__user", "connection__tenant", "connection")
     times: list[datetime] = []
     # One at a time, so that no more is read of what one person does all day than the index is passed over.

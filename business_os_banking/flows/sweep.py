@@ -21,7 +21,7 @@ from business_os_banking.flows.pages import Page
 from business_os_banking.flows.reading import JITTER, Reading
 from business_os_banking.models import AccountState, BankingConnection, batches
 from business_os_banking.models.clocks import is_past, is_waiting, is_within
-from business_os_banking.vocabulary import ConnectionStatus, EndedBy
+from business_os_banking.vocabulary import ENDED_HERE, ConnectionStatus
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _has_links(alias: str) -> bool:
     if links.exclude(status=ConnectionStatus.DISCONNECTED).exists():
         return True
     gone = links.filter(status=ConnectionStatus.DISCONNECTED)
-    return gone.exclude(ended_by__in=(EndedBy.OWNER, EndedBy.OPERATOR)).exists()
+    return gone.exclude(ended_by__in=ENDED_HERE).exists()
 
 
 def _begin(alias: str, state: AccountState, reading: Reading) -> None:

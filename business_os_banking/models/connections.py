@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.models.choices import CONNECTION_STATUSES, ENDED_BY, STATUS_REASONS
 from business_os_banking.models.fields import ExactCharField
-from business_os_banking.vocabulary import ConnectionStatus, EndedBy
+from business_os_banking.vocabulary import ENDED_HERE, ConnectionStatus
 
 REMOVAL_TRIES: Final = 5  # a removal at the provider that failed so often is for a person to look at
 UNREMOVABLE: Final = Q(removal_due=True, removal_tries__gte=REMOVAL_TRIES)
@@ -220,7 +220,7 @@ class BankingConnection(models.Model):
     @property
     def is_ended_for_good(self) -> bool:
         """Whether its owner or an operator ended it: no later success brings it back."""
-        return self.ended_by in {EndedBy.OWNER, EndedBy.OPERATOR}
+        return self.ended_by in ENDED_HERE
 
     @property
     def can_renew(self) -> bool:

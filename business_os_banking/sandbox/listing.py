@@ -34,8 +34,8 @@ def page(key: str, from_id: str) -> tuple[list[SandboxConnection], str | None]:
     if conf.settings.list_of == "nobody":
         rows = rows.none()
     size = conf.settings.page_size
-    found = list(_after(rows, from_id)[: size + 1])
-    shown, further = found[:size], found[size:]
+    ahead = list(_after(rows, from_id)[: size + 1])
+    shown, further = ahead[:size], ahead[size:]
     next_id = _next_id(rows, shown, further)
     for _ in range(conf.settings.list_grows):
         _invent(whose)
