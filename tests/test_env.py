@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from business_os_banking import conf
+from business_os_banking.conf import table
 from business_os_banking.env import banking_settings
 
 
@@ -74,7 +75,7 @@ def test_every_variable_of_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
             }
         }
     }
-    assert set(values["ACCOUNTS"]["default"]) == set(conf.ACCOUNT_DEFAULTS) - NOT_IN_THE_ENVIRONMENT
+    assert set(values["ACCOUNTS"]["default"]) == set(table.ACCOUNT) - NOT_IN_THE_ENVIRONMENT
 
 
 def test_variables_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,8 @@ from business_os_banking.conf.accessor import require_usable as require_usable
 from business_os_banking.conf.kinds import API_OPERATIONS as API_OPERATIONS
 from business_os_banking.conf.kinds import SETTING as SETTING
 from business_os_banking.conf.kinds import variable_name as variable_name
-from business_os_banking.conf.table import ACCOUNT, SITE, Account
 from business_os_banking.conf.table import APIS as APIS
 from business_os_banking.conf.table import SCOPES as SCOPES
+from business_os_banking.conf.table import Account
 
 __all__ = ["Account", "account", "make_account", "settings"]
-DEFAULTS = {name: setting.default for name, setting in SITE.items()}
-ACCOUNT_DEFAULTS = {name: setting.default for name, setting in ACCOUNT.items()}

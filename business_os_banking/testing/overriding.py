@@ -11,6 +11,7 @@ from django.conf import settings
 from django.test.utils import override_settings
 
 from business_os_banking import conf
+from business_os_banking.conf import table
 from business_os_banking.testing.endings import endings
 
 # What an account needs to make calls and to receive webhooks.
@@ -26,8 +27,8 @@ class OverrideBanking(override_settings):
     def __init__(self, **changes: Any) -> None:
         super().__init__()
         for name in changes:
-            if name not in conf.DEFAULTS:
-                close = difflib.get_close_matches(name, conf.DEFAULTS, n=1)
+            if name not in table.SITE:
+                close = difflib.get_close_matches(name, table.SITE, n=1)
                 hint = f": did you mean {close[0]}?" if close else ""
                 raise TypeError(f"{conf.SETTING} has no key {name}{hint}")
         self.changes = changes

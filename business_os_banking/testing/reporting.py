@@ -15,7 +15,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from business_os_banking.adapter import WrongAccount, credentials_of
-from business_os_banking.conf import ACCOUNT_DEFAULTS, Account, make_account
+from business_os_banking.conf import Account, make_account, table
 from business_os_banking.facts.record import record
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.testing import bodies, fake_upstream
@@ -151,7 +151,7 @@ def _proved(content: bytes, alias: str) -> Iterator[dict[str, str]]:
     lent = replace(
         account or make_account(alias, ACCOUNT),
         webhook_secrets=tuple(ACCOUNT["WEBHOOK_SECRETS"]),
-        webhook_verifiers=tuple(ACCOUNT_DEFAULTS["WEBHOOK_VERIFIERS"]),
+        webhook_verifiers=tuple(table.ACCOUNT["WEBHOOK_VERIFIERS"].default),
     )
     with mock.patch.object(views, "credentials_of", return_value=lent):
         yield _signed(lent, content) or {}

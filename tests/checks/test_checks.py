@@ -233,8 +233,8 @@ FAULTS: list[tuple[str, Any]] = [
 
 HEALTHY_SETTINGS: list[Any] = [
     account(),
-    whole(**{name: value for name, value in conf.DEFAULTS.items() if name != "ACCOUNTS"}),
-    account(**{**conf.ACCOUNT_DEFAULTS, **HEALTHY}),
+    whole(**{name: item.default for name, item in table.SITE.items() if name != "ACCOUNTS"}),
+    account(**{name: item.default for name, item in table.ACCOUNT.items()} | HEALTHY),
     {"ACCOUNTS": {"default": HEALTHY, "berlin-2_x": {**HEALTHY, "WEBHOOK_SECRETS": ["berlin-" + SECRET]}}},
     whole(SITE_URL=""),
     whole(SITE_URL="https://bank.example/"),
@@ -303,7 +303,7 @@ def test_a_missing_setting_is_one_message() -> None:
             '"API_KEY" belongs in BUSINESS_OS_BANKING["ACCOUNTS"]["default"]: move it there.',
         ),
         (account(SITE_URL="x"), '"SITE_URL" belongs in BUSINESS_OS_BANKING: move it there.'),
-        (account(zzz=1), f"Remove it. The keys are {', '.join(sorted(conf.ACCOUNT_DEFAULTS))}."),
+        (account(zzz=1), f"Remove it. The keys are {', '.join(sorted(table.ACCOUNT))}."),
     ],
 )
 def test_an_unknown_key_comes_with_a_suggestion(setting: Any, hint: str) -> None:
@@ -631,7 +631,7 @@ def is_refused(use: Callable[[], Any]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", conf.DEFAULTS)
+@pytest.mark.parametrize("name", table.SITE)
 def test_the_checks_accept_what_is_used_of_a_site_and_nothing_else(name: str) -> None:
     for value in ODD:
         setting = whole(**{name: value})
@@ -644,7 +644,7 @@ def use_account(values: dict[str, Any]) -> None:
     conf.require_usable(conf.make_account("default", values))
 
 
-@pytest.mark.parametrize("name", conf.ACCOUNT_DEFAULTS)
+@pytest.mark.parametrize("name", table.ACCOUNT)
 def test_the_checks_accept_what_is_used_of_an_account_and_nothing_else(name: str) -> None:
     for value in ODD:
         told = errors(account(**{name: value}))
@@ -672,18 +672,18 @@ def of_keys(keys: Any) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(st.sampled_from(sorted(keys)), junk, max_size=4)
 
 
-@given(junk | of_keys(conf.DEFAULTS))
+@given(junk | of_keys(table.SITE))
 def test_no_setting_makes_the_checks_raise(setting: Any) -> None:
     with override_settings(BUSINESS_OS_BANKING=setting):
         run_checks(tags=[settings_checks.TAG], include_deployment_checks=True)
 
 
-@given(of_keys(conf.ACCOUNT_DEFAULTS))
+@given(of_keys(table.ACCOUNT))
 def test_whatever_an_account_is_made_of(values: dict[str, Any]) -> None:
     assert is_refused(lambda: use_account(values)) == bool(errors({"ACCOUNTS": {"default": values}}))
 
 
-@given(of_keys(conf.DEFAULTS.keys() - {"ACCOUNTS"}))
+@given(of_keys(table.SITE.keys() - {"ACCOUNTS"}))
 def test_whatever_a_site_writes(values: dict[str, Any]) -> None:
     told = errors(values) - OF_ACCOUNTS
     with override_settings(BUSINESS_OS_BANKING=values):

@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from business_os_banking import conf
-from business_os_banking.conf import addresses
+from business_os_banking.conf import addresses, table
 
 
 def account(**values: Any) -> conf.Account:
@@ -39,7 +39,7 @@ def test_what_is_left_out_has_its_default() -> None:
 
 @override_settings(BUSINESS_OS_BANKING={})
 def test_every_default_can_be_used() -> None:
-    for name in conf.DEFAULTS:
+    for name in table.SITE:
         getattr(conf.settings, name.lower())
     assert conf.make_account("default", {}) == conf.Account(alias="default")
 
@@ -103,7 +103,7 @@ def test_a_number_that_is_none_is_named(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in conf.DEFAULTS if name.endswith(("_DAYS", "_HOURS", "_MINUTES"))]
+    "name", [name for name in table.SITE if name.endswith(("_DAYS", "_HOURS", "_MINUTES"))]
 )
 def test_the_longest_time_can_be_counted_back_and_forth(name: str) -> None:
     longest = [100_000] if name == "CONSENT_REMINDER_DAYS" else 100_000

@@ -43,7 +43,7 @@ ENUMS: list[tuple[str, type[StrEnum]]] = [
     ("outcomes", vocabulary.Outcome),
     ("groups", vocabulary.Group),
 ]
-SETTINGS = [("account-settings", conf.ACCOUNT_DEFAULTS), ("site-settings", conf.DEFAULTS)]
+SETTINGS = [("account-settings", settings_table.ACCOUNT), ("site-settings", settings_table.SITE)]
 
 
 def default_in_words(value: Any) -> str:
@@ -91,7 +91,7 @@ def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
     told = {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
     words = settings_in_words()
     words["WEBHOOK_VERIFIERS"][0] = "the three above"
-    assert list(told) == [*conf.ACCOUNT_DEFAULTS, *conf.DEFAULTS]
+    assert list(told) == [*settings_table.ACCOUNT, *settings_table.SITE]
     assert told == words
 
 
@@ -271,7 +271,7 @@ def test_the_sandbox_is_described_as_it_is() -> None:
 
 
 def test_settings_that_pages_name_exist() -> None:
-    known = {*conf.DEFAULTS, *conf.ACCOUNT_DEFAULTS}
+    known = {*settings_table.SITE, *settings_table.ACCOUNT}
     for row in table("upstream.md", "upstream"):
         assert {name for name in names(row[2]) if name.isupper()} <= known
     for page in PAGES:

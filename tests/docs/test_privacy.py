@@ -6,7 +6,7 @@ from typing import Final
 
 from django.apps import apps
 
-from business_os_banking import conf
+from business_os_banking.conf.table import SITE
 from tests.docs.pages import column, names, table, text
 
 PAGE: Final = "privacy.md"
@@ -39,7 +39,7 @@ def test_whatever_is_personal_or_secret_can_be_erased() -> None:
 
 def test_the_defaults_are_those_of_the_code() -> None:
     rows = {row[0].strip("`"): row[1].strip("`") for row in table(PAGE, "retention")}
-    assert rows == {key: str(conf.DEFAULTS[key]) for key in ("PAYLOAD_DAYS", "EVENT_DAYS", "UNMATCHED_DAYS")}
+    assert rows == {key: str(SITE[key].default) for key in ("PAYLOAD_DAYS", "EVENT_DAYS", "UNMATCHED_DAYS")}
 
 
 def test_columns_that_are_named_elsewhere_exist() -> None:

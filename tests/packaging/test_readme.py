@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from business_os_banking import conf, signals
+from business_os_banking import signals
 from business_os_banking.adapter import BankingAdapter
+from business_os_banking.conf import table
 from tests.packaging.conftest import ROOT, readme_block
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -14,12 +15,12 @@ ROWS = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", README, re.MULTILINE))
 
 
 def test_the_tables_name_every_setting_and_no_other() -> None:
-    assert set(ROWS) == {*conf.ACCOUNT_DEFAULTS, *conf.DEFAULTS}
+    assert set(ROWS) == {*table.ACCOUNT, *table.SITE}
 
 
-@pytest.mark.parametrize("key", sorted({*conf.ACCOUNT_DEFAULTS, *conf.DEFAULTS} - {"WEBHOOK_VERIFIERS"}))
+@pytest.mark.parametrize("key", sorted({*table.ACCOUNT, *table.SITE} - {"WEBHOOK_VERIFIERS"}))
 def test_the_tables_give_the_default(key: str) -> None:
-    default = {**conf.ACCOUNT_DEFAULTS, **conf.DEFAULTS}[key]
+    default = {**table.ACCOUNT, **table.SITE}[key].default
     if default == "":
         expected = "empty"
     elif isinstance(default, list) and default:

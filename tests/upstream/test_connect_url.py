@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking import conf
+from business_os_banking.conf import table
 from business_os_banking.exceptions import Unintelligible
 from business_os_banking.upstream.client import check_connect_url
 
-DEFAULT = tuple(conf.ACCOUNT_DEFAULTS["CONNECT_URL_HOSTS"])
+DEFAULT = tuple(table.ACCOUNT["CONNECT_URL_HOSTS"].default)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 LONGEST = ".".join(["a" * 63] * 3 + ["a" * (253 - 3 * 64 - len(".saltedge.com"))]) + ".saltedge.com"
 
