@@ -32,6 +32,7 @@ from business_os_banking.exceptions import (
     TimedOut,
     Unintelligible,
 )
+from business_os_banking.upstream import answers
 
 USER_AGENT: Final = f"django-business-os-banking/{__version__}"
 ANSWER_MAX_BYTES: Final = 5_000_000
@@ -87,7 +88,11 @@ def send(
             allow_redirects=False,
             stream=True,
         ) as response:
-            content = _read(response)
+            try:
+                content = _read(response)
+            except BusinessOSError as error:
+                error.request_id = answers.request_id_of(response.headers)
+                raise
     except (OSError, HTTPError) as error:
         # `from None`: the frames below hold the key among their variables, and a report of the error
         # (Django's debug page, an error tracker) would show them.
@@ -133,7 +138,8 @@ def _read(response: requests.Response) -> bytes:
 
 def _transport_error(error: Exception) -> BusinessOSError:
     name = type(error).__name__
-    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidProxyURL):
+    # The account's address has been looked at, so it is not the one that cannot be read.
+    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
         return NotReachable(
             "The proxy that HTTPS_PROXY names cannot be used: no address, or SOCKS without requests[socks]."
         )
@@ -143,7 +149,7 @@ def _transport_error(error: Exception) -> BusinessOSError:
         return NotReachable(f"The proxy that HTTPS_PROXY names {what}.")
     if isinstance(error, requests.exceptions.SSLError):
         return NotReachable(
-            "The TLS handshake failed: the certificate, its authority, or the name of the host."
+            "The TLS handshake failed: broken off, or the certificate, its authority, or the host's name is wrong."
         )
     if not isinstance(error, requests.RequestException | HTTPError):
         return NotReachable(f"No request can be made ({name}): does REQUESTS_CA_BUNDLE name a file?")
@@ -263,6 +269,13 @@ class _Connection(HTTPConnection):
 
 class _TLSConnection(HTTPSConnection):
     response_class = _Response
+
+    def connect(self) -> None:
+        """Connect; what breaks the handshake off is no answer that did not come, since nothing was sent yet."""
+        try:
+            super().connect()
+        except (TimeoutError, ConnectionError) as error:
+            raise SSLError(f"broken off ({type(error).__name__})") from None
 
 
 class _Pool(HTTPConnectionPool):

@@ -237,7 +237,33 @@ def test_a_handshake_that_drips_times_out(server: Server) -> None:
         thread = threading.Thread(target=drip, args=[listener], daemon=True)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises((NotReachable, TimedOut)), within(3):
+        with pytest.raises(NotReachable, match="TLS handshake failed"), within(3):
+            connect(server.account(BASE_URL=url))
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("how", ["hangs", "hangs up", "resets", "is no TLS"])
+def test_a_handshake_that_is_broken_off_has_sent_nothing(server: Server, how: str) -> None:
+    """So it is no call that came to no answer, of which nobody knows whether it was done."""
+    done = threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        caller, _address = listener.accept()
+        with caller:
+            caller.recv(1)  # the handshake has begun
+            if how == "hangs":
+                done.wait(5)
+            elif how == "resets":
+                caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            elif how == "is no TLS":
+                caller.sendall(b"SSH-2.0-OpenSSH_9.9\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=[listener], daemon=True)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(NotReachable, match="TLS handshake failed"), within(3):
             connect(server.account(BASE_URL=url))
         done.set()
         thread.join()

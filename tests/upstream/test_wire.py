@@ -302,6 +302,39 @@ def test_a_proxy_that_is_down(server: Server, monkeypatch: pytest.MonkeyPatch) -
         connect(server.account(BASE_URL="https://api.business-os.test"))
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks5://proxy.test:1", "http://[::1", "http://a b:80", "http://proxy.test:99999", "http://:1", "ftp://x:1"],
+)
+def test_a_proxy_that_cannot_be_used_is_named_as_such(
+    proxy: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(NotReachable, match=r"^The proxy that HTTPS_PROXY names cannot be used"):
+        connect(server.account(BASE_URL="https://api.business-os.test"))
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+def test_a_proxy_that_answers_for_itself(status: int, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", server.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.tunnel = lambda exchange: exchange.answer({}, status=status)
+    with pytest.raises(NotReachable, match=f"names answered {status} itself"):
+        connect(server.account(BASE_URL="https://api.business-os.test"))
+
+
+def test_a_proxy_that_hangs_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", server.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.tunnel = Exchange.hang_up
+    with pytest.raises(NotReachable):
+        connect(server.account(BASE_URL="https://api.business-os.test"))
+
+
 def test_a_proxy_that_drips(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", server.url)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -380,6 +413,23 @@ def test_an_answer_that_does_not_come_whole(server: Server, how: str) -> None:
     server.behave = lambda exchange: exchange.answer(GOOD)
     connect(account)
     assert server.connections == 2
+
+
+def test_an_answer_that_breaks_off_has_its_request_id(server: Server) -> None:
+    """Support needs it most where nothing else came."""
+
+    def breaks_off_with_an_id(exchange: Exchange) -> None:
+        exchange.send_response(200)
+        exchange.send_header("X-Request-Id", "req-7")
+        exchange.send_header("Content-Length", "99")
+        exchange.end_headers()
+        exchange.wfile.write(b"{")
+        exchange.hang_up()
+
+    server.behave = breaks_off_with_an_id
+    with pytest.raises(TimedOut, match=r"\(request req-7\)") as caught:
+        connect(server.account())
+    assert caught.value.request_id == "req-7"
 
 
 def test_a_delete_is_not_sent_twice_either(server: Server) -> None:
