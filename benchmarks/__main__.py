@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks import databases, startup
 
 LOADS = 5  # turns that a load is long where no turns are taken
-WHAT = ("webhooks", "shares", "workers", "sqlite", "growth", "sweeps", "connects", "startup")
+WHAT = ("webhooks", "shares", "workers", "sqlite", "growth", "sweeps", "reading", "connects", "startup")
 
 
 def main() -> None:
@@ -34,12 +34,15 @@ def main() -> None:
     # Parts that need a process of their own.
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--sweep", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--reading", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--alone", choices=WHAT, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.size:
         return _one_size(chosen.size)
     if chosen.sweep:
         return _one_sweep(chosen.sweep[0], int(chosen.sweep[1]))
+    if chosen.reading:
+        return _one_reading(chosen.reading)
     if chosen.alone:
         return _alone(chosen)
     unknown = set(chosen.what) - set(WHAT)
@@ -60,7 +63,7 @@ def _alone(chosen: argparse.Namespace) -> None:
         else:
             databases.use("banking_bench_load", connections=1_000)
         # Only now, since they import models.
-        from benchmarks import connects, growth, shares, sweeps, webhooks
+        from benchmarks import connects, growth, reading, shares, sweeps, webhooks
 
         parts: dict[str, Callable[[], None]] = {
             "webhooks": lambda: webhooks.run(chosen.events, chosen.rounds),
@@ -69,6 +72,7 @@ def _alone(chosen: argparse.Namespace) -> None:
             "sqlite": lambda: webhooks.sqlite(LOADS * chosen.events),
             "growth": lambda: growth.run(chosen.sizes),
             "sweeps": sweeps.run,
+            "reading": reading.run,
             "connects": connects.run,
             "startup": startup.run,
         }
@@ -87,6 +91,13 @@ def _one_sweep(what: str, count: int) -> None:
     from benchmarks import sweeps
 
     sweeps.measure(what, count)
+
+
+def _one_reading(size: int) -> None:
+    databases.use("banking_bench_reading", connections=100)
+    from benchmarks import reading
+
+    reading.measure(size)
 
 
 if __name__ == "__main__":

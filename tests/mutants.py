@@ -34,7 +34,7 @@ TESTS: Final = {
 LAST: Final = "tests/facts/test_orders.py"  # all orders of whole journeys take longer than all the rest
 LEFT_OUT: Final = (".*", "__pycache__", "build", "dist", "var")
 OPTIONS: Final = [
-    *("-x", "-q", "--timeout=60", "-m", "not browser and not packaging"),
+    *("-x", "-q", "--timeout=60", "-m", "not browser and not packaging and not long"),
     *("-p", "no:cacheprovider", "-p", "no:randomly"),
 ]
 UNTOUCHED: Final = {"annotation", "returns", "decorator_list"}
