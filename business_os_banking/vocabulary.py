@@ -118,6 +118,14 @@ class Outcome(StrEnum):
     FAILED = "failed"  # our own fault; applied again later
 
 
+class Evidence(StrEnum):
+    """What proves that an upstream connection was removed."""
+
+    SAID = "said"  # the upstream, in its answer to our DELETE
+    UNLISTED = "unlisted"  # two whole readings after our DELETE lack it
+    BY_HAND = "by_hand"  # an operator, with a reason
+
+
 class Silence(StrEnum):
     """Why nothing is heard of an account's sessions."""
 

@@ -79,7 +79,7 @@ COSTS: dict[str, tuple[int, int, Callable[[Site], int]]] = {
         lambda site: webhook(callbacks.notify(None, connection_id="777", time="2026-01-25T10:40:47.965Z")),
     ),
     "one that matches nothing": (
-        1 + 1 + 1,
+        1 + 1 + 1 + 1,  # is it about what was erased?
         200,
         lambda _site: webhook(callbacks.success(uuid.uuid4(), "999")),
     ),

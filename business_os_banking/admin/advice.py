@@ -14,7 +14,6 @@ from business_os_banking import conf
 from business_os_banking.admin.display import Text
 from business_os_banking.doctor import findings
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.models.connections import REMOVAL_TRIES
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus, StatusReason
 
 _ANSWER_TIMEOUT: Final = timedelta(minutes=15)  # after the browser came back
@@ -37,7 +36,7 @@ def consent_ending(now: datetime) -> Q:
 def next_step(connection: BankingConnection) -> Text:
     """Return what an operator should do next about *connection*."""
     if connection.removal_due:
-        if connection.removal_tries >= REMOVAL_TRIES:
+        if connection.removals.all().stuck(timezone.now()).exists():
             return gettext(findings.ADVICE["removals-stuck"].fix)
         return _("Nothing: banking_reconcile removes it at the provider.")
     if connection.status == ConnectionStatus.PENDING:

@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -25,6 +26,7 @@ from business_os_banking.admin.display import Text, Tone
 from business_os_banking.admin.filters import AccountFilter, ConnectionLookFilter, CountryFilter
 from business_os_banking.admin.sessions import SessionInline
 from business_os_banking.flows import explain
+from business_os_banking.flows.consent import record_of_consent
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus
 
@@ -81,7 +83,6 @@ class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
         "upstream_id",
         "provider_code",
         "country_code",
-        "removal_due",
         "reference",
     )
     list_select_related = ("user",)
@@ -121,6 +122,7 @@ class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
                     "next_refresh_possible_at",
                     "last_error_class",
                     ("disconnected_at", "ended_by"),
+                    "consent_record",
                     "more",
                 ),
             },
@@ -130,7 +132,8 @@ class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("user").defer("state", "baseline")
+        rows: QuerySet[Any] = BankingConnection.objects.with_removal()
+        return rows.order_by(*self.get_ordering(request)).select_related("user").defer("state", "baseline")
 
     def save_model(self, request: HttpRequest, obj: BankingConnection, form: Any, change: bool) -> None:
         # A webhook may have changed the row since the page was opened: write back what the form may change,
@@ -187,6 +190,10 @@ class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
     @admin.display(description=_("consent ends"))
     def consent(self, connection: BankingConnection) -> SafeString:
         return display.moment(connection.consent_expires_at)
+
+    @admin.display(description=_("record of the consent"))
+    def consent_record(self, connection: BankingConnection) -> SafeString:
+        return format_html_join("", "<div>{}</div>", ((line,) for line in record_of_consent(connection)))
 
     @admin.display(description=_("created"), ordering="pk")
     def created(self, connection: BankingConnection) -> SafeString:

@@ -17,8 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.admin import advice
 from business_os_banking.admin.display import Text
-from business_os_banking.models import ConnectSession
-from business_os_banking.models.connections import UNREMOVABLE
+from business_os_banking.models import BankingConnection, ConnectSession, Removal
 from business_os_banking.vocabulary import WAITING_STATUSES, ConnectionStatus, Outcome
 
 _RECENT: Final = 2_000  # connections of which the countries are listed
@@ -79,6 +78,7 @@ class ConnectionLookFilter(LookFilter):
         "attention": _("Needs attention"),
         "stuck": _("Stuck"),
         "ending": _("Consent ends soon"),
+        "deleted": _("User deleted"),
     }
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -96,11 +96,18 @@ class ConnectionLookFilter(LookFilter):
         if self.value() == "stuck":
             stuck = advice.stuck_sessions(now).values_list("connection_id", flat=True)
             lists: list[Any] = _first(stuck) if is_alone else [stuck.order_by()]
-            return [*((Q(pk__in=keys), "-pk") for keys in lists), (UNREMOVABLE, "-pk")]
+            return [*((Q(pk__in=keys), "-pk") for keys in lists), _unremovable(now)]
         ending = (advice.consent_ending(now), "consent_expires_at")
         if self.value() == "ending":
             return [ending]
-        return [(Q(status=ConnectionStatus.INACTIVE), "-pk"), ending, (UNREMOVABLE, "-pk")]
+        if self.value() == "deleted":
+            return [(Q(pk__in=BankingConnection.objects.without_user().order_by().values("pk")), "-pk")]
+        return [(Q(status=ConnectionStatus.INACTIVE), "-pk"), ending, _unremovable(now)]
+
+
+def _unremovable(now: datetime) -> tuple[Q, str]:
+    stuck = Removal.objects.stuck(now).exclude(connection=None).order_by("pk")
+    return Q(pk__in=list(stuck.values_list("connection", flat=True)[:_LISTED])), "-pk"
 
 
 class SessionLookFilter(LookFilter):

@@ -125,6 +125,7 @@ class Settings:
     renew_link_days = Setting(kinds.NUMBER, 7, "how long a renewal link for a customer is good for")
     payload_days = Setting(kinds.NUMBER, 30, "after how long `banking_prune` empties events and sessions")
     event_days = Setting(kinds.NUMBER, 400, "after how long it deletes events")
+    evidence_days = Setting(kinds.NUMBER, 1_095, "for how long what proves a consent, and its end, is kept")
     unmatched_days = Setting(kinds.NUMBER, 30, "for how long an event that matches nothing waits and is kept")
     api_authentication_classes = Setting(_CLASSES, None, "who asks the REST API; `None`: the site's")
     api_permission_classes = Setting(_CLASSES, None, "who may; `None`: the site's, and signed in")

@@ -266,9 +266,15 @@ ADVICE: Final[dict[str, Advice]] = {
         "The provider still holds, and may charge for, what was ended here.",
         # The admin shows it, too, and translated.
         gettext_noop(
-            "Read the log at business_os_banking.flows.disconnect for the reason, then disconnect once more in the "
-            "admin."
+            "Read the log at business_os_banking.flows.remove for the reason. If you know that it is gone, or have to "
+            "give it up, settle it by hand in the admin, under Removals at the provider."
         ),
+    ),
+    "users-deleted": Advice(
+        "warning",
+        "Links to banks live on although the site has deleted whose they were.",
+        "In the admin: Bank connections, Look: User deleted; or: python manage.py banking_erase --without-user. "
+        "docs/privacy.md shows how a site disconnects before it deletes a user.",
     ),
 }
 

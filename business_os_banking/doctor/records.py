@@ -12,9 +12,14 @@ from business_os_banking import conf
 from business_os_banking.doctor.findings import Finding, finding
 from business_os_banking.flows import learning, silence
 from business_os_banking.flows.reading import LONGEST_WAIT
-from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    Removal,
+)
 from business_os_banking.models.clocks import is_waiting, is_within
-from business_os_banking.models.connections import UNREMOVABLE
 from business_os_banking.vocabulary import LIVING_STATUSES, Outcome
 
 _RUN_TIMEOUT: Final = timedelta(minutes=30)  # five are right; a run may take some
@@ -36,9 +41,15 @@ def examine_records(alias: str, now: datetime) -> Iterator[Finding]:
         yield finding(
             "ids-unknown", f"The provider's id of {count} connection(s) is not known.", account=alias
         )
-    if count := _count(BankingConnection.objects.filter(UNREMOVABLE, account=alias)):
+    if count := _count(Removal.objects.filter(account=alias).stuck(now)):
         yield finding(
-            "removals-stuck", f"{count} connection(s) cannot be removed at the provider.", account=alias
+            "removals-stuck",
+            f"{count} removal(s) at the provider are not proved after a week.",
+            account=alias,
+        )
+    if count := _count(BankingConnection.objects.filter(account=alias).without_user()):
+        yield finding(
+            "users-deleted", f"{count} living connection(s) belong to nobody any more.", account=alias
         )
 
 

@@ -27,6 +27,10 @@ SELECT 'session', id, reference, pending_token, connection_id, upstream_id,
 FROM business_os_banking_connectsession WHERE {}"""
 _FURTHER_LINKS: Final = """
 SELECT 'link', session_id, NULL, NULL, NULL, '', '' FROM business_os_banking_sessionlink WHERE upstream_id = %s"""
+# A session that led to it has it, too; that of a row which a site has imported stands nowhere else.
+_STANDING: Final = """
+SELECT 'connection', id, NULL, NULL, NULL, '', account FROM business_os_banking_bankingconnection
+WHERE upstream_id = %s"""
 # Of whichever account: where there is one, it is looked for again.
 _BANK: Final = """
 SELECT 'bank', 0, NULL, NULL, NULL, '', '' WHERE EXISTS (SELECT 1 FROM business_os_banking_connectionevent
@@ -35,7 +39,8 @@ WHERE kind = 'provider_changed' AND provider_code = %s)"""
 # Of the second look: kind of row, id.
 _SHARING: Final = """
 SELECT 'connection', connection_id FROM business_os_banking_connectsession WHERE upstream_id = %s
-UNION ALL SELECT 'link', session_id FROM business_os_banking_sessionlink WHERE upstream_id = %s"""
+UNION ALL SELECT 'link', session_id FROM business_os_banking_sessionlink WHERE upstream_id = %s
+UNION ALL SELECT 'connection', id FROM business_os_banking_bankingconnection WHERE upstream_id = %s"""
 _WAITING: Final = """
 SELECT 'event', id FROM business_os_banking_connectionevent
 WHERE account = %s AND outcome = 'unmatched' AND ({})"""
@@ -66,6 +71,7 @@ class Candidates:
     """What a report may mean."""
 
     sessions: list[SessionRow]  # in the order of their keys
+    connections: frozenset[int]  # those that stand on the link
     repeated: int | None  # the event that says the same
     bank_has_changed: bool  # an event of some time tells that the bank was switched on or off
 
@@ -93,18 +99,19 @@ def candidates(report: Report) -> Candidates:
         selects.append(_SESSIONS.format(" OR ".join(conditions)))
         values += conditions.values()
     if link:
-        selects.append(_FURTHER_LINKS)
-        values.append(link)
+        selects += [_FURTHER_LINKS, _STANDING]
+        values += [link, link]
     if bank:
         selects.append(_BANK)
         values.append(bank)
-    rows: dict[str, list[Any]] = {"event": [], "session": [], "link": [], "bank": []}
+    rows: dict[str, list[Any]] = {"event": [], "session": [], "link": [], "connection": [], "bank": []}
     for kind, pk, *row in sql.union(selects, values):
         rows[kind].append((pk, *row))
     sessions = [row for *row, account in rows["session"] if account == report.account]
     sessions += _linked(report, [pk for pk, *_ in rows["link"]])
     return Candidates(
         sessions=sorted((_session(*row) for row in sessions), key=lambda row: row.pk),
+        connections=frozenset(pk for pk, *_, account in rows["connection"] if account == report.account),
         repeated=next((pk for pk, *_ in rows["event"]), None),
         bank_has_changed=bool(rows["bank"]),
     )
@@ -126,7 +133,7 @@ def second_look(
     values: list[Any] = []
     if link:
         selects.append(_SHARING)
-        values += [link, link]
+        values += [link, link, link]
     waiting = {f"upstream_id IN ({sql.places(waiting_links)})": waiting_links}
     waiting |= {"pending_token = %s": [sql.uuid(waiting_token)] if waiting_token else []}
     if conditions := [condition for condition, some in waiting.items() if some]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from business_os_banking.facts import notes
-from business_os_banking.facts.lookup import SessionRow, candidates
+from business_os_banking.facts.lookup import Candidates, SessionRow, candidates
 from business_os_banking.facts.report import Report
 from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import Kind
@@ -31,8 +31,8 @@ class Match:
 def match(report: Report) -> Match:
     """Return what *report* is about: by its token, else our own key, else the upstream connection.
 
-    One query; and one more each if the upstream connection is a further one of a session, if several connections
-    share it, and if no session has led to it.
+    One query; and one more each if the upstream connection is a further one of a session, and if several connections
+    share it.
     """
     if report.conflict:
         return Match(conflict=report.conflict)
@@ -40,10 +40,11 @@ def match(report: Report) -> Match:
         return Match()  # concerns all connections at a bank; see flows.banks
     meant = candidates(report)
     new_bank = "" if meant.bank_has_changed else report.fact.details.get("provider_code", "")
-    return replace(_decide(report, meant.sessions), new_bank=new_bank, repeated=meant.repeated)
+    return replace(_decide(report, meant), new_bank=new_bank, repeated=meant.repeated)
 
 
-def _decide(report: Report, rows: Sequence[SessionRow]) -> Match:
+def _decide(report: Report, meant: Candidates) -> Match:
+    rows = meant.sessions
     token, reference = str(report.pending_token or ""), str(report.session_reference or "")
     named = {row.pk: row for row in rows if row.token and row.token == token}
     named |= {row.pk: row for row in rows if row.reference == reference}
@@ -55,28 +56,23 @@ def _decide(report: Report, rows: Sequence[SessionRow]) -> Match:
         # what the fact says of that session must not depend on which of the two came first.
         return Match()
     if not named:
-        return _by_link(report, linked)
+        return _by_link(report, linked, meant.connections)
     session = next(iter(named.values()))
     if (token and session.token and session.token != token) or (reference and session.reference != reference):
         return Match(conflict=notes.NO_PAIR)
-    connections = frozenset({session.connection, *(row.connection for row in linked)})
+    connections = meant.connections | {session.connection, *(row.connection for row in linked)}
     if len(connections) > 1 and not _of_one_owner(connections):
         return Match(conflict=notes.OTHER_OWNER)
     return Match(connections, session.pk, session.reference, session.connection)
 
 
-def _by_link(report: Report, linked: list[SessionRow]) -> Match:
+def _by_link(report: Report, linked: Sequence[SessionRow], standing: frozenset[int]) -> Match:
+    connections = standing | {row.connection for row in linked}
     if report.connection_id is not None:
-        return Match(frozenset({report.connection_id, *(row.connection for row in linked)}))
+        return Match(connections | {report.connection_id})
     if linked:
-        return Match(frozenset(row.connection for row in linked), linked[-1].pk, "", linked[-1].connection)
-    if not report.fact.link:
-        return Match()
-    # Rows that a site imported know their upstream connection without ever having had a session.
-    imported = BankingConnection.objects.filter(
-        account=report.account, upstream_id=report.fact.link
-    ).values_list("pk", flat=True)
-    return Match(frozenset(imported))
+        return Match(connections, linked[-1].pk, "", linked[-1].connection)
+    return Match(connections)
 
 
 def _of_one_owner(connections: frozenset[int]) -> bool:

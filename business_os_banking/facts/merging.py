@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from business_os_banking.facts import announce, lifecycle, notes, sql
+from business_os_banking.facts import announce, lifecycle, notes, removals, sql
 from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.events import from_event
 from business_os_banking.facts.lifecycle import State
@@ -93,6 +93,9 @@ def merge_into(
     is_unusable = match.conflict == notes.UNUSABLE_ID
     outcome = _outcome(report, rows, changed=bool(store) or before != after)
     event.outcome = (Outcome.FAILED if is_unusable else outcome).value
+    if outcome is Outcome.UNMATCHED and not match.conflict and removals.of_the_erased(report):
+        forget(event)
+        due = []
     set_announcements(event, due)
     return Merged(tuple(row.pk for row in rows), before, after)
 
@@ -124,6 +127,14 @@ def join(report: Report, match: Match, rows: list[BankingConnection]) -> tuple[l
     if match.session:
         before = [_with_session(state, match, row.pk) for state, row in zip(before, rows, strict=True)]
     return before, _with_banks(report.account, match.new_bank, before, _merged(report, match, rows, before))
+
+
+def forget(event: ConnectionEvent) -> None:
+    """Leave nothing on *event* that names anybody: it is about what was erased."""
+    event.outcome, event.note = Outcome.ORPHANED.value, notes.ERASED
+    event.upstream_id = event.provider_code = ""
+    event.pending_token = event.session_reference = None
+    event.payload, event.assertions = {}, {}
 
 
 def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) -> None:
@@ -210,9 +221,7 @@ def save(
         changed = connection_columns(new)
         if changed["upstream_id"] != row.upstream_id:
             # Those were said of the link before; a page has not shown this one yet.
-            changed |= {"missing_since": None, "seen_at": None}
-        if changed["removal_due"] and not row.removal_due:
-            changed |= {"removal_tries": 0, "removal_next_at": None}  # those were of another link
+            changed |= {"missing_since": None, "seen_at": None, "seen_by": ""}
         if _links([new]) - _links([old]) or "pending_token" in (store or {}):
             changed["named_at"] = timezone.now()
         if _bank_is_to_be_read(row, changed):
@@ -221,6 +230,7 @@ def save(
         written = {name: value for name, value in changed.items() if value != getattr(row, name)}
         sql.update(cursor, BankingConnection, {"id": row.pk}, {**written, "updated_at": timezone.now()})
         due += announce.of_connection(row.status, changed["status"], row.pk, session)
+        removals.ask(row, new, received_at or timezone.now())
     return due
 
 

@@ -12,6 +12,7 @@ UNUSABLE_ID: Final = gettext_noop("The id of the upstream connection is too long
 NO_ID: Final = gettext_noop("No upstream connection is named; the list is searched for it")
 GUESSED: Final = gettext_noop("Ids and nothing more: it may be a removal, so the connection is read")
 NOT_UNDERSTOOD: Final = gettext_noop("What it says of the connection is not understood")
+ERASED: Final = gettext_noop("About what was erased: nothing of it is kept, and what it brings is removed")
 OTHER_SESSION: Final = gettext_noop("The token and our own key name different sessions")
 NO_PAIR: Final = gettext_noop("The token and our own key do not belong together")
 OTHER_OWNER: Final = gettext_noop("The upstream connection belongs to another owner")

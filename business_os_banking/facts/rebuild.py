@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils import timezone
 
-from business_os_banking.facts import lifecycle
+from business_os_banking.facts import lifecycle, removals
 from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.events import fact_of
 from business_os_banking.facts.lifecycle import State
@@ -93,6 +93,7 @@ def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Diff
             ConnectSession.objects.filter(pk=session.pk).update(**columns)
     if not check and any(stored != value for stored, value in pairs.values()):
         BankingConnection.objects.filter(pk=connection.pk).update(**wanted, updated_at=timezone.now())
+        removals.ask(connection, state, timezone.now())
 
 
 def _differences(row: str, pairs: dict[str, tuple[Any, Any]]) -> Iterator[Difference]:

@@ -17,13 +17,17 @@ from business_os_banking.facts.lookup import second_look
 from business_os_banking.facts.match import match
 from business_os_banking.facts.merging import Merged
 from business_os_banking.facts.report import Report, returned
+from business_os_banking.facts.retries import retried
 from business_os_banking.models import ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import Kind, Outcome
 
 logger = logging.getLogger(__name__)
 
 _TO_BE_APPLIED = (Outcome.UNMATCHED, Outcome.FAILED)
-_EFFECTS = ["connection", "session", "outcome", "note", "announcements", "announced_at"]
+_EFFECTS = [
+    *("connection", "session", "outcome", "note", "announcements", "announced_at"),
+    *("upstream_id", "provider_code", "pending_token", "session_reference", "payload", "assertions"),
+]
 
 
 def record(report: Report, *, store: Mapping[str, Any] | None = None) -> ConnectionEvent:
@@ -39,25 +43,32 @@ def record(report: Report, *, store: Mapping[str, Any] | None = None) -> Connect
     if report.fact.kind is Kind.PROVIDER_CHANGED:
         return _record_bank(report)
     try:
-        matched = match(report)
-        repeated = _event(matched.repeated)
-        if repeated is None:
-            event = to_event(report)
-            with transaction.atomic(), sql.cursor() as cursor:
-                with sql.pipelined(cursor):
-                    merged = merging.merge_into(cursor, event, report, matched, store or {})
-                    sql.insert(cursor, event)
-                event.pk = sql.key(cursor)
-                after_commit(_after_commit, event, report, merged)
-            return event
+        event, is_new = retried(_merge, report, store or {})
     except IntegrityError:  # another worker has recorded the same since we looked
         repeated = ConnectionEvent.objects.filter(digest=report.digest).first()
         if repeated is None:
             raise
+        event, is_new = repeated, False
     except Exception:
         _keep_failed(report)
         raise
-    return _again(repeated)
+    return event if is_new else _again(event)
+
+
+def _merge(report: Report, store: Mapping[str, Any]) -> tuple[ConnectionEvent, bool]:
+    """Return the event of *report*, and whether it was merged and written now."""
+    matched = match(report)
+    repeated = _event(matched.repeated)
+    if repeated is not None:
+        return repeated, False
+    event = to_event(report)
+    with transaction.atomic(), sql.cursor() as cursor:
+        with sql.pipelined(cursor):
+            merged = merging.merge_into(cursor, event, report, matched, store)
+            sql.insert(cursor, event)
+        event.pk = sql.key(cursor)
+        after_commit(_after_commit, event, report, merged)
+    return event, True
 
 
 def record_return(session: ConnectSession, hints: Mapping[str, str]) -> ConnectionEvent:
@@ -67,6 +78,10 @@ def record_return(session: ConnectSession, hints: Mapping[str, str]) -> Connecti
 
 def apply(event: ConnectionEvent) -> ConnectionEvent:
     """Apply an event that matched nothing, or on which we failed; return it as it is then."""
+    return retried(_apply, event)
+
+
+def _apply(event: ConnectionEvent) -> ConnectionEvent:
     if event.is_unusable:
         return event
     report = from_event(event)
@@ -79,12 +94,18 @@ def apply(event: ConnectionEvent) -> ConnectionEvent:
         # Another worker may be applying it too; whoever comes second finds it done.
         waiting = ConnectionEvent.objects.select_for_update().filter(pk=event.pk, outcome__in=_TO_BE_APPLIED)
         if waiting.exists():
-            merged = merging.merge_into(cursor, event, report, matched, {})
+            merged = merging.merge_into(cursor, event, report, matched, _kept(report))
             event.save(update_fields=_EFFECTS)
             after_commit(_after_commit, event, report, merged)
             return event
     event.refresh_from_db()
     return event
+
+
+def _kept(report: Report) -> dict[str, Any]:
+    """Return what was to be stored with *report*, as far as its event has kept it: the token of its session."""
+    is_opened = report.fact.kind is Kind.OPENED and report.pending_token is not None
+    return {"pending_token": report.pending_token} if is_opened else {}
 
 
 def _record_bank(report: Report) -> ConnectionEvent:
@@ -160,7 +181,7 @@ def _keep_failed(report: Report) -> None:
     event = to_event(report)
     event.outcome = Outcome.FAILED.value
     try:
-        _keep(event)
+        retried(_keep, event)
     except Exception:
         logger.exception("An event could not be kept; only a redelivery can bring it back.")
 

@@ -90,7 +90,6 @@ def connection_columns(state: State) -> dict[str, Any]:
         "last_error_class": view.last_error_class,
         "disconnected_at": view.disconnected_at,
         "ended_by": view.ended_by.value if view.ended_by else "",
-        "removal_due": bool(to_remove(view)),
     }
     columns |= _consent(view)
     # What no fact has told (a site may have filled it in by hand) is left as it is.
@@ -98,11 +97,6 @@ def connection_columns(state: State) -> dict[str, Any]:
         if value and name in DETAILS and name != "consent_expires_at":
             columns[name] = _typed(name, value)
     return columns
-
-
-def to_remove(view: ConnectionView) -> tuple[str, ...]:
-    """Return the upstream connections that are to be removed at the provider."""
-    return view.to_remove + (view.superseded if conf.settings.disconnect_superseded else ())
 
 
 def _consent(view: ConnectionView) -> dict[str, Any]:

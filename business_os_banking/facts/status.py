@@ -73,8 +73,6 @@ class ConnectionView:
     disconnected_at: datetime | None
     ended_by: EndedBy | None
     details: Mapping[str, str]
-    to_remove: tuple[str, ...]  # links that live on upstream although the connection was ended
-    superseded: tuple[str, ...]  # links that live on upstream although a renewal replaced them
     consented_at: datetime | None  # when the current session succeeded: the last consent
     consent_expires_at: datetime | None  # as the provider said since then
 
@@ -82,7 +80,7 @@ class ConnectionView:
 def view_session(state: State, reference: str) -> SessionView:
     """Return what *state* says of the session with this *reference*."""
     attempt = state.attempts.get(reference, Attempt())
-    successes = [s for s in _successes(state) if s.session == reference]
+    successes = [s for s in successes_of(state) if s.session == reference]
     error_class = attempt.setback.error_class if attempt.setback and not successes else ""
     return SessionView(
         status=_session_status(attempt, succeeded=bool(successes)),
@@ -111,7 +109,7 @@ def _session_link(attempt: Attempt, successes: list[Success]) -> str:
     return max(named)[1] if named else ""
 
 
-def _successes(state: State) -> list[Success]:
+def successes_of(state: State) -> list[Success]:
     """Return every first success of a session on a link, inherited ones included.
 
     A success that named only the link counts for the session that mentioned this link first; for later
@@ -160,13 +158,13 @@ def _opening(attempt: Attempt) -> datetime:
 
 def view_connection(state: State) -> ConnectionView:
     """Return what *state* says of the connection as a whole."""
-    successes = _successes(state)
+    successes = successes_of(state)
     current = max(successes, default=None)
     link_id = _session_link(
         state.attempts.get(current.session, Attempt()) if current else Attempt(),
         [current] if current else [],
     )
-    link = _link_of(state, current, link_id)
+    link = link_of(state, current, link_id)
     details = _about(state, current, link).told()
     status, reason = _connection_status(state, current, link, details.get("provider_code", ""))
     ended_at, ended_by = _ending(state, current, link)
@@ -180,14 +178,12 @@ def view_connection(state: State) -> ConnectionView:
         disconnected_at=ended_at,
         ended_by=ended_by,
         details=details,
-        to_remove=_unproved(state) if state.ended else (),
-        superseded=_superseded(state, link_id, link),
         consented_at=_consented_at(current),
         consent_expires_at=_consent_end(current, link),
     )
 
 
-def _link_of(state: State, current: Success | None, link_id: str) -> Link:
+def link_of(state: State, current: Success | None, link_id: str) -> Link:
     if current is None:
         return Link()
     link = state.links.get(link_id, Link()) | state.links.get(unnamed(current.session), Link())
@@ -204,7 +200,7 @@ def _about(state: State, current: Success | None, link: Link) -> Link:
     return reduce(or_, state.links.values(), Link())
 
 
-def _gone_at(link: Link) -> datetime | None:
+def gone_since(link: Link) -> datetime | None:
     """Return since when the link is gone: it was removed, or the list lacks it and nothing later proves it alive.
 
     A removal is final. A list may have been the wrong one, so what it lacked can come back.
@@ -224,7 +220,7 @@ def _gone_at(link: Link) -> datetime | None:
 def _connection_status(
     state: State, current: Success | None, link: Link, provider_code: str
 ) -> tuple[ConnectionStatus, StatusReason | None]:
-    if state.ended or (current and _gone_at(link)):
+    if state.ended or (current and gone_since(link)):
         return ConnectionStatus.DISCONNECTED, None
     if current is None:
         return ConnectionStatus.PENDING, None
@@ -245,7 +241,7 @@ def _connection_status(
 def _ending(state: State, current: Success | None, link: Link) -> tuple[datetime | None, EndedBy | None]:
     if state.ended:
         return state.ended.at, EndedBy(state.ended.value)
-    if current and (gone_at := _gone_at(link)):
+    if current and (gone_at := gone_since(link)):
         return gone_at, EndedBy.PROVIDER
     return None, None
 
@@ -269,12 +265,6 @@ def _consented_at(current: Success | None) -> datetime | None:
     return None if current is None else current.at if current.at > _EARLIEST else current.succeeded_at
 
 
-def _superseded(state: State, current: str, link: Link) -> tuple[str, ...]:
-    if state.ended or not current or _gone_at(link):
-        return ()
-    return tuple(other for other in _alive(state) if other != current)
-
-
 def _consent_end(current: Success | None, link: Link) -> datetime | None:
     """Return the end of the consent that was told with, or after, the last consent; older ones are over."""
     end = link.details.get("consent_expires_at")
@@ -283,14 +273,3 @@ def _consent_end(current: Success | None, link: Link) -> datetime | None:
     if current is None or end is None or end.at < current.at:
         return None
     return datetime.fromisoformat(end.value)
-
-
-def _unproved(state: State) -> tuple[str, ...]:
-    """Return the links whose removal nothing proves: a list that lacks one, or somebody's word, is no proof."""
-    links = (s.link for s in _successes(state) if not _link_of(state, s, s.link).removed_at)
-    return tuple(sorted(set(links) - {""}))
-
-
-def _alive(state: State) -> tuple[str, ...]:
-    alive = (s for s in _successes(state) if not _gone_at(_link_of(state, s, s.link)))
-    return tuple(sorted({s.link for s in alive if s.link}))

@@ -20,6 +20,7 @@ from business_os_banking.exceptions import BusinessOSError, ConnectionEnded, Ref
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import Report, opened, refused
 from business_os_banking.flows.claim import Idempotency, Owner, claim, follow, made_with
+from business_os_banking.flows.learning import key_of
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.upstream.client import BusinessOSClient, sendable_email
 from business_os_banking.vocabulary import Outcome, SessionStatus
@@ -169,6 +170,7 @@ def _open(
             "expires_at": answer.expires_at or session.expires_at,
             "owner_user_id": answer.owner_user_id,
             "custom_fields": sent,
+            "opened_with": key_of(account),
         }
         _store(opened(session, answer, now), values)
     except BusinessOSError as error:

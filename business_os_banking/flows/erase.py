@@ -1,39 +1,53 @@
-"""Erase: forget a person or a tenant, and let the provider forget them first."""
+"""Erase: forget a person or a tenant, and have the provider forget them. It waits for nobody."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Model, Q
 from django.utils import timezone
 
-from business_os_banking.exceptions import BankingError
-from business_os_banking.flows.disconnect import disconnect, remove_upstream
+from business_os_banking.facts import removals
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import disconnected
+from business_os_banking.facts.retries import retried
+from business_os_banking.facts.rows import state_of
+from business_os_banking.flows.remove import remove
 from business_os_banking.models import (
     AccountState,
     BankingConnection,
     ConnectionEvent,
     ConnectSession,
+    Removal,
     SessionLink,
 )
-from business_os_banking.models.clocks import CLOCKS_DIFFER, is_ahead
-from business_os_banking.vocabulary import SESSION_MAX_LIFE, EndedBy, Kind
+from business_os_banking.vocabulary import EndedBy, Kind
+
+logger = logging.getLogger(__name__)
 
 
-class StillHeldError(BankingError):
-    """The provider still holds the connection, so its row must not be forgotten."""
+@dataclass
+class Erased:
+    """How many connections were erased, and how many removals at the provider are not proved yet."""
+
+    connections: int = 0
+    removals_due: int = 0
 
 
-def erase(*, user: Any = None, tenant: str = "", without_user: bool = False, upstream: bool = True) -> int:
-    """Delete all connections of *user* or *tenant* with their sessions and events; return how many there were.
+def erase(*, user: Any = None, tenant: str = "", without_user: bool = False, upstream: bool = True) -> Erased:
+    """Delete all connections of *user* or *tenant* with their sessions and events; return the counts.
 
     Given both, those that belong to both. *without_user* stands in the place of a user: it means the connections of
     which the site has deleted the user, those of *tenant*, or of no tenant.
 
-    With *upstream* all are disconnected at the provider first; raises `StillHeldError`, and deletes nothing,
-    while it still holds one of them, so that no bank link lives on that nobody remembers.
+    With *upstream*, what the provider holds is removed there: now if it answers, else by reconcile. What is left here
+    are `Removal` rows, which name nobody; by these, what the provider still sends is known and not kept, and what a
+    late success of an erased session brings is removed as well.
     """
     if user is None and not tenant and not without_user:
         raise ValueError("Name a user or a tenant.")
@@ -41,57 +55,77 @@ def erase(*, user: Any = None, tenant: str = "", without_user: bool = False, ups
     rows = rows.filter(user=user) if user is not None or without_user else rows
     rows = rows.filter(tenant=tenant) if tenant or without_user else rows
     pks = list(rows.order_by("pk").values_list("pk", flat=True))
-    if upstream:
-        _refuse_waiting(pks)
-        _end(pks)
+    asked: list[int] = []
     for pk in pks:
-        _forget(pk)
-    return len(pks)
+        if upstream:
+            retried(_end, pk)
+        asked += retried(_forget, pk, upstream=upstream)
+    for removal in Removal.objects.filter(pk__in=asked).order_by("pk"):
+        try:
+            remove(removal)
+        except Exception:
+            logger.exception("%s broke off; reconcile tries again", removal)
+    return Erased(len(pks), Removal.objects.due().filter(pk__in=asked).count())
 
 
-def _refuse_waiting(pks: list[int]) -> None:
-    """Raise while a session may still succeed: its bank link would come to be, and nobody would remember it."""
-    may_succeed = is_ahead("expires_at", timezone.now(), SESSION_MAX_LIFE + CLOCKS_DIFFER)
-    waiting = ConnectSession.objects.waiting().filter(may_succeed, connection__in=pks)
-    last = waiting.order_by("-expires_at").first()
-    if last is not None:
-        raise StillHeldError(
-            f"Session {last.reference} may still succeed until {last.expires_at:%Y-%m-%d %H:%M} UTC; "
-            "run this again after that."
-        )
+def _end(pk: int) -> None:
+    """Disconnect, so that receivers are told while there is still somebody to tell of."""
+    connection = BankingConnection.objects.filter(pk=pk).first()
+    if connection is not None:
+        record(disconnected(connection, EndedBy.OPERATOR.value, timezone.now()))
 
 
-def _end(pks: list[int]) -> None:
-    """Disconnect all of these, then make sure that the provider holds none of them any more."""
-    for connection in BankingConnection.objects.filter(pk__in=pks).order_by("pk"):
-        disconnect(connection, by=EndedBy.OPERATOR)
-    # Two of them may have shared a link, which could only be removed once both were ended.
-    for connection in BankingConnection.objects.filter(pk__in=pks, removal_due=True).order_by("pk"):
-        if not remove_upstream(connection):
-            raise StillHeldError(
-                f"Connection {connection.reference} could not be removed at the provider yet; run this again."
-            )
+def _forget(pk: int, *, upstream: bool) -> list[int]:
+    """Delete the connection with this key, and return the keys of the removals that it leaves.
 
-
-def _forget(pk: int) -> None:
-    connection = BankingConnection.objects.get(pk=pk)
-    sessions = ConnectSession.objects.filter(connection=connection)
-    links = {connection.upstream_id, *sessions.values_list("upstream_id", flat=True)}
-    links |= set(SessionLink.objects.filter(session__in=sessions).values_list("upstream_id", flat=True))
-    # Events that matched nothing, or that contradicted themselves, may still speak of it.
-    about = Q(upstream_id__in=links - {""})
-    about |= Q(pending_token__in=sessions.exclude(pending_token=None).values("pending_token"))
-    about |= Q(session_reference__in=sessions.values("reference"))
+    It is locked first: a webhook that is recorded just now is done before, or finds nothing.
+    """
     with transaction.atomic():
-        strays = ConnectionEvent.objects.filter(about, connection=None, account=connection.account)
-        # What is said of a bank concerns others as well, and stays without what it said of this connection.
-        of_banks = strays.filter(kind=Kind.PROVIDER_CHANGED)
-        of_banks.update(upstream_id="", pending_token=None, session_reference=None, payload={})
-        strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
+        connection = BankingConnection.objects.select_for_update().filter(pk=pk).first()
+        if connection is None:
+            return []
+        now = timezone.now()
+        if upstream:
+            removals.ask(connection, state_of(connection), now)
+            removals.watch_for(connection, now)
+        of_it = connection.removals.all()
+        asked = list(of_it.unsettled().values_list("pk", flat=True))
+        of_it.exclude(settled_at=None).update(upstream_id="")
+        of_it.update(reason="")
+        sessions = ConnectSession.objects.filter(connection=connection)
+        links = {connection.upstream_id, *sessions.values_list("upstream_id", flat=True)}
+        links |= set(SessionLink.objects.filter(session__in=sessions).values_list("upstream_id", flat=True))
+        links -= {""}
+        _forget_strays(connection, links)
+        _forget_duplicates(connection.account, links)
         _remember(connection)
         _forget_in_admin(connection)
-        _forget_in_list(connection.account, links - {""})
+        _forget_in_list(connection.account, links)
         connection.delete()
+        return asked
+
+
+def _forget_strays(connection: BankingConnection, links: set[str]) -> None:
+    """Forget events that matched nothing, or that contradicted themselves, and may still speak of *connection*."""
+    sessions = ConnectSession.objects.filter(connection=connection)
+    about = Q(upstream_id__in=links)
+    about |= Q(
+        pending_token__in=list(sessions.exclude(pending_token=None).values_list("pending_token", flat=True))
+    )
+    about |= Q(session_reference__in=list(sessions.values_list("reference", flat=True)))
+    strays = ConnectionEvent.objects.filter(about, connection=None, account=connection.account)
+    # What is said of a bank concerns others as well, and stays without what it said of this connection.
+    of_banks = strays.filter(kind=Kind.PROVIDER_CHANGED)
+    of_banks.update(upstream_id="", pending_token=None, session_reference=None, payload={})
+    strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
+
+
+def _forget_duplicates(account: str, links: set[str]) -> None:
+    """Forget where a failure of somebody else named one of *links* as the connection that there was already."""
+    named = {"kind": Kind.FAILED, "payload__duplicated_connection_id__in": sorted(links)}
+    for event in ConnectionEvent.objects.filter(account=account, **named).only("pk", "payload"):
+        payload = {name: value for name, value in event.payload.items() if name != "duplicated_connection_id"}
+        ConnectionEvent.objects.filter(pk=event.pk).update(payload=payload)
 
 
 def _remember(connection: BankingConnection) -> None:
@@ -115,11 +149,25 @@ def _forget_in_list(alias: str, links: set[str]) -> None:
 
 
 def _forget_in_admin(connection: BankingConnection) -> None:
-    """Delete what the admin's own history says of *connection*: it names the bank."""
+    """Delete what the admin's own history says of *connection* and what belongs to it: it names the bank."""
     if apps.is_installed("django.contrib.admin"):
-        from django.contrib.admin.models import LogEntry
+        sessions, events = connection.sessions.all(), connection.events.all()
+        of_it: list[tuple[type[Model], Iterable[Any]]] = [
+            (BankingConnection, [connection.pk]),
+            (ConnectSession, sessions.values_list("pk", flat=True)),
+            (ConnectionEvent, events.values_list("pk", flat=True)),
+            (Removal, connection.removals.values_list("pk", flat=True)),
+        ]
+        for model, keys in of_it:
+            _forget_history(model, list(map(str, keys)))
 
-        of_connections = LogEntry.objects.filter(
-            content_type__app_label="business_os_banking", content_type__model="bankingconnection"
-        )
-        of_connections.filter(object_id=str(connection.pk)).delete()
+
+def _forget_history(model: type[Model], keys: list[str]) -> None:
+    from django.contrib.admin.models import LogEntry
+
+    of_model = LogEntry.objects.filter(
+        content_type__app_label=model._meta.app_label,  # noqa: SLF001 - as Django's documentation allows
+        content_type__model=model._meta.model_name,  # noqa: SLF001
+    )
+    for begin in range(0, len(keys), 500):
+        of_model.filter(object_id__in=keys[begin : begin + 500]).delete()

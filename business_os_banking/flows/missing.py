@@ -13,6 +13,7 @@ from business_os_banking.facts.report import missed
 from business_os_banking.flows import learning
 from business_os_banking.flows.pages import record_safely
 from business_os_banking.flows.reading import Reading
+from business_os_banking.flows.remove import note_unlisted
 from business_os_banking.models import AccountState, BankingConnection, batches
 from business_os_banking.models.clocks import CLOCKS_DIFFER, is_within
 from business_os_banking.vocabulary import LIVING_STATUSES
@@ -41,6 +42,8 @@ def note_missing(
     is_suspicious = is_another_key or _lacks_many(count, known) or _is_mixed(state, pages, started)
     if seen:
         learning.learn(state, "key", key, reading.moment())
+    if not is_suspicious and (seen or not count):
+        note_unlisted(alias, key, started, reading.moment())
     if not count:
         return
     if is_suspicious or not seen:

@@ -24,7 +24,7 @@ from business_os_banking.flows import learning
 from business_os_banking.flows.budget import Share
 from business_os_banking.flows.reading import Reading
 from business_os_banking.flows.settling import settle
-from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, batches
+from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, Removal, batches
 from business_os_banking.upstream.objects import ConnectionObject
 from business_os_banking.vocabulary import ENDED_HERE, LIVING_STATUSES, ConnectionStatus, Kind
 
@@ -100,6 +100,9 @@ def mark_seen(alias: str, ids: Sequence[str], reading: Reading, at: datetime) ->
 
     Returns how many living ones are ours, and whether one of them had been seen before.
     """
+    Removal.objects.unsettled().filter(account=alias, upstream_id__in=ids).update(
+        shown_at=at, unlisted_at=None
+    )
     ours = BankingConnection.objects.filter(account=alias, upstream_id__in=ids)
     columns = ("pk", "account", "reference", "upstream_id", "status", "ended_by", "seen_at")
     rows = list(ours.only(*columns))
@@ -109,7 +112,7 @@ def mark_seen(alias: str, ids: Sequence[str], reading: Reading, at: datetime) ->
         if row.status == ConnectionStatus.DISCONNECTED and row.ended_by not in ENDED_HERE:
             reading.facts += record_safely(seen(row, at))
     # By what they are now: a row may have got another link since.
-    ours.update(seen_at=at)
+    ours.update(seen_at=at, seen_by=learning.key_of(reading.client(alias).account))
     ours.filter(Q(missing_since__isnull=False) | Q(removal_guessed_at__lte=at)).update(
         missing_since=None, removal_guessed_at=None
     )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from business_os_banking import conf
@@ -20,6 +20,7 @@ from business_os_banking.models import (
     BankingConnection,
     ConnectionEvent,
     ConnectSession,
+    Removal,
     batches,
 )
 from business_os_banking.vocabulary import Kind, Outcome, SessionStatus
@@ -33,6 +34,11 @@ _CLEARED: Final[dict[str, Any]] = {
     "idempotency_key": None,
     "idempotency_request": "",
 }
+# What was opened, given, ended, withdrawn and told to the provider. Of successes, the one that is the consent.
+_IS_EVIDENCE: Final = Q(connection__isnull=False) & (
+    Q(kind__in=(Kind.OPENED, Kind.CONSENT_ENDED, Kind.DISCONNECTED, Kind.REMOVED))
+    | Q(kind=Kind.SUCCEEDED, session__isnull=False, occurred_at=F("session__succeeded_at"))
+)
 
 
 @dataclass
@@ -47,6 +53,8 @@ class Pruned:
 def prune(now: datetime | None = None) -> Pruned:
     """Empty payloads older than ``PAYLOAD_DAYS``, delete events older than ``EVENT_DAYS``; return the counts.
 
+    What proves a consent and its end (opened, first succeeded, ended, disconnected, removed) is kept, without its
+    payload, for ``EVIDENCE_DAYS``; and so are settled removals.
     Those that match nothing are deleted after ``UNMATCHED_DAYS``, if that is sooner.
 
     An event is kept however old it is while its session is open, while it waits to be applied or announced.
@@ -65,7 +73,9 @@ def prune(now: datetime | None = None) -> Pruned:
     for pks in batches.of_keys(sessions):
         pruned.sessions += ConnectSession.objects.filter(pk__in=pks).update(**_CLEARED)
     old_event = now - timedelta(days=conf.settings.event_days)
-    while batch := list(_prunable(old_event)[:_BATCH]):
+    old_evidence = now - timedelta(days=max(conf.settings.event_days, conf.settings.evidence_days))
+    unless_old = _IS_EVIDENCE & Q(received_at__gte=old_evidence)
+    while batch := list(_prunable(old_event).exclude(unless_old)[:_BATCH]):
         pruned.events += _delete(batch)
     # What matches nothing is nobody's: there is no baseline to keep it in.
     old_stray = now - timedelta(days=conf.settings.unmatched_days)
@@ -74,6 +84,8 @@ def prune(now: datetime | None = None) -> Pruned:
         # It may have found its session since we looked.
         rows = ConnectionEvent.objects.filter(pk__in=pks, outcome=Outcome.UNMATCHED)
         pruned.events += rows.delete()[0]
+    Removal.objects.filter(settled_at__lt=old_evidence).delete()
+    Removal.objects.filter(of_session=True, requested_at__lt=old_stray).delete()
     return pruned
 
 

@@ -16,10 +16,10 @@ from business_os_banking import conf
 from business_os_banking.facts.announce import announce
 from business_os_banking.facts.record import apply
 from business_os_banking.flows import learning
-from business_os_banking.flows.disconnect import remove_upstream
 from business_os_banking.flows.expire import expire
 from business_os_banking.flows.read import Plan, plan, read_account
 from business_os_banking.flows.remind import remind
+from business_os_banking.flows.remove import due_removals, remove
 from business_os_banking.flows.silence import watch
 from business_os_banking.flows.waiting import appliable, keep, place_of, settled
 from business_os_banking.models import (
@@ -27,10 +27,10 @@ from business_os_banking.models import (
     BankingConnection,
     ConnectionEvent,
     ConnectSession,
+    Removal,
     batches,
 )
-from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_past
-from business_os_banking.models.connections import REMOVAL_TRIES
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_past
 from business_os_banking.vocabulary import SESSION_MAX_LIFE, Outcome
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def preview(now: datetime | None = None) -> Result:
         # At least: how many pages the list has is not known before.
         read_pages=sum(due.by_id + bool(due.tail) + due.sweep for due in plans.values()),
         expired=_overdue(now).count(),
-        removed=_removable(now).count(),
+        removed=due_removals(now).count(),
         due={alias: asdict(due) for alias, due in plans.items() if due != Plan()},
     )
 
@@ -235,32 +235,22 @@ def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, now: datet
     return broken
 
 
-def _removable(now: datetime) -> QuerySet[BankingConnection]:
-    return BankingConnection.objects.filter(
-        is_due("removal_next_at", now, _LONGEST_WAIT + CLOCKS_DIFFER), removal_due=True
-    )
-
-
 def _remove_ended(now: datetime, result: Result) -> None:
-    for connection in _removable(now).order_by("pk")[:_REMOVALS_PER_RUN]:
-        if _is_removed(connection):
+    for removal in due_removals(now)[:_REMOVALS_PER_RUN]:
+        if _is_removed(removal, now):
             result.removed += 1
-            continue
-        result.not_removed += 1
-        wait = min(timedelta(minutes=2 ** min(connection.removal_tries, 16)), _LONGEST_WAIT)
-        BankingConnection.objects.filter(pk=connection.pk).update(
-            removal_tries=connection.removal_tries + 1, removal_next_at=now + wait
+        else:
+            result.not_removed += 1
+    if stuck := Removal.objects.stuck(now).count():
+        result.call_a_person(
+            f"{stuck} removals at the provider are not proved after a week; the admin lists them"
         )
-        if connection.removal_tries >= REMOVAL_TRIES:
-            result.call_a_person(
-                f"connection {connection.reference} cannot be removed upstream; the log says why"
-            )
 
 
-def _is_removed(connection: BankingConnection) -> bool:
+def _is_removed(removal: Removal, now: datetime) -> bool:
     try:
-        return remove_upstream(connection)
+        return remove(removal, now)
     except Exception:
-        # Counted as a try, so that one which always breaks is put off, and does not keep the others back.
-        logger.exception("Connection %s cannot be removed upstream", connection.reference)
+        # It counts as a try, so that one which always breaks is put off, and does not keep the others back.
+        logger.exception("%s broke off", removal)
         return False

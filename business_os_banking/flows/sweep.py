@@ -19,7 +19,7 @@ from business_os_banking.flows.looks import due_sessions, note_looks, waiting_se
 from business_os_banking.flows.missing import note_missing
 from business_os_banking.flows.pages import Page
 from business_os_banking.flows.reading import JITTER, Reading
-from business_os_banking.models import AccountState, BankingConnection, batches
+from business_os_banking.models import AccountState, BankingConnection, Removal, batches
 from business_os_banking.models.clocks import is_past, is_waiting, is_within
 from business_os_banking.vocabulary import ENDED_HERE, ConnectionStatus
 
@@ -82,6 +82,8 @@ def _between() -> timedelta:
 
 def _has_links(alias: str) -> bool:
     """Whether the upstream may hold a link of ours, even one that was called gone, if perhaps by the wrong list."""
+    if Removal.objects.due().filter(account=alias, asked_at__isnull=False).exists():
+        return True  # that the list lacks it would prove that it was removed
     links = BankingConnection.objects.filter(account=alias).exclude(upstream_id="")
     if links.exclude(status=ConnectionStatus.DISCONNECTED).exists():
         return True

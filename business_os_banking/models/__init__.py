@@ -3,6 +3,7 @@
 from business_os_banking.models.accounts import AccountState
 from business_os_banking.models.connections import BankingConnection, BankingConnectionQuerySet
 from business_os_banking.models.events import ConnectionEvent, ConnectionEventQuerySet
+from business_os_banking.models.removals import Removal, RemovalQuerySet
 from business_os_banking.models.sessions import ConnectSession, ConnectSessionQuerySet, SessionLink
 
 __all__ = [
@@ -13,5 +14,7 @@ __all__ = [
     "ConnectSessionQuerySet",
     "ConnectionEvent",
     "ConnectionEventQuerySet",
+    "Removal",
+    "RemovalQuerySet",
     "SessionLink",
 ]

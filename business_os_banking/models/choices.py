@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking.vocabulary import (
     ConnectionStatus,
     EndedBy,
+    Evidence,
     Group,
     Kind,
     Outcome,
@@ -83,6 +84,11 @@ KINDS = [
 SILENCES = [
     (Silence.NO_WEBHOOKS.value, _("People come back, but no webhook arrives")),
     (Silence.NOTHING_MATCHES.value, _("Webhooks arrive, but match nothing")),
+]
+EVIDENCE = [
+    (Evidence.SAID.value, _("The provider said so")),
+    (Evidence.UNLISTED.value, _("Two whole readings lacked it")),
+    (Evidence.BY_HAND.value, _("An operator said so")),
 ]
 OUTCOMES = [
     (Outcome.APPLIED.value, _("Applied")),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -18,10 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import conf
 from business_os_banking.models.choices import CONNECTION_STATUSES, ENDED_BY, STATUS_REASONS
 from business_os_banking.models.fields import ExactCharField
-from business_os_banking.vocabulary import ENDED_HERE, ConnectionStatus
-
-REMOVAL_TRIES: Final = 5  # a removal at the provider that failed so often is for a person to look at
-UNREMOVABLE: Final = Q(removal_due=True, removal_tries__gte=REMOVAL_TRIES)
+from business_os_banking.vocabulary import ENDED_HERE, LIVING_STATUSES, ConnectionStatus
 
 
 class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
@@ -45,6 +42,10 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         """Leave out the tombstones."""
         return self.exclude(status=ConnectionStatus.DISCONNECTED)
 
+    def without_user(self) -> BankingConnectionQuerySet:
+        """Return those that have been connected, of which the site has deleted the user, and that no tenant has."""
+        return self.filter(user=None, tenant="", status__in=LIVING_STATUSES)
+
     def needing_attention(self, needs: bool = True) -> BankingConnectionQuerySet:
         """Return those whose owner should do something, as `BankingConnection.needs_attention`; else the others."""
         soon = timezone.now() + timedelta(days=conf.settings.expiring_soon_days)
@@ -58,6 +59,11 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         sessions: Any = apps.get_model("business_os_banking", "ConnectSession")
         latest = sessions.objects.filter(connection=OuterRef("pk")).latest_is_back()
         return self.annotate(has_returned=Subquery(latest[:1]))
+
+    def with_removal(self) -> BankingConnectionQuerySet:
+        """Select along what `BankingConnection.removal_due` asks for: for lists."""
+        removals: Any = apps.get_model("business_os_banking", "Removal")
+        return self.annotate(has_removal=Exists(removals.objects.due().filter(connection=OuterRef("pk"))))
 
 
 class BankingConnection(models.Model):
@@ -99,17 +105,12 @@ class BankingConnection(models.Model):
     connected_at = models.DateTimeField(_("connected"), null=True, blank=True)
     disconnected_at = models.DateTimeField(_("disconnected"), null=True, blank=True)
     ended_by = models.CharField(_("ended by"), max_length=16, choices=ENDED_BY, blank=True, default="")
-    removal_due = models.BooleanField(
-        _("still to be removed upstream"),
-        default=False,
-        help_text=_("Ended here, but the provider still holds the connection."),
-    )
-    removal_tries = models.PositiveSmallIntegerField(default=0, editable=False)
-    removal_next_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How many renewal links have been withdrawn; a link counts while it holds this number. See flows.invite.
     invitation = models.PositiveIntegerField(default=0, editable=False)
     # When the upstream was last seen to have its link: a page showed it, or it became known just then.
     seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # A digest of the key to which it was shown then.
+    seen_by = models.CharField(max_length=12, blank=True, default="", editable=False)
     # Since when the upstream's list lacks its link; a later reading that lacks it too makes it a fact.
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     # When its link is to be read next, because something of it is not known or only guessed at.
@@ -148,7 +149,6 @@ class BankingConnection(models.Model):
                 condition=models.Q(status_reason__gt=""),
             ),
             models.Index(fields=["account", "provider_code"], name="bob_connection_bank"),
-            models.Index(fields=["removal_due", "id"], name="bob_connection_removal"),
             models.Index(
                 fields=["account", "read_due_at"],
                 name="bob_connection_read",
@@ -160,7 +160,6 @@ class BankingConnection(models.Model):
                 name="bob_connection_unseen",
                 condition=Q(seen_at__isnull=True, upstream_id__gt=""),
             ),
-            models.Index(fields=["removal_tries", "-id"], name="bob_connection_stuck", condition=UNREMOVABLE),
             # Written once or twice for a session; the everyday webhook names nothing new.
             models.Index(fields=["named_at", "id"], name="bob_connection_named"),
         ]
@@ -177,7 +176,7 @@ class BankingConnection(models.Model):
         return reverse("business_os_banking:connection-detail", args=[self.reference])
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
-        for name in ("is_checking", "has_returned"):
+        for name in ("is_checking", "has_returned", "has_removal"):
             self.__dict__.pop(name, None)
         super().refresh_from_db(*args, **kwargs)
 
@@ -211,6 +210,16 @@ class BankingConnection(models.Model):
         if "has_returned" in self.__dict__:
             return bool(self.__dict__["has_returned"])
         return bool(self.sessions.all().latest_is_back().first())
+
+    @property
+    def removal_due(self) -> bool:
+        """Whether the provider may still hold what was ended here, and nothing else stands on it.
+
+        A query, unless it was selected with `with_removal`.
+        """
+        if "has_removal" in self.__dict__:
+            return bool(self.__dict__["has_removal"])
+        return bool(self.removals.all().due().exists())
 
     @property
     def needs_attention(self) -> bool:

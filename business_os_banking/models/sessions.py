@@ -70,6 +70,8 @@ class ConnectSession(models.Model):
     look_at = models.DateTimeField(null=True, blank=True, editable=False)
     looks = models.PositiveSmallIntegerField(default=0, editable=False)
     looked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # A digest of the key that opened it.
+    opened_with = models.CharField(max_length=12, blank=True, default="", editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = ConnectSessionQuerySet.as_manager()

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -29,6 +29,10 @@ _CLASS_MAX_LENGTH: Final = 128
 _SECONDS: Final = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _WAIT_MAX_DIGITS: Final = 12
 _WAIT_MAX: Final = 86_400  # seconds; who asks for more is asked again after a day
+# Of the answer to a removal: an id of the connection, and what tells of an error.
+_IDS: Final = {"connection_id", "id"}
+_ABOUT_THE_CALL: Final = {"request", "meta"}
+_ERRORS: Final = {"error", "errors", "error_class", "error_message"}
 _SENT: Final = ("api", "custom_fields", "email", "return_to", "scopes")
 
 
@@ -45,6 +49,30 @@ def data_of(answer: Any) -> Any:
     if isinstance(answer, Mapping) and isinstance(answer.get("data"), Mapping | list):
         return answer["data"]
     return answer
+
+
+def says_removed(answer: Any, upstream_id: str) -> bool:
+    """Return whether *answer* says that this connection was removed; raise `Unintelligible` if it says otherwise."""
+    members = list(_members(answer))
+    if any(name in _ERRORS and values.something(value) for name, value in members):
+        raise Unintelligible("The answer to the removal holds an error.")
+    said = [value for name, value in members if name == "removed" and value is not None]
+    if any(str(value).strip().lower() != "true" for value in said):
+        raise Unintelligible("The upstream says that the connection was not removed.")
+    ids = {str(value).strip() for name, value in members if name in _IDS and not values.is_nothing(value)}
+    if ids - {upstream_id}:
+        raise Unintelligible("The answer to the removal is about another connection.")
+    return bool(said)
+
+
+def _members(content: Any, depth: int = 4) -> Iterator[tuple[str, Any]]:
+    """Yield the members of *content* and of all objects in it, *depth* deep; not those that tell of the call itself."""
+    if isinstance(content, Mapping):
+        yield from content.items()
+        content = [value for name, value in content.items() if name not in _ABOUT_THE_CALL]
+    if isinstance(content, list) and depth:
+        for item in content:
+            yield from _members(item, depth - 1)
 
 
 def error_of(status: int, headers: Mapping[str, str], content: bytes) -> BusinessOSError:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.conf import Account, addresses
-from business_os_banking.exceptions import BusinessOSError, InvalidRequest, NotFound, Unintelligible
+from business_os_banking.exceptions import BusinessOSError, InvalidRequest, Unintelligible
 from business_os_banking.upstream import answers, http, values
 from business_os_banking.upstream.objects import (
     ConnectionObject,
@@ -94,17 +94,16 @@ class BusinessOSClient:
         path = self.account.connect_path
         return self._call("POST", path, self._opened, params={"api": api}, body=body, fresh=True)
 
-    def delete_connection(self, connection_id: str) -> None:
-        """Remove a connection at the provider (``DELETE /v2/banking/connections/{id}``).
+    def delete_connection(self, upstream_id: str) -> bool:
+        """Remove a connection at the provider (``DELETE /v2/banking/connections/{id}``); return whether it says so.
 
-        Returns when it is gone, which includes that it was not there any more. Raises a `BusinessOSError`.
+        Documented is ``removed: true`` beside the id. Any other 2xx returns `False`: it proves nothing. Raises
+        `NotFound`, whose ``from_api`` tells whether the API itself says so; `Unintelligible` for what says otherwise,
+        and for what is no JSON; and any other `BusinessOSError`.
         """
-        try:
-            self._call("DELETE", self._path_of(connection_id), _check_removed)
-        except NotFound as error:
-            # 405 tells of the path, not of the connection: nothing was removed there.
-            if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
-                raise
+        return self._call(
+            "DELETE", self._path_of(upstream_id), lambda answer: answers.says_removed(answer, upstream_id)
+        )
 
     def probe(self) -> http.Answer:
         """Ask for a bank account that does not exist (``GET /v2/banking/accounts/{id}``); return the answer as it is.
@@ -195,12 +194,6 @@ class BusinessOSClient:
         """Return *content* without the key, should the upstream repeat it where an error's class stands."""
         key = self.account.api_key
         return content.replace(key.encode(), b"***") if conf.is_secret(key) else content
-
-
-def _check_removed(answer: Any) -> None:
-    data = answers.data_of(answer)
-    if isinstance(data, Mapping) and data.get("removed") is False:
-        raise Unintelligible("The upstream says that the connection was not removed.")
 
 
 def _the_one(answer: Any, upstream_id: str) -> ConnectionObject:

@@ -286,7 +286,7 @@ def test_what_is_erased_is_of_its_owner(two: Two, other_user: User) -> None:
         assert post(alias, body) == 200
     before = rows_of(SOUTH)
     two.upstream.deletes(LINK)
-    assert erase(user=other_user) == 1
+    assert erase(user=other_user).connections == 1
     assert rows_of(SOUTH) == before
     assert rows_of(NORTH)["connections"] == []
 

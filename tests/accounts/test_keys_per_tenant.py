@@ -13,7 +13,13 @@ from django.utils import timezone
 
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.flows.reconcile import reconcile
-from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    Removal,
+)
 from tests import callbacks
 from tests.office.models import BankingKeys
 from tests.upstream.fake import Upstream, row
@@ -86,7 +92,8 @@ def test_each_tenant_goes_the_whole_way_with_its_own_keys(
         ("key-7", "777"),
         ("key-8", "888"),
     ]
-    assert set(BankingConnection.objects.values_list("status", "removal_due")) == {("disconnected", False)}
+    assert set(BankingConnection.objects.values_list("status", flat=True)) == {"disconnected"}
+    assert set(Removal.objects.values_list("evidence", flat=True)) == {"said"}
 
 
 def test_a_tenant_whose_keys_are_gone_keeps_nobody_else_from_anything(

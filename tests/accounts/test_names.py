@@ -21,6 +21,7 @@ from business_os_banking.models import (
     BankingConnection,
     ConnectionEvent,
     ConnectSession,
+    Removal,
     SessionLink,
 )
 from business_os_banking.models.fields import ExactCharField
@@ -37,6 +38,7 @@ BY_NAME = {
     ConnectSession: {"upstream_id"},
     SessionLink: {"upstream_id"},
     ConnectionEvent: {"account", "upstream_id", "provider_code", "digest"},
+    Removal: {"account", "upstream_id", "digest"},
     AccountState: {"alias", "first_id", "sweep_cursor", "sweep_mark"},
 }
 
@@ -65,6 +67,7 @@ def row(user: User) -> dict[type[models.Model], Any]:
         ConnectionEvent: ConnectionEvent.objects.create(
             occurred_at=now, received_at=now, **dict.fromkeys(BY_NAME[ConnectionEvent], NAME)
         ),
+        Removal: Removal.objects.create(**dict.fromkeys(BY_NAME[Removal], NAME)),
         AccountState: AccountState.objects.create(**dict.fromkeys(BY_NAME[AccountState], NAME)),
     }
 
@@ -102,8 +105,8 @@ def test_no_tenant_sees_what_another_has(settings: Any, user: User, web: Client,
         seen[name] = [page.status_code for page in pages], ["Acme Bank" in page.text for page in pages]
     assert seen == {NAME: ([200, 200], [True, True]), tenant: ([200, 404], [False, False])}
     assert list(BankingConnection.objects.owned_by(user, tenant)) == []
-    assert erase(tenant=tenant, upstream=False) == 0
-    assert erase(tenant=NAME, upstream=False) == 1
+    assert erase(tenant=tenant, upstream=False).connections == 0
+    assert erase(tenant=NAME, upstream=False).connections == 1
 
 
 @pytest.mark.parametrize("alias", ["Acme", "ACME"])

@@ -14,6 +14,7 @@ from business_os_banking.flows.explain import explain
 from business_os_banking.models import BankingConnection, ConnectSession
 from tests import callbacks
 from tests.admin.conftest import list_url, make_connection, make_event, make_session, page_url
+from tests.deeds import to_be_removed
 from tests.upstream.fake import Upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,8 +40,8 @@ def test_connections_by_what_needs_a_look(operator: Client) -> None:
     fine = make_connection(None)
     inactive = make_connection(None, "inactive", status_reason="login_changed")
     ending = make_connection(None, consent_expires_at=now + timedelta(days=3))
-    held = make_connection(None, "disconnected", removal_due=True, removal_tries=5)
-    young = make_connection(None, "disconnected", removal_due=True, removal_tries=1)
+    held = to_be_removed(make_connection(None, "disconnected"), days=8)
+    young = to_be_removed(make_connection(None, "disconnected"), days=1)
     over, back, unopened, under_way = (make_connection(None, "pending") for _ in range(4))
     soon = now + timedelta(minutes=30)
     make_session(over, expires_at=now - timedelta(minutes=1))
@@ -58,7 +59,7 @@ def test_connections_by_what_needs_a_look(operator: Client) -> None:
 
 def test_many_of_one_kind_hide_nothing_of_another(operator: Client) -> None:
     now = timezone.now()
-    held = make_connection(None, "disconnected", removal_due=True, removal_tries=5)
+    held = to_be_removed(make_connection(None, "disconnected"), days=8)
     ending = make_connection(None, consent_expires_at=now + timedelta(days=3))
     elsewhere = make_connection(None, "inactive", account="second")
     BankingConnection.objects.bulk_create(BankingConnection(status="inactive") for _ in range(300))
@@ -87,7 +88,7 @@ def many_sessions(status: str) -> None:
 
 
 def test_many_stuck_sessions_hide_no_stuck_removal(operator: Client) -> None:
-    held = make_connection(None, "disconnected", removal_due=True, removal_tries=5)
+    held = to_be_removed(make_connection(None, "disconnected"), days=8)
     many_sessions("open")
     results = operator.get(list_url("bankingconnection") + "?look=stuck").context["cl"]
     assert results.result_count == 201
@@ -139,12 +140,15 @@ def test_events_by_what_needs_a_look(operator: Client) -> None:
         ("inactive", {"status_reason": "login_changed"}, "Only the customer can help"),
         ("inactive", {"status_reason": "bank_disabled"}, "goes on by itself"),
         ("pending", {}, "never finished"),
-        ("disconnected", {"removal_due": True}, "banking_reconcile removes it"),
-        ("disconnected", {"removal_due": True, "removal_tries": 5}, "Read the log"),
+        ("disconnected", {"asked": 0}, "banking_reconcile removes it"),
+        ("disconnected", {"asked": 8}, "Read the log"),
     ],
 )
 def test_the_next_step_is_said(operator: Client, status: str, values: dict[str, Any], says: str) -> None:
+    asked = values.pop("asked", None)
     connection = make_connection(None, status, **values)
+    if asked is not None:
+        to_be_removed(connection, days=asked)
     page = BeautifulSoup(operator.get(page_url(connection)).content, "html.parser")
     (step,) = page.select(".field-operator_step .readonly")
     assert says in step.get_text()

@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 
 from business_os_banking.flows.silence import ADVICE
 from business_os_banking.models import AccountState, BankingConnection, ConnectionEvent, ConnectSession
+from tests.deeds import to_be_removed
 
 
 def ago(**span: float) -> datetime:
@@ -48,6 +49,10 @@ def listless(settings: Any) -> None:
     settings.BUSINESS_OS_BANKING = {"ACCOUNTS": {"default": {**account, "WEBHOOK_SECRETS": []}}}
 
 
+def connection() -> BankingConnection:
+    return BankingConnection.objects.create(status="disconnected")
+
+
 FAULTS: dict[str, Any] = {
     "reconcile-stopped": lambda _: state(reconciled_at=ago(hours=1)),
     "silence": lambda _: state(silence="no_webhooks", silent_since=ago(hours=1)),
@@ -60,7 +65,8 @@ FAULTS: dict[str, Any] = {
     "events-unmatched": lambda _: event(outcome="unmatched"),
     "events-contradict": lambda _: event(outcome="unmatched", note="The body names 2 different tokens."),
     "events-untold": lambda _: event(announced_at=None, received_at=ago(hours=1)),
-    "removals-stuck": lambda _: BankingConnection.objects.create(removal_due=True, removal_tries=5),
+    "users-deleted": lambda _: BankingConnection.objects.create(status="active", upstream_id="777"),
+    "removals-stuck": lambda _: to_be_removed(connection(), days=8),
 }
 
 
@@ -81,9 +87,7 @@ HARMLESS: dict[str, Any] = {
     "reads of yesterday": lambda _: state(reads_on=ago(days=1).date(), reads=200),
     "a pause that is over": lambda _: state(paused_until=ago(hours=1)),
     "a list that is missing where webhooks come": lambda _: state(list_missing_at=ago(hours=1)),
-    "a removal that is tried again": lambda _: BankingConnection.objects.create(
-        removal_due=True, removal_tries=1
-    ),
+    "a removal that is tried again": lambda _: to_be_removed(connection(), days=1),
     "events of another account": lambda _: event(outcome="failed", account="elsewhere"),
 }
 

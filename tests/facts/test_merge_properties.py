@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.lifecycle import Fact, State, merge, merge_all
 from business_os_banking.facts.status import view_connection, view_session
+from business_os_banking.facts.unneeded import to_remove
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus
 from tests.facts.strategies import fact_lists, facts
 
@@ -94,9 +95,9 @@ def test_what_its_owner_ended_stays_ended(known: list[Fact], fact: Fact) -> None
 @given(fact_lists)
 def test_a_session_that_never_succeeded_makes_no_connection(known: list[Fact]) -> None:
     known = [fact for fact in known if fact.kind not in {Kind.SUCCEEDED, Kind.DISCONNECTED}]
-    view = view_connection(merge_all(known))
-    assert view.status is ConnectionStatus.PENDING
-    assert view.to_remove == ()
+    state = merge_all(known)
+    assert view_connection(state).status is ConnectionStatus.PENDING
+    assert to_remove(state) == ()
 
 
 @given(fact_lists)

@@ -19,7 +19,8 @@ from business_os_banking import signals
 from business_os_banking.facts.announce import announce
 from business_os_banking.facts.record import apply, record, record_return
 from business_os_banking.facts.report import expired, returned
-from business_os_banking.flows.disconnect import disconnect, remove_upstream
+from business_os_banking.flows.disconnect import disconnect
+from business_os_banking.flows.remove import remove_upstream
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from tests import callbacks
 from tests.deeds import deliver, start

@@ -10,6 +10,7 @@ import pytest
 
 from business_os_banking.facts.lifecycle import NEEDS_USER, Attempt, Fact, Link, Standing, State, merge_all
 from business_os_banking.facts.status import ConnectionView, SessionView, view_connection, view_session
+from business_os_banking.facts.unneeded import superseded, to_remove
 from business_os_banking.vocabulary import Kind
 from tests.facts.strategies import at
 
@@ -278,10 +279,14 @@ def test_what_happens_to_the_old_link_says_nothing_about_the_new_one() -> None:
     assert connection(*renewed, failure(8, "InvalidCredentials", link="A")).last_error_class == ""
 
 
+def test_a_change_of_no_bank_says_nothing() -> None:
+    assert merge_all([fact(Kind.PROVIDER_CHANGED, 2, session="", provider_active=False)]) == State()
+
+
 def test_a_link_that_is_removed_disconnects() -> None:
     view = connection(success(3), removal(7), removal(8))
     assert (view.status, view.ended_by, view.disconnected_at) == ("disconnected", "provider", at(7))
-    assert view.to_remove == ()
+    assert to_remove(merge_all([success(3), removal(7), removal(8)])) == ()
 
 
 def test_a_removed_link_stays_removed_but_a_renewal_revives_the_connection() -> None:
@@ -304,11 +309,12 @@ def test_a_connection_that_its_owner_ended_stays_ended() -> None:
     ended = fact(Kind.DISCONNECTED, 5, session="", ended_by="owner")
     view = connection(success(3), ended)
     assert (view.status, view.ended_by, view.disconnected_at) == ("disconnected", "owner", at(5))
-    assert view.to_remove == ("A",)
+    assert to_remove(merge_all([success(3), ended])) == ("A",)
+    assert to_remove(merge_all([fact(Kind.PROGRESSED, 2, link="A"), ended])) == ("A",)  # named is enough
     assert connection(success(3), ended, success(9, "s2", "B")).status == "disconnected"
-    assert connection(success(3), ended, success(9, "s2", "B")).to_remove == ("A", "B")
-    assert connection(success(3), ended, removal(6)).to_remove == ()
-    assert connection(success(3), ended, removal(6, link="", session="s1")).to_remove == ()
+    assert to_remove(merge_all([success(3), ended, success(9, "s2", "B")])) == ("A", "B")
+    assert to_remove(merge_all([success(3), ended, removal(6)])) == ()
+    assert to_remove(merge_all([success(3), ended, removal(6, link="", session="s1")])) == ()
     assert connection(success(3), ended, removal(6)).ended_by == "owner"
     later = fact(Kind.DISCONNECTED, 7, session="", ended_by="operator")
     assert connection(ended, later).ended_by == "owner"
@@ -319,7 +325,7 @@ def test_an_ending_without_a_name_is_the_operators() -> None:
 
 
 def test_only_an_ended_connection_has_something_to_remove() -> None:
-    assert connection(success(3)).to_remove == ()
+    assert to_remove(merge_all([success(3)])) == ()
 
 
 def test_two_sessions_may_share_one_link() -> None:
@@ -457,9 +463,9 @@ def test_what_the_list_says_of_another_link_is_nothing() -> None:
 
 def test_what_is_only_said_to_be_gone_is_removed_all_the_same() -> None:
     ended = fact(Kind.DISCONNECTED, 5, session="", ended_by="owner")
-    assert connection(success(3), ended, missed(7)).to_remove == ("A",)
-    assert connection(success(3), ended, told(7)).to_remove == ("A",)
-    assert connection(success(3), ended, told(7), removal(8)).to_remove == ()
+    assert to_remove(merge_all([success(3), ended, missed(7)])) == ("A",)
+    assert to_remove(merge_all([success(3), ended, told(7)])) == ("A",)
+    assert to_remove(merge_all([success(3), ended, told(7), removal(8)])) == ()
 
 
 def test_a_removal_that_a_callback_tells_of_can_be_undone() -> None:
@@ -515,13 +521,20 @@ def test_a_failed_renewal_leaves_the_link_that_works() -> None:
 
 
 def test_a_replaced_link_that_lives_on_is_superseded() -> None:
-    renewed = (success(3), success(6, "s2", "B"))
-    assert connection(*renewed).superseded == ("A",)
-    assert connection(*renewed, removal(8)).superseded == ()
-    assert connection(*renewed, removal(8, "B")).superseded == ()
-    assert connection(success(3), success(6, "s2", "A")).superseded == ()
+    bank: dict[str, Any] = {"details": {"provider_code": "bank_xf"}}
+    assert (
+        superseded(merge_all([success(3), success(6, "s2", "B")])) == ()
+    )  # who knows whether it is the same bank?
+    assert superseded(merge_all([success(3, **bank), success(6, "s2", "B")])) == ()
+    other: dict[str, Any] = {"details": {"provider_code": "other_xf"}}
+    assert superseded(merge_all([success(3, **bank), success(6, "s2", "B", **other)])) == ()
+    renewed = (success(3, **bank), success(6, "s2", "B", **bank))
+    assert superseded(merge_all([*renewed])) == ("A",)
+    assert superseded(merge_all([*renewed, removal(8)])) == ()
+    assert superseded(merge_all([*renewed, removal(8, "B")])) == ()
+    assert superseded(merge_all([success(3), success(6, "s2", "A")])) == ()
     ended = fact(Kind.DISCONNECTED, 9, session="", ended_by="owner")
-    assert connection(*renewed, ended).superseded == ()
+    assert superseded(merge_all([*renewed, ended])) == ()
 
 
 def test_a_refresh_turns_no_setback_into_a_success_where_another_session_reached_the_link() -> None:

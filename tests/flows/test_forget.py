@@ -83,7 +83,7 @@ def test_what_matched_nothing_goes_with_what_it_names(upstream: Upstream, user: 
     assert (stray.outcome, stray.connection) == ("unmatched", None)
     of_nobody = deliver(callbacks.success(uuid.uuid4(), "999"))
     over(session)
-    assert erase(user=connection.user, upstream=False) == 1
+    assert erase(user=connection.user, upstream=False).connections == 1
     assert list(ConnectionEvent.objects.all()) == [of_nobody]
 
 

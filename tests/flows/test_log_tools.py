@@ -23,7 +23,7 @@ from business_os_banking.flows.erase import erase
 from business_os_banking.flows.explain import explain
 from business_os_banking.flows.prune import prune
 from business_os_banking.flows.reconcile import reconcile
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, Removal
 from tests import callbacks
 from tests.deeds import deliver, start
 from tests.upstream.fake import Upstream, row
@@ -69,7 +69,9 @@ def test_explain_tells_every_fact_once(journey: ConnectSession) -> None:
     connection = journey.connection
     text = run("banking_explain", str(connection.reference))
     assert text == run("banking_explain", str(journey.reference))
-    lines = text.splitlines()[1:]
+    lines = [
+        line for line in text.splitlines()[1:] if not line.startswith("  ")
+    ]  # without the record of consent
     assert len(lines) == ConnectionEvent.objects.count()
     assert "Webhook: Failed (InvalidCredentials)" in text
     assert "connection_activated" in text
@@ -286,7 +288,15 @@ def test_prune_forgets_bodies_first_and_events_later(journey: ConnectSession) ->
     assert list(rebuild(check=True)) == []
     pruned = prune(now + timedelta(days=401))
     assert pruned.events > 0
-    assert not ConnectionEvent.objects.filter(connection=journey.connection).exists()
+    kept = ConnectionEvent.objects.filter(connection=journey.connection)
+    assert set(kept.values_list("kind", flat=True)) == {
+        "opened",
+        "succeeded",
+        "removed",
+    }  # the proof of consent
+    assert kept.filter(kind="succeeded").count() == 2  # one for each consent
+    assert prune(now + timedelta(days=1_096)).events > 0
+    assert not kept.all().exists()
     assert list(rebuild(check=True)) == []
     assert "0 events deleted" in run("banking_prune")
 
@@ -302,7 +312,7 @@ def test_after_pruning_a_shared_link_is_still_no_difference(upstream: Upstream, 
     first, second = start(user), start(user, next_url="/b/")
     deliver(callbacks.success(first.pending_token, "777", time="2026-11-01T10:00:00Z"))
     deliver(callbacks.success(second.pending_token, "777", time="2026-11-01T11:00:00Z"))
-    assert prune(timezone.now() + timedelta(days=401)).events == 4
+    assert prune(timezone.now() + timedelta(days=1_096)).events == 4
     assert list(rebuild(check=True)) == []
 
 
@@ -315,7 +325,7 @@ def test_prune_leaves_what_is_still_needed(upstream: Upstream, user: User) -> No
     waiting = deliver(callbacks.success(uuid.uuid4(), "999"))
     ConnectionEvent.objects.filter(pk=waiting.pk).update(outcome="failed")
     left = set(ConnectionEvent.objects.exclude(session=done).values_list("pk", flat=True)) | {event.pk}
-    prune(timezone.now() + timedelta(days=401))
+    prune(timezone.now() + timedelta(days=1_096))
     assert set(ConnectionEvent.objects.values_list("pk", flat=True)) == left
 
 
@@ -343,15 +353,20 @@ def test_erase_leaves_nothing_of_a_person(
     assert len(upstream.calls("DELETE")) == 2
 
 
-def test_erase_stops_where_the_provider_still_holds_something(
-    journey: ConnectSession, upstream: Upstream
-) -> None:
+def test_erase_waits_for_nobody(journey: ConnectSession, upstream: Upstream) -> None:
+    upstream.deletes("777", 503, {})
     upstream.deletes("888", 503, {})
-    with pytest.raises(CommandError, match="run this again"):
-        run("banking_erase", "--user", str(journey.connection.user_id))
-    assert BankingConnection.objects.exists()
+    out = run("banking_erase", "--user", str(journey.connection.user_id))
+    assert "1 connection erased" in out
+    assert "2 of their links are not removed" in out
+    assert not BankingConnection.objects.exists()
+    assert set(Removal.objects.due().values_list("upstream_id", flat=True)) == {"777", "888"}
+
+
+def test_what_is_to_be_kept_upstream_is_kept(journey: ConnectSession, upstream: Upstream) -> None:
     assert run("banking_erase", "--user", "ada", "--keep-upstream") == "1 connection erased\n"
     assert not BankingConnection.objects.exists()
+    assert not Removal.objects.due().exists()
 
 
 def test_erase_of_a_tenant(upstream: Upstream, user: User) -> None:
@@ -359,9 +374,6 @@ def test_erase_of_a_tenant(upstream: Upstream, user: User) -> None:
         connect.start(
             owner=(user, tenant), return_to=lambda s: "https://x.example/", next_url=str(uuid.uuid4())
         )
-    with pytest.raises(CommandError, match="may still succeed"):
-        run("banking_erase", "--tenant", "a")
-    ConnectSession.objects.update(expires_at=timezone.now())
     assert run("banking_erase", "--tenant", "a") == "2 connections erased\n"
     assert BankingConnection.objects.get().tenant == "b"
 
@@ -387,7 +399,7 @@ def test_erase_wants_to_know_whom(db: None) -> None:
 def test_a_disconnected_connection_is_erased_without_another_call(upstream: Upstream, user: User) -> None:
     connection = disconnect(start(user).connection)
     ConnectSession.objects.update(expires_at=timezone.now())
-    assert erase(user=connection.user) == 1
+    assert erase(user=connection.user).connections == 1
 
 
 def test_an_imported_session_that_expires_is_no_difference(upstream: Upstream, user: User) -> None:

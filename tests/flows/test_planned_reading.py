@@ -320,7 +320,9 @@ def test_a_sweep_goes_on_over_days_at_its_pace(paged: Paged, user: User, setting
             break
     assert learnt("pages") == 30
     assert a_day[0] >= 16  # four fifths until it was read once, and what comes in of its share
-    assert sum(a_day[:2]) == 30
+    assert (
+        30 <= sum(a_day[:2]) <= 32
+    )  # the next one may begin within the second day, a little earlier at random
     assert max(a_day[2:]) <= 5
     assert figures_of("default", timezone.now())["whole_reading_days"] == 7.5
 

@@ -280,7 +280,8 @@ def test_an_id_of_base64_is_read_and_removed_by_it(upstream: Upstream, user: Use
 
     session = start(user)
     assert post(callbacks.success(session.pending_token, "a/b+c=", time=ago(hours=1))) == 200
-    upstream.deletes("a%2Fb%2Bc%3D")
+    answer = {"data": {"connection_id": "a/b+c=", "removed": True}}
+    upstream.deletes("a%2Fb%2Bc%3D", body=answer)
     assert not disconnect(BankingConnection.objects.get()).removal_due
     [call] = upstream.calls("DELETE")
     assert str(call.url).endswith("/connections/a%2Fb%2Bc%3D")

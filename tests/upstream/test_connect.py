@@ -264,22 +264,28 @@ def test_results_and_clients_keep_their_secrets_out_of_repr(upstream: Upstream) 
 
 
 @pytest.mark.parametrize(
-    ("status", "body"),
+    ("status", "body", "is_proof"),
     [
-        (200, {"data": {"connection_id": "111", "customer_id": "1", "removed": True}}),
-        (200, {"id": "111", "removed": True}),
-        (200, {"data": {"id": "111"}}),
-        (200, []),
-        (204, b""),
-        (404, {"error": {"class": "ConnectionNotFound", "message": "gone"}}),
-        (404, b"<html>"),
-        (410, b""),
+        (200, {"data": {"connection_id": "111", "customer_id": "1", "removed": True}}, True),
+        (200, {"id": "111", "removed": True}, True),
+        (
+            200,
+            {"data": {"connection_id": "111", "removed": True, "error": None}, "request": {"id": "7"}},
+            True,
+        ),
+        (200, {"removed": "true", "connection_id": 111}, True),
+        (200, {"data": {"id": "111"}}, False),
+        (200, {"removed": None}, False),
+        (200, {}, False),
+        (200, [], False),
+        (202, b"", False),
+        (204, b"", False),
     ],
     ids=str,
 )
-def test_delete_is_done(server: Server, status: int, body: Any) -> None:
+def test_delete_says_whether_it_is_done(server: Server, status: int, body: Any, is_proof: bool) -> None:
     server.behave = lambda exchange: exchange.answer(body, status=status)
-    BusinessOSClient(server.account()).delete_connection("111")
+    assert BusinessOSClient(server.account()).delete_connection("111") is is_proof
     (seen,) = server.seen
     assert (seen.method, seen.path, seen.body) == ("DELETE", "/v2/banking/connections/111", b"")
     assert seen.headers["x-api-key"] == KEY
@@ -290,6 +296,17 @@ def test_delete_is_done(server: Server, status: int, body: Any) -> None:
     [
         (200, {"data": {"removed": False}}, Unintelligible),
         (200, {"removed": False}, Unintelligible),
+        (200, {"removed": "false"}, Unintelligible),
+        (200, {"removed": 0}, Unintelligible),
+        (200, {"data": [{"removed": True}, {"removed": False}]}, Unintelligible),
+        (200, {"removed": True, "error": {"class": "ConnectionFetchingStopped"}}, Unintelligible),
+        (200, {"data": {"removed": True, "error_class": "x"}}, Unintelligible),
+        (200, {"data": {"connection_id": "112", "removed": True}}, Unintelligible),
+        (200, {"data": {"id": "another one", "removed": True}}, Unintelligible),
+        (200, {"removed": True, "connection": {"id": 112}}, Unintelligible),
+        (404, {"error": {"class": "ConnectionNotFound", "message": "gone"}}, NotFound),
+        (404, b"<html>", NotFound),
+        (410, b"", NotFound),
         (200, b"<html>", Unintelligible),
         (405, b"", NotFound),
         (500, b"", UpstreamTrouble),

@@ -304,7 +304,14 @@ def test_a_proxy_that_is_down(server: Server, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     "proxy",
-    ["socks5://proxy.test:1", "http://[::1", "http://a b:80", "http://proxy.test:99999", "http://:1", "ftp://x:1"],
+    [
+        "socks5://proxy.test:1",
+        "http://[::1",
+        "http://a b:80",
+        "http://proxy.test:99999",
+        "http://:1",
+        "ftp://x:1",
+    ],
 )
 def test_a_proxy_that_cannot_be_used_is_named_as_such(
     proxy: str, server: Server, monkeypatch: pytest.MonkeyPatch
@@ -317,7 +324,9 @@ def test_a_proxy_that_cannot_be_used_is_named_as_such(
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
-def test_a_proxy_that_answers_for_itself(status: int, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_answers_for_itself(
+    status: int, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("https_proxy", server.url)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)

@@ -9,14 +9,13 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from business_os_banking.flows.erase import StillHeldError, erase
+from business_os_banking.flows.erase import erase
 
 
 class Command(BaseCommand):
     help = (
-        "Disconnects all bank connections of a user or a tenant at the provider, then deletes them with their "
-        "sessions and events. Stops, with nothing of that connection deleted, where the provider cannot be "
-        "reached; run it again later. Exit code: 0 all erased; 1 not all."
+        "Deletes all bank connections of a user or a tenant, with their sessions and events, and has them removed at "
+        "the provider: now if it answers, else banking_reconcile goes on with it. Exit code: 0."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,20 +33,21 @@ class Command(BaseCommand):
             raise CommandError("Name a --user, or say --without-user.")
         if not (options["user"] or options["tenant"] or options["without_user"]):
             raise CommandError("Name a --user or a --tenant.")
-        user = _user(options["user"]) if options["user"] else None
-        try:
-            erased = erase(
-                user=user,
-                tenant=options["tenant"],
-                without_user=options["without_user"],
-                upstream=not options["keep_upstream"],
+        user = user_named(options["user"]) if options["user"] else None
+        erased = erase(
+            user=user,
+            tenant=options["tenant"],
+            without_user=options["without_user"],
+            upstream=not options["keep_upstream"],
+        )
+        self.stdout.write(f"{erased.connections} connection{'' if erased.connections == 1 else 's'} erased")
+        if erased.removals_due:
+            self.stdout.write(
+                f"{erased.removals_due} of their links are not removed at the provider yet; banking_reconcile goes on"
             )
-        except StillHeldError as error:
-            raise CommandError(str(error)) from error
-        self.stdout.write(f"{erased} connection{'' if erased == 1 else 's'} erased")
 
 
-def _user(name: str) -> Any:
+def user_named(name: str) -> Any:
     """Return the user with this name to log in with, or this primary key, whatever kind of key that is."""
     users = get_user_model()._default_manager  # noqa: SLF001 - documented; a site may have no `objects`
     for condition in ({get_user_model().USERNAME_FIELD: name}, {"pk": name}):

@@ -9,12 +9,14 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
+from business_os_banking.flows.consent import record_of_consent
 from business_os_banking.flows.explain import explain, find
 
 
 class Command(BaseCommand):
     help = (
-        "Prints the timeline of a connection: every fact, its source, and its effect or why it had none. "
+        "Prints the record of a connection's consents, then its timeline: every fact, its source, and its effect or "
+        "why it had none. "
         "REFERENCE is that of the connection, or of one of its sessions (customers see the session's). "
         "Times are UTC. Exit code: 0 found; 1 there is no such reference."
     )
@@ -29,6 +31,8 @@ class Command(BaseCommand):
             raise CommandError("Neither a connection nor a session has this reference.")
         if not options["json"]:
             self.stdout.write(f"{connection} · {connection.reference}")
+            for line in record_of_consent(connection):
+                self.stdout.write(f"  {line}")
         for entry in explain(connection):
             if options["json"]:
                 self.stdout.write(json.dumps({**_fields(entry), "at": entry.at.isoformat()}, default=str))

@@ -1,0 +1,195 @@
+"""Remove: a step at the provider that is tracked, from the request until something proves that it was done."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.utils import timezone
+
+from business_os_banking.adapter import credentials_of
+from business_os_banking.exceptions import BusinessOSError, NotFound, NotReachable
+from business_os_banking.facts.record import record
+from business_os_banking.facts.removals import links_to_remove
+from business_os_banking.facts.report import removed
+from business_os_banking.facts.rows import state_of
+from business_os_banking.flows.learning import key_of
+from business_os_banking.models import BankingConnection, Removal, RemovalQuerySet
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_waiting
+from business_os_banking.upstream.client import BusinessOSClient
+from business_os_banking.vocabulary import Evidence
+
+logger = logging.getLogger(__name__)
+
+_LEASE: Final = timedelta(minutes=2)  # longer than a call takes
+_AGAIN: Final = timedelta(minutes=10)  # after a 2xx that proves nothing
+_LONGEST_WAIT: Final = timedelta(hours=24)
+_BETWEEN_READINGS: Final = timedelta(hours=1)
+
+
+class _Answer(NamedTuple):
+    """What the provider answered. ``may_be_done`` is whether it may have carried it out, ``says_done`` whether it looks
+    as if it had; ``why`` it is no proof is for the log."""
+
+    is_proof: bool
+    may_be_done: bool
+    says_done: bool = False
+    why: str = ""
+
+
+def due_removals(now: datetime) -> RemovalQuerySet:
+    """Return the removals that are to be tried at *now*, or looked at again, the longest waiting first."""
+    is_free = is_due("leased_until", now, _LEASE + CLOCKS_DIFFER)
+    rows = Removal.objects.unsettled().filter(is_due("next_at", now, _LONGEST_WAIT + CLOCKS_DIFFER), is_free)
+    return rows.order_by("next_at", "pk")
+
+
+def remove_upstream(connection: BankingConnection) -> bool:
+    """Remove at the provider what *connection* no longer needs; return whether there is nothing left to do."""
+    removals = connection.removals.all().unsettled().order_by("pk")
+    results = [remove(removal) for removal in removals]
+    return all(results)
+
+
+def remove(removal: Removal, now: datetime | None = None) -> bool:
+    """Have one upstream connection removed; return whether there is nothing left to do: it is proved, or left.
+
+    Raises nothing that a call may raise: what failed is logged, and tried again later.
+    """
+    now = now or timezone.now()
+    row = _claim(removal, now)
+    if row is None:
+        return not Removal.objects.due().filter(pk=removal.pk).exists()
+    try:
+        answer = _ask(row)
+    except Exception:
+        _postpone(row, now, _Answer(is_proof=False, may_be_done=True))
+        raise
+    if answer.is_proof:
+        settle(row, Evidence.SAID, now)
+        return True
+    logger.warning("%s of %s is not proved yet: %s", row, _whose(row), answer.why)
+    _postpone(row, now, answer)
+    return False
+
+
+def settle(removal: Removal, evidence: Evidence, now: datetime, reason: str = "") -> None:
+    """Note what proves *removal*, and tell its connection, if that still exists."""
+    with transaction.atomic():
+        connection = _locked_connection(removal)
+        if connection is not None:
+            record(removed(connection, removal.upstream_id, now))
+        Removal.objects.filter(pk=removal.pk, settled_at=None).update(
+            evidence=evidence.value, reason=reason, settled_at=now, left_at=None, leased_until=None
+        )
+        if connection is None:
+            Removal.objects.filter(pk=removal.pk).update(upstream_id="")
+
+
+def note_unlisted(alias: str, key: str, started: datetime, now: datetime) -> None:
+    """Settle the removals of *alias* that two whole readings with *key* lacked, an hour apart, after they were asked.
+
+    *started* is when the one began that has just ended.
+    """
+    lacking = Removal.objects.unsettled().filter(account=alias, asked_at__lt=started).order_by("pk")
+    for removal in lacking.iterator(500):
+        is_shown = removal.shown_at is not None and removal.shown_at >= started
+        if key not in removal.known_to or is_shown:
+            continue
+        if removal.unlisted_at is None or removal.unlisted_at > now:
+            Removal.objects.filter(pk=removal.pk).update(unlisted_at=started)
+        elif started - removal.unlisted_at >= _BETWEEN_READINGS:
+            settle(removal, Evidence.UNLISTED, now)
+
+
+def _claim(removal: Removal, now: datetime) -> Removal | None:
+    """Return *removal* for this worker alone, as it is now; `None` if it is not to be asked for.
+
+    The connection and who else stands on the link are read again under their lock: since the removal was asked for,
+    its link may have become current.
+    """
+    with transaction.atomic():
+        connection = _locked_connection(removal)
+        row = Removal.objects.select_for_update().filter(pk=removal.pk, settled_at=None).first()
+        if row is None or is_waiting(row.leased_until, now, _LEASE + CLOCKS_DIFFER):
+            return None
+        row.connection = connection
+        if _is_in_use(row):
+            # Looked at again each day: it is no failure, and counts as no try.
+            row.left_at, row.next_at, row.tries = row.left_at or now, now + _LONGEST_WAIT, 0
+            row.save(update_fields=["left_at", "next_at", "tries"])
+            return None
+        if connection is not None and not _is_wanted(row, connection, now):
+            return None
+        row.left_at, row.leased_until = None, now + _LEASE
+        row.save(update_fields=["left_at", "leased_until"])
+        return row
+
+
+def _locked_connection(removal: Removal) -> BankingConnection | None:
+    if removal.connection_id is None:
+        return None
+    return BankingConnection.objects.select_for_update().filter(pk=removal.connection_id).first()
+
+
+def _is_in_use(row: Removal) -> bool:
+    """Whether a living connection of ours stands on the link, whoever owns it: removing it would cut that one off."""
+    living = BankingConnection.objects.living()
+    return living.filter(account=row.account, upstream_id=row.upstream_id).exists()
+
+
+def _is_wanted(row: Removal, connection: BankingConnection, now: datetime) -> bool:
+    """Whether the state of *connection* still wants it removed. If nothing does any more, the row goes."""
+    state = state_of(connection)
+    link = state.links.get(row.upstream_id)
+    if link is not None and link.removed_at is not None:
+        settle(row, Evidence.SAID, link.removed_at)  # somebody was killed between the two
+        return False
+    links = links_to_remove(state)
+    if row.upstream_id not in links:
+        row.delete()
+        return False
+    not_before = links[row.upstream_id]
+    if is_waiting(not_before, now, _LONGEST_WAIT):
+        Removal.objects.filter(pk=row.pk).update(next_at=not_before)
+        return False
+    return True
+
+
+def _ask(row: Removal) -> _Answer:
+    try:
+        account = credentials_of(row.account, row.connection)
+        if BusinessOSClient(account).delete_connection(row.upstream_id):
+            return _Answer(is_proof=True, may_be_done=True)
+        why = "the answer does not say that it was removed"
+        return _Answer(is_proof=False, may_be_done=True, says_done=True, why=why)
+    except NotFound as error:
+        # 405 tells of the path. 404 and 410 are no proof from a proxy, nor where the key never saw it.
+        is_said = error.from_api and error.status != HTTPStatus.METHOD_NOT_ALLOWED
+        if is_said and key_of(account) in row.known_to:
+            return _Answer(is_proof=True, may_be_done=True)
+        return _Answer(is_proof=False, may_be_done=is_said, says_done=is_said, why=str(error))
+    except NotReachable as error:
+        return _Answer(is_proof=False, may_be_done=False, why=str(error))
+    except BusinessOSError as error:
+        return _Answer(is_proof=False, may_be_done=True, why=str(error))
+    except ImproperlyConfigured as error:
+        return _Answer(is_proof=False, may_be_done=False, why=str(error))
+
+
+def _postpone(row: Removal, now: datetime, answer: _Answer) -> None:
+    wait = min(timedelta(minutes=2 ** min(row.tries, 16)), _LONGEST_WAIT)
+    if answer.says_done:
+        wait = max(wait, _AGAIN)
+    asked_at = row.asked_at or (now if answer.may_be_done else None)
+    Removal.objects.filter(pk=row.pk).update(
+        tries=row.tries + 1, next_at=now + wait, leased_until=None, asked_at=asked_at
+    )
+
+
+def _whose(row: Removal) -> str:
+    return f"connection {row.connection.reference}" if row.connection else "an erased connection"

@@ -1,0 +1,393 @@
+"""Only what is proved counts as removed, and nothing is removed that somebody stands on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+import responses
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from business_os_banking.flows.disconnect import disconnect
+from business_os_banking.flows.reconcile import Result, reconcile
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, Removal
+from tests import callbacks
+from tests.callbacks import SECRET
+from tests.deeds import deliver, start
+from tests.flows.paged import Paged, paged_upstream
+from tests.upstream.fake import BASE_URL, Upstream, row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PATH = f"{BASE_URL}/v2/banking/connections/"
+SAID = {"data": {"connection_id": "777", "customer_id": "9", "removed": True}}
+NOT_THERE = {"error": {"class": "ConnectionNotFound", "message": "Connection with id: '777' was not found."}}
+
+
+def connected(user: User, link: str = "777", **more: Any) -> BankingConnection:
+    session = start(user, next_url=f"/{link}/{BankingConnection.objects.count()}/", **more)
+    deliver(callbacks.success(session.pending_token, link, time=timezone.now().isoformat()))
+    return BankingConnection.objects.get(pk=session.connection_id)
+
+
+def answers(upstream: Upstream, body: Any, status: int = 200, link: str = "777") -> None:
+    text, kind = (body, "text/html") if isinstance(body, str) else (json.dumps(body), "application/json")
+    upstream.mock.upsert(responses.DELETE, PATH + link, body=text, status=status, content_type=kind)
+
+
+def run(hours: float = 1) -> Result:
+    return reconcile(timezone.now() + timedelta(hours=hours))
+
+
+def post(body: dict[str, Any]) -> int:
+    client = Client(headers={"X-Webhook-Secret": SECRET})
+    return client.post("/banking/webhook/", json.dumps(body), "application/json").status_code
+
+
+# --- evidence ---
+
+NO_PROOF: dict[str, tuple[Any, int]] = {
+    "HTML 404": ("<html>Not here</html>", 404),
+    "HTML 200": ("<html>Welcome</html>", 200),
+    "nothing": ("", 200),
+    "no content": ("", 204),
+    "an object of nothing": ({}, 200),
+    "removed is false": ({"removed": False, "data": {}}, 200),
+    "removed is false further in": ({"data": {"connection_id": "777", "result": {"removed": False}}}, 200),
+    "removed is null": ({"data": {"connection_id": "777", "removed": None}}, 200),
+    "an error": ({"error": {"class": "ConnectionFetchingStopped"}}, 200),
+    "another id": ({"data": {"connection_id": "778", "removed": True}}, 200),
+    "no path": ({"error": "method not allowed"}, 405),
+    "a redirect": ("", 302),
+    "busy": ({"error": {"class": "BackgroundFetchInProgress"}}, 409),
+}
+
+
+@pytest.mark.parametrize("what", NO_PROOF)
+def test_what_is_no_proof_is_asked_again(upstream: Upstream, user: User, what: str) -> None:
+    connection = connected(user)
+    answers(upstream, *NO_PROOF[what])
+    assert disconnect(connection).status == "disconnected"
+    removal = Removal.objects.get()
+    assert (removal.settled_at, removal.evidence, removal.tries) == (None, "", 1)
+    assert connection.removal_due
+    answers(upstream, SAID)
+    assert run().removed == 1
+    removal.refresh_from_db()
+    assert (removal.evidence, removal.upstream_id) == ("said", "777")
+    assert ConnectionEvent.objects.filter(kind="removed", upstream_id="777", connection=connection).exists()
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_that_it_is_not_there_is_proof_from_the_api_itself(
+    upstream: Upstream, user: User, status: int
+) -> None:
+    connection = connected(user)
+    answers(upstream, NOT_THERE, status)
+    assert not disconnect(connection).removal_due
+    assert Removal.objects.get().evidence == "said"
+
+
+def test_to_another_key_nothing_is_there(upstream: Upstream, user: User, settings: Any) -> None:
+    connection = connected(user)
+    answers(upstream, NOT_THERE, 404)
+    accounts = settings.BUSINESS_OS_BANKING["ACCOUNTS"]
+    other = {"default": {**accounts["default"], "API_KEY": "the-key-of-another-organisation"}}
+    ours = settings.BUSINESS_OS_BANKING
+    settings.BUSINESS_OS_BANKING = {**ours, "ACCOUNTS": other}
+    assert disconnect(connection).removal_due
+    assert run().removed == 0
+    settings.BUSINESS_OS_BANKING = ours
+    assert run(2).removed == 1
+
+
+def test_a_2xx_that_proves_nothing_is_asked_once_more_after_ten_minutes(
+    upstream: Upstream, user: User
+) -> None:
+    answers(upstream, "", 204)
+    disconnect(connected(user))
+    assert reconcile(timezone.now() + timedelta(minutes=9)).not_removed == 0
+    answers(upstream, NOT_THERE, 404)
+    assert reconcile(timezone.now() + timedelta(minutes=11)).removed == 1
+
+
+def test_an_operator_settles_what_nothing_proves(
+    upstream: Upstream, user: User, admin_client: Client
+) -> None:
+    connection = connected(user)
+    answers(upstream, "<html>", 502)
+    disconnect(connection)
+    assert not run(24).needs_a_person
+    result = run(24 * 7 + 1)
+    assert result.needs_a_person
+    assert any("not proved after a week" in problem for problem in result.problems)
+    removal = Removal.objects.get()
+    base = "/admin/business_os_banking/removal/"
+    page = admin_client.get(f"{base}{removal.pk}/change/")
+    assert page.status_code == 200
+    listed = admin_client.get(f"{base}?state=due")
+    assert [item.pk for item in listed.context["cl"].result_list] == [removal.pk]
+    url = f"{base}{removal.pk}/settle/"
+    assert "still holds" in admin_client.get(url).content.decode()
+    assert Removal.objects.get().settled_at is None
+    admin_client.post(url, {"confirmed": "1", "reason": ""})
+    assert Removal.objects.get().settled_at is None  # a reason is wanted
+    admin_client.post(url, {"confirmed": "1", "reason": "Their support has removed it"})
+    removal.refresh_from_db()
+    assert (removal.evidence, removal.reason) == ("by_hand", "Their support has removed it")
+    assert not connection.removal_due
+    assert not run(24 * 7 + 1).needs_a_person
+
+
+# --- two whole readings ---
+
+
+@pytest.fixture
+def paged() -> Iterator[Paged]:
+    with paged_upstream() as paged:
+        yield paged
+
+
+def test_two_whole_readings_that_lack_it_are_proof(paged: Paged, user: User, settings: Any) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "READ_EVERY_HOURS": 2}
+    kept, gone = connected(user, "100"), connected(user, "777")
+    bank = {"provider_code": "demobank_xf", "provider_name": "Demobank"}
+    paged.rows = [row("100", **bank), row("777", **bank)]
+    run(1)  # the key has seen both
+    disconnect(gone)  # by id, this upstream answers to no DELETE
+    assert Removal.objects.due().exists()
+    for hours in (4, 7):
+        run(hours)
+        assert Removal.objects.due().exists()  # as long as the list shows it
+    paged.rows = paged.rows[:1]
+    run(10)
+    assert Removal.objects.due().exists()  # one reading may be wrong
+    run(13)
+    assert Removal.objects.get().evidence == "unlisted"
+    assert not Removal.objects.due().exists()
+    kept.refresh_from_db()
+    assert kept.status == "active"
+
+
+# --- who stands on it ---
+
+
+def test_what_an_owner_shares_is_left_without_alarm(upstream: Upstream, user: User) -> None:
+    first, second = connected(user), connected(user)
+    disconnect(first)
+    assert not first.removal_due
+    for hours in (1, 30, 24 * 8):
+        result = run(hours)
+        assert (result.needs_a_person, result.not_removed) == (False, 0)
+    assert upstream.calls("DELETE") == []
+    answers(upstream, SAID)
+    assert not disconnect(second).removal_due
+    assert len(upstream.calls("DELETE")) == 1
+
+
+def test_what_is_left_is_removed_once_the_other_moves_on(upstream: Upstream, user: User) -> None:
+    first, second = connected(user), connected(user)
+    disconnect(first)
+    renewal = start(user, connection=second)
+    moment = (timezone.now() + timedelta(minutes=1)).isoformat()
+    deliver(callbacks.success(renewal.pending_token, "888", time=moment))
+    answers(upstream, SAID)
+    assert run(25).removed == 1
+    second.refresh_from_db()
+    assert (second.status, second.upstream_id) == ("active", "888")
+
+
+def test_an_imported_row_of_somebody_else_keeps_its_link(
+    upstream: Upstream, user: User, other_user: User
+) -> None:
+    connection = connected(user)
+    BankingConnection.objects.create(user=other_user, status="active", upstream_id="777")
+    disconnect(connection)
+    assert upstream.calls("DELETE") == []
+    assert not run(24 * 8).needs_a_person
+
+
+def test_an_imported_row_of_somebody_else_is_not_taken_over(
+    upstream: Upstream, user: User, other_user: User
+) -> None:
+    imported = BankingConnection.objects.create(user=other_user, status="active", upstream_id="777")
+    session = start(user)
+    assert post(callbacks.success(session.pending_token, "777")) == 200
+    session.refresh_from_db()
+    assert session.status == "open"
+    assert ConnectionEvent.objects.get(kind="succeeded").note
+    upstream.lists(row("777", token=session.pending_token))
+    run()
+    session.refresh_from_db()
+    imported.refresh_from_db()
+    assert (session.upstream_id, imported.status, imported.user_id) == ("", "active", other_user.pk)
+
+
+def test_a_superseded_link_that_has_become_current_is_kept(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "DISCONNECT_SUPERSEDED": True}
+    bank = {"provider_code": "demobank_xf"}
+    session = start(user)
+    then = timezone.now() - timedelta(days=3)
+    deliver(callbacks.success(session.pending_token, "777", time=then.isoformat(), **bank))
+    connection = session.connection
+    renewal = start(user, connection=connection)
+    deliver(callbacks.success(renewal.pending_token, "888", time=timezone.now().isoformat(), **bank))
+    upstream.lists(row("777", **bank), row("888", **bank))
+    answers(upstream, SAID)
+    assert run(2).removed == 0  # the new link is not a day old
+    again = start(user, connection=connection, next_url="/again/")
+    later = timezone.now() + timedelta(minutes=2)
+    deliver(callbacks.success(again.pending_token, "777", time=later.isoformat(), **bank))
+    assert upstream.calls("DELETE") == []
+    run(26)
+    assert [str(call.url)[-3:] for call in upstream.calls("DELETE")] in ([], ["888"])
+    connection.refresh_from_db()
+    assert (connection.status, connection.upstream_id) == ("active", "777")
+
+
+def test_a_link_that_was_missed_is_asked_for_when_its_owner_ends_it(upstream: Upstream, user: User) -> None:
+    connection = connected(user)
+    assert post(callbacks.destroy(None, "777", time=timezone.now().isoformat())) == 200
+    connection.refresh_from_db()
+    assert (connection.status, connection.ended_by) == ("disconnected", "provider")
+    answers(upstream, SAID)
+    disconnect(connection)
+    assert len(upstream.calls("DELETE")) == 1
+
+
+def test_three_at_once_ask_once(upstream: Upstream, user: User) -> None:
+    connection = connected(user)
+    answers(upstream, "<html>", 502)
+    disconnect(connection)
+    Removal.objects.update(leased_until=timezone.now() + timedelta(minutes=61), next_at=None)
+    assert run().not_removed == 0  # another worker is at it
+    assert run(2).not_removed == 1  # it has died
+
+
+# --- erase ---
+
+
+def erase(*arguments: str) -> str:
+    out = StringIO()
+    call_command("banking_erase", "--user", "ada", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_what_is_left_after_an_erasure_names_nobody(upstream: Upstream, user: User) -> None:
+    connected(user)
+    answers(upstream, "<html>", 502)
+    assert "1 of their links" in erase()
+    assert not ConnectSession.objects.exists()
+    due = Removal.objects.due().get()
+    assert (due.connection_id, due.upstream_id) == (None, "777")
+    answers(upstream, SAID)
+    assert run().removed == 1
+    due.refresh_from_db()
+    assert (due.evidence, due.upstream_id) == ("said", "")
+    assert not ConnectionEvent.objects.filter(upstream_id="777").exists()
+
+
+def test_what_a_late_success_of_an_erased_session_brings_is_removed(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    erase()
+    assert not BankingConnection.objects.exists()
+    body = callbacks.success(session.pending_token, "777", provider_name="Sparkasse")
+    assert post(body) == 200
+    event = ConnectionEvent.objects.get()
+    assert (event.outcome, event.upstream_id, event.pending_token, event.payload) == (
+        "orphaned",
+        "",
+        None,
+        {},
+    )
+    assert "erased" in event.note
+    answers(upstream, NOT_THERE, 404)
+    assert run().removed == 1
+    assert Removal.objects.exclude(settled_at=None).get().upstream_id == ""
+    # The destroy callback that our own DELETE causes, and one more success, name nobody and alarm nobody.
+    assert post(callbacks.destroy(None, "777")) == 200
+    assert post(callbacks.success(session.pending_token, "777", time=timezone.now().isoformat())) == 200
+    assert set(ConnectionEvent.objects.values_list("outcome", "upstream_id")) == {("orphaned", "")}
+    assert not run().needs_a_person
+
+
+def test_after_a_change_of_the_secret_key_the_erased_are_known_still(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    session = start(user)
+    erase()
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another one"
+    assert post(callbacks.success(session.pending_token, "777")) == 200
+    assert ConnectionEvent.objects.get().outcome == "orphaned"
+    assert Removal.objects.due().get().upstream_id == "777"
+
+
+def test_a_strangers_event_forgets_which_link_was_there_already(
+    upstream: Upstream, user: User, other_user: User
+) -> None:
+    connected(user)
+    theirs = start(other_user)
+    post(callbacks.fail(theirs.pending_token, "ConnectionDuplicated", duplicated_connection_id="777"))
+    failure = ConnectionEvent.objects.get(kind="failed")
+    assert failure.payload["duplicated_connection_id"] == "777"
+    answers(upstream, SAID)
+    erase()
+    failure.refresh_from_db()
+    assert "777" not in json.dumps(failure.payload)
+
+
+def test_of_a_key_that_the_site_no_longer_has_reconcile_says_so(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    connected(user)
+    answers(upstream, "<html>", 502)
+    erase()
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ACCOUNTS": {}}
+    assert run().not_removed == 1
+    assert run(24 * 7 + 1).needs_a_person
+
+
+# --- the record of consent ---
+
+
+def test_the_record_tells_from_consent_to_proof(upstream: Upstream, user: User, admin_client: Client) -> None:
+    connection = connected(user)
+    answers(upstream, SAID)
+    disconnect(connection)
+    out = StringIO()
+    call_command("banking_explain", str(connection.reference), stdout=out)
+    page = admin_client.get(
+        f"/admin/business_os_banking/bankingconnection/{connection.pk}/change/"
+    ).content.decode()
+    for text in (out.getvalue(), page):
+        assert "for: accounts, holder_info, transactions." in text
+        assert "By: Owner" in text
+        assert "The provider said so" in text
+
+
+def test_export_holds_everything_but_means_of_access(
+    upstream: Upstream, user: User, other_user: User
+) -> None:
+    connection = connected(user)
+    connected(other_user, "888")
+    session = connection.sessions.get()
+    out = StringIO()
+    call_command("banking_export", "--user", "ada", stdout=out)
+    content = json.loads(out.getvalue())
+    (one,) = content["connections"]
+    assert one["upstream_id"] == "777"
+    assert one["sessions"][0]["email"] == session.email
+    assert {event["kind"] for event in one["events"]} == {"opened", "succeeded"}
+    assert one["consent"][0].startswith("Given ")
+    assert str(session.pending_token) not in out.getvalue()
+    assert "888" not in out.getvalue()
