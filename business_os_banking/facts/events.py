@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from business_os_banking.facts import notes
 from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.facts.report import Report
-from business_os_banking.models import ConnectionEvent
-from business_os_banking.vocabulary import Kind, Source
+from business_os_banking.models import BankingConnection, ConnectionEvent
+from business_os_banking.vocabulary import Kind, Outcome, Source
 
 
 def to_event(report: Report) -> ConnectionEvent:
@@ -65,3 +66,24 @@ def fact_of(event: ConnectionEvent) -> Fact:
     """Return the fact of *event* as it was filed."""
     is_named = event.pending_token or event.session_reference or event.by_hand
     return from_event(event).of_session(str(event.session.reference) if is_named and event.session else "")
+
+
+def keep_own_duplicate(event: ConnectionEvent, rows: list[BankingConnection]) -> None:
+    """Keep which connection there is already only if it is of the same owner: nobody else is to be told of it."""
+    link = event.payload.get("duplicated_connection_id")
+    if link is None:
+        return
+    owners = {(row.user_id, row.tenant) for row in rows}
+    same_link = BankingConnection.objects.filter(account=event.account, upstream_id=link)
+    if not owners & set(same_link.values_list("user_id", "tenant")):
+        event.payload = {
+            name: value for name, value in event.payload.items() if name != "duplicated_connection_id"
+        }
+
+
+def forget(event: ConnectionEvent) -> None:
+    """Leave nothing on *event* that names anybody: it is about what was erased."""
+    event.outcome, event.note = Outcome.ORPHANED.value, notes.ERASED
+    event.upstream_id = event.provider_code = ""
+    event.pending_token = event.session_reference = None
+    event.payload, event.assertions = {}, {}

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from business_os_banking.facts import announce, lifecycle, notes, removals, sql
 from business_os_banking.facts.encoding import from_json, to_json
-from business_os_banking.facts.events import from_event
+from business_os_banking.facts.events import forget, from_event, keep_own_duplicate
 from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.match import Match
 from business_os_banking.facts.report import Report
@@ -93,6 +93,7 @@ def merge_into(
     is_unusable = match.conflict == notes.UNUSABLE_ID
     outcome = _outcome(report, rows, changed=bool(store) or before != after)
     event.outcome = (Outcome.FAILED if is_unusable else outcome).value
+    keep_own_duplicate(event, rows)
     if outcome is Outcome.UNMATCHED and not match.conflict and removals.of_the_erased(report):
         forget(event)
         due = []
@@ -127,14 +128,6 @@ def join(report: Report, match: Match, rows: list[BankingConnection]) -> tuple[l
     if match.session:
         before = [_with_session(state, match, row.pk) for state, row in zip(before, rows, strict=True)]
     return before, _with_banks(report.account, match.new_bank, before, _merged(report, match, rows, before))
-
-
-def forget(event: ConnectionEvent) -> None:
-    """Leave nothing on *event* that names anybody: it is about what was erased."""
-    event.outcome, event.note = Outcome.ORPHANED.value, notes.ERASED
-    event.upstream_id = event.provider_code = ""
-    event.pending_token = event.session_reference = None
-    event.payload, event.assertions = {}, {}
 
 
 def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) -> None:

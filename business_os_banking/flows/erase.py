@@ -97,7 +97,6 @@ def _forget(pk: int, *, upstream: bool) -> list[int]:
         links |= set(SessionLink.objects.filter(session__in=sessions).values_list("upstream_id", flat=True))
         links -= {""}
         _forget_strays(connection, links)
-        _forget_duplicates(connection.account, links)
         _remember(connection)
         _forget_in_admin(connection)
         _forget_in_list(connection.account, links)
@@ -118,14 +117,6 @@ def _forget_strays(connection: BankingConnection, links: set[str]) -> None:
     of_banks = strays.filter(kind=Kind.PROVIDER_CHANGED)
     of_banks.update(upstream_id="", pending_token=None, session_reference=None, payload={})
     strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
-
-
-def _forget_duplicates(account: str, links: set[str]) -> None:
-    """Forget where a failure of somebody else named one of *links* as the connection that there was already."""
-    named = {"kind": Kind.FAILED, "payload__duplicated_connection_id__in": sorted(links)}
-    for event in ConnectionEvent.objects.filter(account=account, **named).only("pk", "payload"):
-        payload = {name: value for name, value in event.payload.items() if name != "duplicated_connection_id"}
-        ConnectionEvent.objects.filter(pk=event.pk).update(payload=payload)
 
 
 def _remember(connection: BankingConnection) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+import responses
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
@@ -22,8 +23,9 @@ from django.utils import timezone
 
 from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows import connect
+from business_os_banking.flows.erase import erase
 from business_os_banking.flows.reconcile import reconcile
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, Removal
 from business_os_banking.signals import event_recorded
 from tests import callbacks
 from tests.callbacks import SECRET
@@ -275,3 +277,64 @@ def test_a_link_that_another_account_has_too_costs_and_tells_nothing_more(
     assert told == ["succeeded"]
     theirs.refresh_from_db()
     assert (theirs.status, theirs.state) == ("pending", {})
+
+
+MARKER = "marker-of-a-person"
+
+
+def everything() -> str:
+    """Return all that the database holds in the tables of the app and of the admin's history."""
+    from django.apps import apps
+
+    models = [*apps.get_app_config("business_os_banking").get_models(), apps.get_model("admin.LogEntry")]
+    rows = (row for model in models for row in model._default_manager.values())
+    return "\n".join(repr({**row, "at": None}) for row in rows)
+
+
+def test_people_are_erased_while_webhooks_pour_in(upstream: Upstream, other_user: User) -> None:
+    """Nothing is left of them but what names nobody, every webhook is answered 200, and nobody waits."""
+    people = [User.objects.create_user(f"person{n}", f"{MARKER}{n}@kunde.example", "x") for n in range(8)]
+    kept = start(other_user)
+    sessions = [start(person, next_url=f"/{MARKER}/{turn}/") for person in people for turn in range(2)]
+    tokens = [str(session.pending_token) for session in sessions]
+    for session in sessions:
+        deliver(callbacks.success(session.pending_token, f"{MARKER}-{session.pk}"))
+        upstream.mock.upsert(
+            responses.DELETE,
+            f"{BASE_URL}/v2/banking/connections/{MARKER}-{session.pk}",
+            json={"data": {"connection_id": f"{MARKER}-{session.pk}", "removed": True}},
+        )
+
+    def pour(number: int) -> set[int]:
+        chance, statuses = random.Random(number), set()
+        for _ in range(40):
+            session = chance.choice(sessions)
+            link = f"{MARKER}-{session.pk}"
+            at = timezone.now().isoformat()
+            body = chance.choice(
+                [
+                    callbacks.success(session.pending_token, link, time=at),
+                    callbacks.fail(session.pending_token, "InvalidCredentials", connection_id=link, time=at),
+                    callbacks.destroy(None, link, time=at),
+                    callbacks.notify(session.pending_token, connection_id=link, time=at),
+                    callbacks.fail(
+                        kept.pending_token, "ConnectionDuplicated", duplicated_connection_id=link, time=at
+                    ),
+                ]
+            )
+            statuses.add(deliver(body))
+        return statuses
+
+    def forget(person: User) -> set[int]:
+        return {erase(user=person).connections}
+
+    jobs = [*(partial(pour, number) for number in range(4)), *(partial(forget, person) for person in people)]
+    results = at_once(*jobs)
+    assert set().union(*results[:4]) == {200}
+    assert results[4:] == [{2}] * len(people)
+    reconcile(timezone.now() + timedelta(hours=1))
+    assert not Removal.objects.due().exists()
+    left = everything()
+    assert MARKER not in left
+    assert not any(token in left or token.replace("-", "") in left for token in tokens)
+    assert list(rebuild(check=True)) == []

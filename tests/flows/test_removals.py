@@ -332,18 +332,17 @@ def test_after_a_change_of_the_secret_key_the_erased_are_known_still(
     assert Removal.objects.due().get().upstream_id == "777"
 
 
-def test_a_strangers_event_forgets_which_link_was_there_already(
+def test_a_strangers_event_never_holds_which_link_there_is_already(
     upstream: Upstream, user: User, other_user: User
 ) -> None:
     connected(user)
-    theirs = start(other_user)
-    post(callbacks.fail(theirs.pending_token, "ConnectionDuplicated", duplicated_connection_id="777"))
-    failure = ConnectionEvent.objects.get(kind="failed")
-    assert failure.payload["duplicated_connection_id"] == "777"
-    answers(upstream, SAID)
-    erase()
-    failure.refresh_from_db()
-    assert "777" not in json.dumps(failure.payload)
+    mine, theirs = start(user, next_url="/again/"), start(other_user)
+    for session in (mine, theirs):
+        post(callbacks.fail(session.pending_token, "ConnectionDuplicated", duplicated_connection_id="777"))
+    own = ConnectionEvent.objects.get(kind="failed", session=mine)
+    assert own.payload["duplicated_connection_id"] == "777"
+    of_a_stranger = ConnectionEvent.objects.get(kind="failed", session=theirs)
+    assert "777" not in json.dumps(of_a_stranger.payload)
 
 
 def test_of_a_key_that_the_site_no_longer_has_reconcile_says_so(
