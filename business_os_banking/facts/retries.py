@@ -12,8 +12,9 @@ from django.db import OperationalError, transaction
 P = ParamSpec("P")
 T = TypeVar("T")
 
-TRIES: Final = 6
-_WAIT_SECONDS: Final = 0.02  # before the second try; then twice as long each time, at random
+TRIES: Final = 12
+_WAIT_SECONDS: Final = 0.02  # before the second try at most; then twice as long each time, up to the longest
+_LONGEST_WAIT_SECONDS: Final = 0.5
 # PostgreSQL: serialization failure, deadlock, lock_timeout. MariaDB and MySQL: lock wait timeout, deadlock, and a row
 # that has changed since the snapshot was taken.
 _PASSING: Final = {"40001", "40P01", "55P03", 1205, 1213, 1020}
@@ -30,7 +31,7 @@ def retried(do: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         except OperationalError as error:
             if number == TRIES or transaction.get_connection().in_atomic_block or not is_passing(error):
                 raise
-        time.sleep(_WAIT_SECONDS * 2**number * random.random())  # noqa: S311 - spreads who collide
+        time.sleep(min(_WAIT_SECONDS * 2**number, _LONGEST_WAIT_SECONDS) * random.random())  # noqa: S311 - spreads who collide
     raise AssertionError("unreachable")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,3 +109,12 @@ def test_every_set_of_facts_has_a_view(known: list[Fact]) -> None:
     assert (view.status is ConnectionStatus.INACTIVE) == (view.status_reason is not None)
     assert (view.status is ConnectionStatus.DISCONNECTED) == (view.disconnected_at is not None)
     assert (view.ended_by is not None) == (view.disconnected_at is not None)
+
+
+@given(fact_lists)
+def test_what_says_nothing_takes_no_place_in_a_row(known: list[Fact]) -> None:
+    """A state is written with every webhook that changes it."""
+    text = json.dumps(to_json(merge_all(known)))
+    assert not re.search(
+        r'"[a-z_]+": null|"(successes|undated|named|details|undated_details|banks)": \{\}', text
+    )

@@ -376,3 +376,18 @@ def test_a_row_without_times_is_so_whenever_it_is_read(upstream: Upstream, user:
         assert stands(session)[1] == "inactive"
         read_again(upstream, {"id": LINK, "status": "active"}, minutes=1)
         assert stands(session)[1] == "active"
+
+
+@pytest.mark.parametrize("way", ANY)
+def test_a_success_without_a_time_of_its_own_is_as_old_as_its_object(
+    upstream: Upstream, user: User, way: str
+) -> None:
+    """An attempt that is over, with no error and no time: the object was changed by it, and no later."""
+    session = start(user)
+    over = attempt(session.pending_token, finished=True)
+    ANY[way](upstream, item(over, updated_at=ago(minutes=3)))
+    session.refresh_from_db()
+    assert session.status == "succeeded"
+    assert session.succeeded_at is not None
+    age = timezone.now() - session.succeeded_at
+    assert timedelta(minutes=2) < age < timedelta(minutes=5)
