@@ -6,6 +6,7 @@ from business_os_banking.facts import notes
 from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.facts.report import Report
 from business_os_banking.models import BankingConnection, ConnectionEvent
+from business_os_banking.upstream import masking
 from business_os_banking.vocabulary import Kind, Outcome, Source
 
 
@@ -76,9 +77,7 @@ def keep_own_duplicate(event: ConnectionEvent, rows: list[BankingConnection]) ->
     owners = {(row.user_id, row.tenant) for row in rows}
     same_link = BankingConnection.objects.filter(account=event.account, upstream_id=link)
     if not owners & set(same_link.values_list("user_id", "tenant")):
-        event.payload = {
-            name: value for name, value in event.payload.items() if name != "duplicated_connection_id"
-        }
+        event.payload = {**event.payload, "duplicated_connection_id": masking.MASK}
 
 
 def forget(event: ConnectionEvent) -> None:

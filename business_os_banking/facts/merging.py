@@ -53,6 +53,11 @@ def _links(states: list[State]) -> set[str]:
     return named | {link for state in states for link in state.links if not link.startswith("?")}
 
 
+def _names(states: list[State]) -> set[str]:
+    """Return what others can be found by: the links and the banks that *states* know."""
+    return _links(states) | {f"bank {code}" for code in _banks(states)}
+
+
 def _banks(states: list[State]) -> set[str]:
     codes = (link.told().get("provider_code", "") for state in states for link in state.links.values())
     return {code for code in codes if code}
@@ -215,7 +220,7 @@ def save(
         if changed["upstream_id"] != row.upstream_id:
             # Those were said of the link before; a page has not shown this one yet.
             changed |= {"missing_since": None, "seen_at": None, "seen_by": ""}
-        if _links([new]) - _links([old]) or "pending_token" in (store or {}):
+        if _names([new]) - _names([old]) or "pending_token" in (store or {}):
             changed["named_at"] = timezone.now()
         if _bank_is_to_be_read(row, changed):
             changed["read_due_at"] = (received_at or timezone.now()) + _READ_AFTER

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
@@ -18,6 +20,7 @@ from business_os_banking.models import BankingConnection, ConnectionEvent, Conne
 from business_os_banking.vocabulary import Kind, Outcome
 
 _BATCH: Final = 200
+_TIME: Final = re.compile(r"(T\d\d:\d\d:\d\d)(?:\.(\d{3})\d{3})?(?=\+00:00)")
 # Whoever has this address can finish the session, and differences are printed.
 _NOT_SHOWN: Final = {"connect_url"}
 _SETTLED_OUTCOMES: Final = (Outcome.APPLIED, Outcome.NO_CHANGE, Outcome.ORPHANED)
@@ -57,7 +60,8 @@ def state_from_log(connection: BankingConnection) -> State:
     own = ConnectionEvent.objects.filter(connection=connection, outcome__in=_SETTLED_OUTCOMES)
     for event in own.select_related("session").iterator(_BATCH):
         state |= lifecycle.evidence(fact_of(event))
-    links = [link for link in state.links if not link.startswith("?")]
+    named = {link for attempt in state.attempts.values() for link in attempt.named}
+    links = named | {link for link in state.links if not link.startswith("?")}
     if links:
         shared = ConnectionEvent.objects.filter(upstream_id__in=links, outcome__in=_SETTLED_OUTCOMES)
         others = shared.filter(account=connection.account).exclude(connection=connection)
@@ -89,14 +93,29 @@ def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Diff
         columns = session_columns(state, reference)
         session_pairs = {name: (getattr(session, name), value) for name, value in columns.items()}
         yield from _differences(f"session {reference}", session_pairs)
-        if not check and any(stored != value for stored, value in pairs.values()):
+        if not check and any(stored != value for stored, value in session_pairs.values()):
             ConnectSession.objects.filter(pk=session.pk).update(**columns)
     if not check and any(stored != value for stored, value in pairs.values()):
         BankingConnection.objects.filter(pk=connection.pk).update(**wanted, updated_at=timezone.now())
         removals.ask(connection, state, timezone.now())
 
 
+def _are_same(stored: Any, value: Any) -> bool:
+    """Whether two values are the same but for what a JSON fixture (``dumpdata``) cuts off: it keeps milliseconds."""
+    return bool(stored == value or _to_milliseconds(stored) == _to_milliseconds(value))
+
+
+def _to_milliseconds(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.replace(microsecond=value.microsecond // 1000 * 1000)
+    if isinstance(value, dict):
+        return {key: _to_milliseconds(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_milliseconds(item) for item in value]
+    return _TIME.sub(lambda time: f"{time[1]}.{time[2] or '000'}", value) if isinstance(value, str) else value
+
+
 def _differences(row: str, pairs: dict[str, tuple[Any, Any]]) -> Iterator[Difference]:
     for column, (stored, value) in pairs.items():
-        if stored != value:
+        if not _are_same(stored, value):
             yield Difference(row, column, "(not shown)" if column in _NOT_SHOWN else stored, value)

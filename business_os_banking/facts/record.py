@@ -124,46 +124,69 @@ def _record_bank(report: Report) -> ConnectionEvent:
     return banks.apply(event, at_most=1)
 
 
+def look_again(event: ConnectionEvent) -> None:
+    """Do the second look of *event* once more, should the process have died between its commit and the look."""
+    report = from_event(event)
+    if event.connection_id is not None and report.fact.kind is not Kind.PROVIDER_CHANGED:
+        link, bank = report.fact.link, report.fact.details.get("provider_code", "")
+        _look_again(event, report, {event.connection_id}, {link} - {""}, {bank} - {""})
+
+
+def resume(event: ConnectionEvent) -> bool:
+    """Do again what follows the commit of *event*; return whether every receiver has heard.
+
+    First the second look, then the receivers: what the look brings to light is told with the rest.
+    """
+    look_again(event)
+    return announce.announce(event)
+
+
 def _after_commit(event: ConnectionEvent, report: Report, merged: Merged) -> None:
-    """Tell the site, and look again: between our first look and our commit others may have committed theirs."""
+    """Look again, since between our first look and our commit others may have committed theirs; then tell the site."""
+    if event.outcome != Outcome.UNMATCHED:
+        _look_again(event, report, set(merged.connections), merged.learnt_links(), merged.learnt_banks())
     if event.announced_at is None:
         announce.announce(event)
     if event.outcome == Outcome.UNMATCHED:
         apply(event)
-        return
-    banks_learnt = merged.learnt_banks()
+
+
+def _look_again(
+    event: ConnectionEvent, report: Report, connections: set[int], links: set[str], banks_learnt: set[str]
+) -> None:
+    """Bring the event to whoever shares its link by now, and to these *connections* what waits for *links* or banks."""
     look = second_look(
         report.account,
         link=report.fact.link,
         waiting_token=report.pending_token if report.fact.kind is Kind.OPENED else None,
-        waiting_links=merged.learnt_links(),
+        waiting_links=links,
         banks=banks_learnt,
     )
-    if not look.connections <= set(merged.connections):
+    if not look.connections <= connections:
         # Another connection has come to share the link; it must know the same.
-        _spread(event, report, merged)
+        _spread(event, report, connections)
     if look.a_bank_has_changed:
         for code in banks_learnt:
-            banks.adopt(report.account, code, merged.connections)
+            banks.adopt(report.account, code, connections)
     for pk in look.waiting:
         # One that is being recorded at this very moment looks again after its own commit.
         if waiting := _event(pk):
             apply(waiting)
 
 
-def _spread(event: ConnectionEvent, report: Report, merged: Merged) -> None:
+def _spread(event: ConnectionEvent, report: Report, connections: set[int]) -> None:
     matched = match(report)
-    if matched.connections <= set(merged.connections):
+    if matched.connections <= connections:
         return  # it belongs to somebody else
     with transaction.atomic(), sql.cursor() as cursor:
         again = to_event(report)
         merging.merge_into(cursor, again, report, matched, {})
         row = ConnectionEvent.objects.select_for_update().get(pk=event.pk)
-        row.announcements = [*row.announcements, *announce.transitions(again)]
-        row.announced_at = None if announce.somebody_listens(row.announcements) else row.announced_at
-        row.save(update_fields=["announcements", "announced_at"])
-    if row.announced_at is None:
-        announce.announce(row)
+        if due := announce.transitions(again):
+            row.announcements = [*row.announcements, *due]
+            row.announced_at = None if announce.somebody_listens(due) else row.announced_at
+            row.save(update_fields=["announcements", "announced_at"])
+    event.announcements, event.announced_at = row.announcements, row.announced_at
 
 
 def _event(pk: int | None) -> ConnectionEvent | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -13,15 +13,14 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from business_os_banking import conf
-from business_os_banking.facts.announce import announce
-from business_os_banking.facts.record import apply
+from business_os_banking.facts.record import apply, look_again, resume
 from business_os_banking.flows import learning
 from business_os_banking.flows.expire import expire
 from business_os_banking.flows.read import Plan, plan, read_account
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.remove import due_removals, remove
 from business_os_banking.flows.silence import watch
-from business_os_banking.flows.waiting import appliable, keep, place_of, settled
+from business_os_banking.flows.waiting import appliable, keep, place_of, settled, to_look_again
 from business_os_banking.models import (
     AccountState,
     BankingConnection,
@@ -31,12 +30,16 @@ from business_os_banking.models import (
     batches,
 )
 from business_os_banking.models.clocks import CLOCKS_DIFFER, is_past
+from business_os_banking.models.leases import take
 from business_os_banking.vocabulary import SESSION_MAX_LIFE, Outcome
 
 logger = logging.getLogger(__name__)
 
 _REMOVALS_PER_RUN: Final = 50
 _LONGEST_WAIT: Final = timedelta(hours=24)
+_EVENTS_AT_ONCE: Final = 100
+_LEASE: Final = timedelta(minutes=5)
+_READING_LEASE: Final = timedelta(minutes=15)
 
 
 @dataclass
@@ -98,7 +101,13 @@ def _fenced(step: str, result: Result, do: Callable[[], None]) -> None:
 
 
 def _read(alias: str, now: datetime, result: Result) -> None:
-    reading = read_account(alias, now)
+    AccountState.objects.get_or_create(alias=alias)
+    if not take(AccountState.objects.filter(alias=alias), 1, _READING_LEASE, now):
+        return  # another run is at it
+    try:
+        reading = read_account(alias, now)
+    finally:
+        AccountState.objects.filter(alias=alias).update(leased_until=None)
     result.read_pages += reading.pages
     result.read_facts += reading.facts
     if reading.problem:
@@ -155,8 +164,9 @@ def _next_account(last: str) -> str | None:
 def _apply_waiting(now: datetime, result: Result) -> None:
     accounts = aliases()
     place = place_of(accounts)
+    before = replace(place)
     for pks in appliable(now, place):
-        for event in ConnectionEvent.objects.filter(pk__in=pks).order_by("pk"):
+        for event in take(ConnectionEvent.objects.filter(pk__in=pks).order_by("pk"), len(pks), _LEASE, now):
             try:
                 result.applied += apply(event).outcome not in {Outcome.UNMATCHED, Outcome.FAILED}
             except Exception:
@@ -166,6 +176,14 @@ def _apply_waiting(now: datetime, result: Result) -> None:
                 # It matches by now, and the fault is ours: so that the next run tries it, whatever came since.
                 tried = ConnectionEvent.objects.filter(pk=event.pk, outcome=Outcome.UNMATCHED)
                 tried.update(outcome=Outcome.FAILED)
+            finally:
+                ConnectionEvent.objects.filter(pk=event.pk).update(leased_until=None)
+    for event in to_look_again(now, before):
+        try:
+            look_again(event)
+        except Exception:
+            logger.exception("The second look of event %s broke off", event.pk)
+            result.failed += 1
     keep(place, accounts)
     if result.failed:
         result.call_a_person("events cannot be applied; the log says why, banking_replay tries again")
@@ -176,13 +194,25 @@ def _untold(now: datetime) -> QuerySet[ConnectionEvent]:
 
 
 def _announce_untold(now: datetime, result: Result) -> None:
-    for batch in batches.of_rows(_untold(now)):
-        for event in batch:
-            heard = announce(event)
+    last = 0
+    while events := take(_untold(now).filter(pk__gt=last).order_by("pk"), _EVENTS_AT_ONCE, _LEASE, now):
+        for event in events:
+            heard = _is_heard(event)
             result.announced += heard
             result.unheard += not heard
+        last = events[-1].pk
     if result.unheard:
         result.call_a_person("receivers of signals raise; the log of django.dispatch says which")
+
+
+def _is_heard(event: ConnectionEvent) -> bool:
+    try:
+        return resume(event)
+    except Exception:
+        logger.exception("What follows event %s could not be done", event.pk)
+        return False
+    finally:
+        ConnectionEvent.objects.filter(pk=event.pk).update(leased_until=None)
 
 
 def _overdue(now: datetime) -> QuerySet[ConnectSession]:

@@ -90,13 +90,29 @@ def appliable(now: datetime, place: Place) -> Iterator[list[int]]:
 
 def _matchable_since(now: datetime, place: Place) -> Iterator[list[int]]:
     """Yield what has come since the last run and matches, and what waits for something that has come to be known."""
-    last_run = place.looked_at if place.looked_at and is_past(place.looked_at, now) else now - _LONGEST_UNSEEN
+    last_run = _last_run(now, place)
     came_after = max(_oldest(now), last_run - _LONGEST_UNSEEN)
     new = _unmatched(now).filter(pk__gt=place.looked_to - _IN_FLIGHT, received_at__gte=came_after)
     for batch in batches.of_rows(new):
         yield _matchable(batch)
     for pks in _named_since(last_run - _OVERLAP, now):
         yield from _waiting_for(pks, now)
+
+
+def to_look_again(now: datetime, place: Place) -> Iterator[ConnectionEvent]:
+    """Yield the events since the last run of the connections that have come to be known by a link or a bank since.
+
+    Whoever recorded them looked, right after the commit, at who else has the link, unless the process died.
+    """
+    since = _last_run(now, place) - _OVERLAP
+    for pks in _named_since(since, now):
+        events = ConnectionEvent.objects.filter(settled(now), connection__in=pks, upstream_id__gt="")
+        for batch in batches.of_rows(events.filter(received_at__gte=since)):
+            yield from batch
+
+
+def _last_run(now: datetime, place: Place) -> datetime:
+    return place.looked_at if place.looked_at and is_past(place.looked_at, now) else now - _LONGEST_UNSEEN
 
 
 def settled(now: datetime) -> Q:

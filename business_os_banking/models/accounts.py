@@ -40,6 +40,8 @@ class AccountState(models.Model):
     sweep_mark = ExactCharField(max_length=128, blank=True, default="", editable=False)
     # How many living connections of ours it has shown so far.
     sweep_seen = models.PositiveIntegerField(default=0, editable=False)
+    # Held by the run of reconcile that reads just now.
+    leased_until = models.DateTimeField(null=True, blank=True, editable=False)
     silence = models.CharField(_("silence"), max_length=16, choices=SILENCES, blank=True, default="")
     silent_since = models.DateTimeField(_("silent since"), null=True, blank=True)
     credits = models.DecimalField(_("credits left"), max_digits=14, decimal_places=2, null=True, blank=True)

@@ -81,6 +81,8 @@ class ConnectionEvent(models.Model):
     # The names of the signals that this fact made due, and when all of them had been heard.
     announcements = models.JSONField(_("announces"), default=list, blank=True)
     announced_at = models.DateTimeField(_("announced"), null=True, blank=True)
+    # Held by the worker that applies or announces it just now.
+    leased_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ConnectionEventQuerySet.as_manager()
 

@@ -84,7 +84,8 @@ def test_a_webhook_before_the_answer_of_the_api_is_adopted_with_the_token(
     assert (early.outcome, early.session) == ("applied", session)
     assert session.status == "succeeded"
     assert BankingConnection.objects.get().status == "active"
-    assert heard == ["connect_session_started", "connect_session_finished", "connection_activated"]
+    # What the second look brings to light is told first.
+    assert heard == ["connect_session_finished", "connection_activated", "connect_session_started"]
 
 
 def test_our_own_key_finds_the_session_while_its_token_is_unknown(upstream: Upstream, user: User) -> None:

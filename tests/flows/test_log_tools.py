@@ -413,3 +413,42 @@ def test_an_imported_session_that_expires_is_no_difference(upstream: Upstream, u
     )
     assert reconcile(timezone.now()).expired == 1
     assert list(rebuild(check=True)) == []
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("kind", ["notify", "fail", "destroy", "success"])
+def test_what_is_shared_is_no_difference(upstream: Upstream, user: User, kind: str, is_first: bool) -> None:
+    """One links with an id, of which another then hears: in either order, the log says the same as the rows."""
+    one, other = start(user), start(user, next_url="/b/")
+    bodies = [
+        callbacks.success(one.pending_token, "5", time="2026-11-01T10:00:00Z"),
+        getattr(callbacks, kind)(other.pending_token, connection_id="5", time="2026-11-01T11:00:00Z"),
+    ]
+    for body in bodies if is_first else bodies[::-1]:
+        deliver(body)
+    assert [str(difference) for difference in rebuild(check=True)] == []
+
+
+def test_what_a_fixture_cuts_off_is_no_difference(upstream: Upstream, user: User, tmp_path: Any) -> None:
+    """``dumpdata`` keeps milliseconds."""
+    session = start(user)
+    for body in (
+        callbacks.success(session.pending_token, "5", time=(timezone.now() - timedelta(hours=1)).isoformat()),
+        callbacks.fail(session.pending_token, connection_id="5", time=timezone.now().isoformat()),
+    ):
+        deliver(body)
+    fixture = str(tmp_path / "site.json")
+    call_command("dumpdata", "business_os_banking", output=fixture)
+    ConnectionEvent.objects.all().delete()
+    BankingConnection.objects.all().delete()
+    call_command("loaddata", fixture, verbosity=0)
+    assert [str(difference) for difference in rebuild(check=True)] == []
+
+
+def test_a_session_that_differs_alone_is_mended(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    deliver(callbacks.success(session.pending_token, "5"))
+    ConnectSession.objects.update(status="open")
+    assert [difference.column for difference in rebuild()] == ["status"]
+    session.refresh_from_db()
+    assert session.status == "succeeded"
