@@ -16,6 +16,7 @@ from business_os_banking.facts.status import view_connection
 from business_os_banking.facts.unneeded import superseded, to_remove
 from business_os_banking.models import BankingConnection, ConnectSession, Removal
 from business_os_banking.models.removals import digest_of, digests_of
+from business_os_banking.vocabulary import Kind
 
 _SUPERSEDED_AFTER: Final = timedelta(days=1)  # a new link that was a mistake is noticed by then
 
@@ -115,4 +116,14 @@ def of_the_erased(report: Report) -> bool:
     if report.fact.link and any(row.of_session for row in rows):
         keys = {key for row in rows for key in row.known_to}
         ask_for(report.account, report.fact.link, report.received_at, keys=keys)
+    if report.fact.kind is Kind.SUCCEEDED and report.fact.dated:
+        # It works after its removal: whatever proved that was wrong.
+        settled = [row.pk for row in rows if row.settled_at is not None and row.settled_at < report.fact.at]
+        Removal.objects.filter(pk__in=settled).update(
+            settled_at=None,
+            evidence="",
+            upstream_id=report.fact.link,
+            requested_at=report.received_at,
+            next_at=None,
+        )
     return bool(rows)

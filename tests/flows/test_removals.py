@@ -320,6 +320,19 @@ def test_what_a_late_success_of_an_erased_session_brings_is_removed(upstream: Up
     assert not run().needs_a_person
 
 
+def test_what_works_after_its_removal_is_removed_once_more(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    post(callbacks.success(session.pending_token, "777", time=timezone.now().isoformat()))
+    answers(upstream, SAID)
+    erase()
+    assert not Removal.objects.due().exists()
+    moment = (timezone.now() + timedelta(minutes=2)).isoformat()
+    assert post(callbacks.success(session.pending_token, "777", time=moment)) == 200
+    assert run().removed == 1
+    assert len(upstream.calls("DELETE")) == 2
+    assert set(Removal.objects.values_list("upstream_id", flat=True)) == {""}
+
+
 def test_after_a_change_of_the_secret_key_the_erased_are_known_still(
     upstream: Upstream, user: User, settings: Any
 ) -> None:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from business_os_banking import conf
 from business_os_banking.exceptions import Unintelligible
 from business_os_banking.flows.prune import prune
+from business_os_banking.flows.remove import due_removals, remove
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.upstream import http
 from business_os_banking.upstream.client import BusinessOSClient
@@ -75,6 +76,8 @@ def _follow(found: Evidence, upstream: Upstream) -> None:
     found.dump("eva is erased")
     eva.success(forgotten, eva.person.links[0])
     found.dump("eva is heard of again")
+    for removal in due_removals(timezone.now()).filter(connection=None):
+        assert remove(removal)
     # Otto's grows old.
     now = timezone.now()
     prune(now + timedelta(days=31))
@@ -96,7 +99,8 @@ def _speak_for_real(person: Person) -> None:
     script = Server(behave=lambda exchange: exchange.answer(person.everything()))
     stop = serve(script)
     client = BusinessOSClient(conf.make_account("default", {"API_KEY": API_KEY, "BASE_URL": script.url}))
-    client.delete_connection(person.links[0])
+    with pytest.raises(Unintelligible):
+        client.delete_connection(person.links[0])
     with pytest.raises(Unintelligible):
         client.connect(
             return_to="https://site.example/", email=person.typed_email, custom_fields=person.everything()
@@ -108,5 +112,7 @@ def _speak_for_real(person: Person) -> None:
 def _lets_go(upstream: Upstream, person: Person) -> None:
     """Have the provider remove what it did not before, and the time of open sessions be over."""
     for link in person.links:
-        upstream.mock.replace(responses.DELETE, f"{BASE_URL}/v2/banking/connections/{link}", json={})
+        upstream.mock.replace(
+            responses.DELETE, f"{BASE_URL}/v2/banking/connections/{link}", json={"removed": True}
+        )
     ConnectSession.objects.update(expires_at=timezone.now())

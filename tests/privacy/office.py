@@ -31,7 +31,7 @@ def run_commands(journey: Journey) -> None:
         ("banking_reconcile", "--json"),
         ("banking_reconcile",),
         ("banking_erase", "--user", journey.person.typed_email),
-        ("banking_erase", "--user", journey.person.name),
+        ("banking_erase", "--user", "nobody-of-this-name"),
         ("banking_prune",),
     ):
         journey.evidence.saw("commands", run(*arguments))

@@ -52,8 +52,7 @@ def test_nothing_of_anybody_else_is_touched(held: Any, evidence: Evidence) -> No
 def test_a_webhook_that_comes_too_late_leaves_ids_that_lead_nowhere(held: Any) -> None:
     found = {COLUMNS[name] for name, _kind in held("eva", "eva is heard of again")}
     assert found == set(column(PAGE, "late"))
-    kinds = {kind for _name, kind in held("eva", "eva is heard of again")}
-    assert kinds == {"pending token", "link id", "bank"}
+    assert {kind for _name, kind in held("eva", "eva is heard of again")} == {"link id"}
 
 
 def test_after_payload_days_there_is_no_email_no_content_and_no_address(

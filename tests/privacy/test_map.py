@@ -89,7 +89,7 @@ def test_everything_went_wrong_that_can(evidence: Evidence) -> None:
         "a fault of the site's own receiver",
         "a fault of the site's own hook",
         "The mail backend raised SMTPRecipientsRefused",
-        "is not removed upstream yet",
+        "is not proved yet",
         "the list of connections could not be read",
         "Service Unavailable: /banking/connect/",
     ):
