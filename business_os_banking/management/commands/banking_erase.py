@@ -15,7 +15,7 @@ from business_os_banking.flows.erase import erase
 class Command(BaseCommand):
     help = (
         "Deletes all bank connections of a user or a tenant, with their sessions and events, and has them removed at "
-        "the provider: now if it answers, else banking_reconcile goes on with it. Exit code: 0; 1 there is no such user."
+        "the provider: now if it answers, else banking_reconcile goes on with it. Exit code: 0; 1: no such user."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
