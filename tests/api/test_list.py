@@ -196,9 +196,9 @@ def test_no_page_walks_over_all_the_rows(page: Page, user: User, query: dict[str
 _ROWS = """
 INSERT INTO business_os_banking_bankingconnection (
     reference, user_id, tenant, account, status, status_reason, upstream_id, provider_code, provider_name,
-    country_code, consent_is_estimated, consent_expires_at, last_error_class, ended_by, removal_due, removal_tries,
+    country_code, consent_is_estimated, consent_expires_at, last_error_class, ended_by, seen_by,
     invitation, metadata, state, baseline, named_at, created_at, updated_at
 ) SELECT gen_random_uuid(), {who}, '', 'default', CASE WHEN n % 10 = 0 THEN 'inactive' ELSE 'active' END, '', '',
-    'bank_' || n % 50, 'Bank', 'DE', false, now() + interval '90 days', '', '', false, 0, 0, '{{}}', '{{}}', '{{}}',
+    'bank_' || n % 50, 'Bank', 'DE', false, now() + interval '90 days', '', '', '', 0, '{{}}', '{{}}', '{{}}',
     now(), now(), now() FROM generate_series(1, 100000) n
 """
