@@ -91,7 +91,8 @@ def opened(session: ConnectSession, answer: OpenedSession, now: datetime) -> Rep
 
 def refused(session: ConnectSession, error: BusinessOSError, now: datetime) -> Report:
     """Report that the connect call for *session* failed."""
-    payload = {"status": error.status} if error.status else {}
+    about = {"kind": type(error).__name__, "status": error.status, "retry_after": error.retry_after}
+    payload = {name: value for name, value in about.items() if value is not None}
     fact = Fact(kind=Kind.FAILED, at=now, error_class=error.error_class)
     return _of_session(session, fact, Source.READ, payload)
 

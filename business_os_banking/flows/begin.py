@@ -19,7 +19,7 @@ from business_os_banking.conf import Account
 from business_os_banking.exceptions import NotAllowed, NotOffered, NotYourEmail, TooManyAttempts
 from business_os_banking.facts.report import digest_of
 from business_os_banking.flows import connect
-from business_os_banking.flows.claim import Idempotency, Owner
+from business_os_banking.flows.claim import Idempotency, Owner, made_with
 from business_os_banking.guards import throttle
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.upstream.client import sendable_email
@@ -63,14 +63,14 @@ def begin(
         own_address = _own_address(adapter, request)
     values = (str(connection.reference) if connection else "", api, email, " ".join(sorted(scopes)), next_url)
     idempotency = _idempotency(owner, idempotency_key, values)
-    if idempotency and (session := connect.replay(idempotency)):
-        return session  # it was allowed, and its address has been given out: whoever missed the answer gets it again
+    if idempotency and (session := made_with(idempotency)):
+        _count("replay", request, owner)
+        return connect.replay(session)  # it was allowed, and whoever missed its address gets it again
     account = account or account_for(request, connection, adapter)
     address = _address(own_address, email)
     if not set(scopes) <= set(account.scopes):
         raise NotOffered("The account's settings do not offer these scopes.")
-    if not throttle.within("connect", _who(request, owner), conf.settings.connects_per_hour, HOUR):
-        raise TooManyAttempts("Too many sessions were begun within an hour.")
+    _count("connect", request, owner)
     return connect.start(
         owner=owner,
         return_to=partial(adapter.get_return_to, request),
@@ -83,6 +83,12 @@ def begin(
         next_url=safe_next(request, next_url),
         idempotency=idempotency,
     )
+
+
+def _count(what: str, request: HttpRequest, owner: Owner) -> None:
+    """Count one more; raise `TooManyAttempts` from the limit on. What is only asked again is counted for itself."""
+    if not throttle.within(what, _who(request, owner), conf.settings.connects_per_hour, HOUR):
+        raise TooManyAttempts("Too many sessions were begun within an hour.")
 
 
 def _owner(adapter: BankingAdapter, request: HttpRequest) -> Owner:

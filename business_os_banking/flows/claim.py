@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -16,10 +17,14 @@ from business_os_banking.exceptions import BusinessOSError, KeyReused, TimedOut
 from business_os_banking.facts.report import digest_of
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.models.clocks import is_waiting, is_within
-from business_os_banking.vocabulary import SESSION_MAX_LIFE, SessionStatus
+from business_os_banking.vocabulary import SESSION_MAX_LIFE, Kind, SessionStatus, Source
 
 _MIN_LIFE: Final = timedelta(minutes=1)  # a session with less to live is not worth sending anybody to
 _POLL_SECONDS: Final = 0.1
+_LONGEST_WAIT_SECONDS: Final = 15.0  # web servers and proxies give up after 30
+_SHORT_WAIT_SECONDS: Final = 2.0
+_AGAIN_SECONDS: Final = 2
+_waiting: Final = threading.BoundedSemaphore(2)
 _CLAIMS: Final = 5
 _MARGIN_SECONDS: Final = 5
 
@@ -84,18 +89,32 @@ def follow(session: ConnectSession, account: Account | None = None) -> ConnectSe
     """
     if session.status == SessionStatus.CREATED:
         account = account or credentials_of(session.connection.account, session.connection)
-        # Clocks jump, and that of another machine may be ahead: it must not make anybody wait longer than it takes.
-        waited = max(0.0, (timezone.now() - session.created_at).total_seconds())
-        deadline = time.monotonic() + _patience(account) - waited
-        while session.status == SessionStatus.CREATED and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-            session.refresh_from_db()
+        _wait(session, account)
     # What a key has made is its answer, also when the session has ended since and has no address any more.
     if session.connect_url or (session.idempotency_key and session.pending_token):
         return session
     error = _error_again(session)
     error.session = session
     raise error
+
+
+def _wait(session: ConnectSession, account: Account) -> None:
+    """Wait until *session* is open or has failed, for so long as a web server lets a request take.
+
+    Only a few threads of this process wait for a provider that is slow: others need them, and so does who opens it.
+    """
+    is_one_of_few = _waiting.acquire(blocking=False)
+    longest = _LONGEST_WAIT_SECONDS if is_one_of_few else _SHORT_WAIT_SECONDS
+    try:
+        # Clocks jump, and that of another machine may be ahead: it must not make anybody wait longer than it takes.
+        waited = max(0.0, (timezone.now() - session.created_at).total_seconds())
+        deadline = time.monotonic() + min(_patience(account) - waited, longest)
+        while session.status == SessionStatus.CREATED and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            session.refresh_from_db()
+    finally:
+        if is_one_of_few:
+            _waiting.release()
 
 
 def _single_flight(
@@ -149,9 +168,20 @@ def _patience(account: Account) -> float:
 
 
 def _error_again(session: ConnectSession) -> BusinessOSError:
+    """Return what the call came to, as it was: its kind, its class, and how long to wait, if it said so."""
     if session.status == SessionStatus.CREATED:
-        return TimedOut("The session that was under way did not open in time.")
-    kind = getattr(exceptions, session.error_class, BusinessOSError)
+        error: BusinessOSError = TimedOut("The session that was under way has not opened yet.")
+        error.retry_after = _AGAIN_SECONDS
+        return error
+    failures = session.events.filter(kind=Kind.FAILED, source=Source.READ).order_by("pk")
+    event = failures.first()
+    payload = event.payload if event else {}
+    kind = getattr(exceptions, str(payload.get("kind", session.error_class)), BusinessOSError)
     is_ours = isinstance(kind, type) and issubclass(kind, BusinessOSError)
     error_class: type[BusinessOSError] = kind if is_ours else BusinessOSError
-    return error_class("The session that was under way failed.", error_class=session.error_class)
+    error = error_class("The session that was under way failed.", error_class=session.error_class)
+    error.status = payload.get("status")
+    if event and isinstance(wait := payload.get("retry_after"), int):
+        passed = (timezone.now() - event.received_at).total_seconds()
+        error.retry_after = min(wait, max(0, round(wait - passed)))
+    return error

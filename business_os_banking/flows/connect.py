@@ -19,7 +19,7 @@ from business_os_banking.conf import Account
 from business_os_banking.exceptions import BusinessOSError, ConnectionEnded, Refused, Unintelligible
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import Report, opened, refused
-from business_os_banking.flows.claim import Idempotency, Owner, claim, follow, made_with
+from business_os_banking.flows.claim import Idempotency, Owner, claim, follow
 from business_os_banking.flows.learning import key_of
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.upstream.client import BusinessOSClient, sendable_email
@@ -78,14 +78,11 @@ def start(
     return _open(session, account, return_to) if is_new else follow(session, account)
 
 
-def replay(idempotency: Idempotency) -> ConnectSession | None:
-    """Return the session that this key has made, as it is now, or raise what it came to; ``None`` for a new key.
+def replay(session: ConnectSession) -> ConnectSession:
+    """Return *session*, which a key has made, as it is now, or raise what it came to.
 
-    One that is still being opened is waited for. Raises `KeyReused` if the key has come with another request.
+    One that is still being opened is waited for.
     """
-    session = made_with(idempotency)
-    if session is None:
-        return None
     with refused_if_not_set_up():
         return follow(session)
 

@@ -127,13 +127,28 @@ def test_a_tenants_key_is_nothing_to_another_tenant(page: Page, upstream: Upstre
     assert len(references) == 2
 
 
-def test_a_repetition_is_asked_neither_the_adapter_nor_the_limit(
+def test_a_repetition_is_counted_for_itself_and_not_asked_the_adapter(
     page: Page, upstream: Upstream, settings: Any
 ) -> None:
     adapted(settings, OnlyOne)
-    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "CONNECTS_PER_HOUR": 1}
-    assert [page.create(Idempotency_Key=KEY).status_code for _ in range(3)] == [201] * 3
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "CONNECTS_PER_HOUR": 2}
+    assert [page.create(Idempotency_Key=KEY).status_code for _ in range(4)] == [201, 201, 201, 429]
     assert page.create(Idempotency_Key="another").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(429, {"error": {"class": "RateLimitExceeded"}}), (402, {"error": {"class": "NoCredits"}}), (503, {})],
+)
+def test_a_repetition_of_what_failed_has_its_reason(
+    page: Page, upstream: Upstream, status: int, body: dict[str, Any]
+) -> None:
+    upstream.connect_answers(status, body, headers={"Retry-After": "120"})
+    first, again = page.create(Idempotency_Key=KEY), page.create(Idempotency_Key=KEY)
+    assert len(upstream.calls("POST")) == 1
+    assert (again.status_code, again.json()["error"]) == (first.status_code, first.json()["error"])
+    assert 100 < int(again.headers.get("Retry-After", 120)) <= 120
+    assert ("Retry-After" in again.headers) == ("Retry-After" in first.headers)
 
 
 @pytest.mark.parametrize("key", ["", '""', '"', "a b", "ä", "x" * 256, "tab\there", 'in"side'])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -71,3 +72,36 @@ def test_many_keys_and_many_clicks_on_one_connection(upstream: Upstream, user: U
 def test_one_key_of_many_people(upstream: Upstream, user: User, other_user: User) -> None:
     answers = at_once(*[partial(create, person, "same") for person in (user, other_user) * 4])
     assert len({body["reference"] for _status, body in answers}) == 2
+
+
+def test_waiting_holds_few_threads_and_not_for_long(
+    upstream: Upstream, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one call hangs, twelve requests with its key are answered; who waits, waits no longer than allowed."""
+    monkeypatch.setattr("business_os_banking.flows.claim._LONGEST_WAIT_SECONDS", 4.0)
+    done = threading.Event()
+
+    def hang(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        done.wait(20)
+        return 200, {}, json.dumps(connect_answer())
+
+    upstream.mock.remove("POST", f"{BASE_URL}/v2/banking/connect")
+    upstream.mock.add_callback("POST", f"{BASE_URL}/v2/banking/connect", hang)
+
+    def once() -> tuple[float, int]:
+        client = Client()
+        client.force_login(user)
+        begin = time.monotonic()
+        answer = client.post(URL, {}, "application/json", headers={"Idempotency-Key": "hangs"})
+        if answer.status_code != 201:
+            assert answer.headers["Retry-After"] == "2"
+            seconds.append(time.monotonic() - begin)
+            if len(seconds) == WORKERS - 1:
+                done.set()
+        return time.monotonic() - begin, answer.status_code
+
+    seconds: list[float] = []
+    statuses = sorted(status for _seconds, status in at_once(*[once] * WORKERS))
+    assert statuses == [201] + [503] * (WORKERS - 1)
+    assert len([wait for wait in seconds if wait > 3]) <= 2
+    assert max(seconds) < 8
