@@ -27,7 +27,7 @@
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
@@ -164,6 +164,19 @@ class UpstreamTrouble(BusinessOSError):
 
 class Unintelligible(BusinessOSError):
     """Not the answer that was agreed: HTML, missing fields, wrong types, a connect_url we do not trust."""
+
+
+# What task queues raise that is no fault of what they interrupt: a time limit, or that a task ends or is tried again.
+_CONTROL_FLOW: Final = {
+    *("celery.exceptions.TaskPredicate", "billiard.exceptions.SoftTimeLimitExceeded"),
+    *("huey.exceptions.CancelExecution", "huey.exceptions.RetryTask", "rq.timeouts.BaseTimeoutException"),
+}
+
+
+def let_through(error: Exception) -> None:
+    """Raise *error* again if a task queue means to end the task with it; loops that go on after a fault call this."""
+    if any(f"{base.__module__}.{base.__qualname__}" in _CONTROL_FLOW for base in type(error).__mro__):
+        raise error
 
 
 def describe(error: Exception) -> str:

@@ -119,7 +119,7 @@ def _secrets() -> list[str]:
             values.get("API_KEY"),
             *(webhook_secrets if isinstance(webhook_secrets, list | tuple) else ()),
         )
-        secrets.update(text for text in texts if conf.is_secret(text))
+        secrets.update(text for text in texts if masking.is_secret(text))
     return sorted(secrets | {quote(text, safe="") for text in secrets}, key=len, reverse=True)
 
 

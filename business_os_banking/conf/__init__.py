@@ -1,7 +1,6 @@
 """The settings, typed and read at call time. What a site may use is in ``__all__``."""
 
 from business_os_banking.conf.accessor import account, make_account, settings
-from business_os_banking.conf.accessor import is_secret as is_secret
 from business_os_banking.conf.accessor import require_usable as require_usable
 from business_os_banking.conf.kinds import API_OPERATIONS as API_OPERATIONS
 from business_os_banking.conf.kinds import SETTING as SETTING

@@ -1,7 +1,7 @@
 """The settings as they are now, so that ``override_settings`` works, and accounts made of them or by an adapter."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
@@ -56,11 +56,3 @@ def require_usable(account: Account) -> None:
     """
     for name, setting in ACCOUNT.items():
         raise_first(setting.problems(getattr(account, name.lower()), account.alias))
-
-
-def is_secret(value: Any) -> TypeGuard[str]:
-    """Return whether *value* is a text that is worth masking.
-
-    Shorter than eight characters it is a word, such as the sandbox's key, and masking it would garble other texts.
-    """
-    return isinstance(value, str) and len(value) >= 8

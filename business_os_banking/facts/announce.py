@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.utils import timezone
 
 from business_os_banking import signals
+from business_os_banking.exceptions import let_through
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus, Kind, Outcome, SessionStatus
 
@@ -97,7 +98,10 @@ def _send(event: ConnectionEvent, item: Announcement) -> bool:
         connection=_row(BankingConnection, item["connection"]),
         session=_row(ConnectSession, item["session"]),
     )
-    return not any(isinstance(result, Exception) for _receiver, result in results)
+    faults = [result for _receiver, result in results if isinstance(result, Exception)]
+    for fault in faults:
+        let_through(fault)
+    return not faults
 
 
 def _row(model: type[Any], pk: int | None) -> Any:

@@ -16,7 +16,7 @@ from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.events import fact_of
 from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.rows import connection_columns, session_columns
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, batches
 from business_os_banking.vocabulary import Kind, Outcome
 
 _BATCH: Final = 200
@@ -44,7 +44,7 @@ def rebuild(*, check: bool = False) -> Iterator[Difference]:
 
     Each connection is looked at under its own lock, so it can run beside live traffic.
     """
-    for pk in BankingConnection.objects.order_by("pk").values_list("pk", flat=True).iterator(_BATCH):
+    for pk in (pk for pks in batches.of_keys(BankingConnection.objects.all()) for pk in pks):
         with transaction.atomic():
             connection = BankingConnection.objects.select_for_update().filter(pk=pk).first()
             if connection is not None:
@@ -58,21 +58,21 @@ def state_from_log(connection: BankingConnection) -> State:
     """
     state = from_json(connection.baseline)
     own = ConnectionEvent.objects.filter(connection=connection, outcome__in=_SETTLED_OUTCOMES)
-    for event in own.select_related("session").iterator(_BATCH):
+    for event in batches.each(own.select_related("session"), _BATCH):
         state |= lifecycle.evidence(fact_of(event))
     named = {link for attempt in state.attempts.values() for link in attempt.named}
     links = named | {link for link in state.links if not link.startswith("?")}
     if links:
         shared = ConnectionEvent.objects.filter(upstream_id__in=links, outcome__in=_SETTLED_OUTCOMES)
         others = shared.filter(account=connection.account).exclude(connection=connection)
-        for event in others.select_related("session").iterator(_BATCH):
+        for event in batches.each(others.select_related("session"), _BATCH):
             asserted = lifecycle.evidence(fact_of(event)).links.get(event.upstream_id)
             state |= State(links={event.upstream_id: asserted} if asserted else {})
     banks = {link.told().get("provider_code", "") for link in state.links.values()} - {""}
     changes = ConnectionEvent.objects.filter(
         account=connection.account, kind=Kind.PROVIDER_CHANGED, provider_code__in=banks
     )
-    for event in changes.iterator(_BATCH):
+    for event in batches.each(changes, _BATCH):
         state |= lifecycle.evidence(fact_of(event))
     return state
 

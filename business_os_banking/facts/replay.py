@@ -10,11 +10,12 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
+from business_os_banking.exceptions import let_through
 from business_os_banking.facts import announce, merging, sql
 from business_os_banking.facts.events import from_event, to_event
 from business_os_banking.facts.match import match
 from business_os_banking.facts.record import apply
-from business_os_banking.models import ConnectionEvent
+from business_os_banking.models import ConnectionEvent, batches
 from business_os_banking.vocabulary import Kind, Outcome
 
 logger = logging.getLogger(__name__)
@@ -46,10 +47,11 @@ def select(
 def replay(events: QuerySet[ConnectionEvent], *, again: bool = False) -> Result:
     """Apply *events* again, each in a transaction of its own; with *again*, tell their signals again as well."""
     result = Result()
-    for event in events.iterator(500):
+    for event in batches.each(events):
         try:
             changed = _replay_one(event)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             logger.exception("Event %s could not be applied again", event.pk)
             result.failed += 1
             continue

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Max, Model, Q
 from django.utils import timezone
 
+from business_os_banking.exceptions import let_through
 from business_os_banking.facts import removals
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import disconnected
@@ -63,7 +64,8 @@ def erase(*, user: Any = None, tenant: str = "", without_user: bool = False, ups
     for removal in Removal.objects.filter(pk__in=asked).order_by("pk"):
         try:
             remove(removal)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             logger.exception("%s broke off; reconcile tries again", removal)
     return Erased(len(pks), Removal.objects.due().filter(pk__in=asked).count())
 

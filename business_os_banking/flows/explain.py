@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from business_os_banking.facts import notes
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, batches
 from business_os_banking.vocabulary import Outcome
 
 
@@ -39,8 +39,12 @@ def find(reference: UUID) -> BankingConnection | None:
 
 def explain(connection: BankingConnection) -> Iterator[Entry]:
     """Yield what happened to *connection*, oldest first: every event of its own, of its links, and of its bank."""
-    events = _events(connection).order_by("occurred_at", "pk")
-    return map(_entry, events.iterator(500))
+    events, after = _events(connection).order_by("occurred_at", "pk"), Q()
+    # By pages, since behind a pooler a cursor of the server's does not outlive its transaction.
+    while page := list(events.filter(after)[: batches.SIZE]):
+        yield from map(_entry, page)
+        last = page[-1]
+        after = Q(occurred_at__gt=last.occurred_at) | Q(occurred_at=last.occurred_at, pk__gt=last.pk)
 
 
 def latest(connection: BankingConnection, most: int) -> list[Entry]:

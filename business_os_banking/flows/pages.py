@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from django.db.models import Q
 
-from business_os_banking.exceptions import InvalidRequest, NotFound
+from business_os_banking.exceptions import InvalidRequest, NotFound, let_through
 from business_os_banking.facts.interpret import report_of
 from business_os_banking.facts.lookup import Name, known, names_of
 from business_os_banking.facts.record import record
@@ -123,7 +123,8 @@ def record_safely(report: Report) -> int:
     """Record *report*; return 1, or 0 if it could not be applied: the rows after it must not suffer for it."""
     try:
         record(report)
-    except Exception:
+    except Exception as error:
+        let_through(error)
         # Kept as failed, to be applied again.
         logger.exception(
             "Account %s: what the list says of a connection could not be applied", report.account

@@ -13,6 +13,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from business_os_banking import conf
+from business_os_banking.exceptions import let_through
 from business_os_banking.facts.record import apply, look_again, resume
 from business_os_banking.flows import learning
 from business_os_banking.flows.expire import expire
@@ -96,6 +97,7 @@ def _fenced(step: str, result: Result, do: Callable[[], None]) -> None:
     try:
         do()
     except Exception as error:
+        let_through(error)
         logger.exception("Reconcile: %s broke off; the other steps go on", step)
         result.call_a_person(f"{step} broke off ({type(error).__name__}); the log says why")
 
@@ -169,7 +171,8 @@ def _apply_waiting(now: datetime, result: Result) -> None:
         for event in take(ConnectionEvent.objects.filter(pk__in=pks).order_by("pk"), len(pks), _LEASE, now):
             try:
                 result.applied += apply(event).outcome not in {Outcome.UNMATCHED, Outcome.FAILED}
-            except Exception:
+            except Exception as error:
+                let_through(error)
                 # One event that cannot be applied must not keep the others from it.
                 logger.exception("Event %s still cannot be applied", event.pk)
                 result.failed += 1
@@ -181,7 +184,8 @@ def _apply_waiting(now: datetime, result: Result) -> None:
     for event in to_look_again(now, before):
         try:
             look_again(event)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             logger.exception("The second look of event %s broke off", event.pk)
             result.failed += 1
     keep(place, accounts)
@@ -208,7 +212,8 @@ def _announce_untold(now: datetime, result: Result) -> None:
 def _is_heard(event: ConnectionEvent) -> bool:
     try:
         return resume(event)
-    except Exception:
+    except Exception as error:
+        let_through(error)
         logger.exception("What follows event %s could not be done", event.pk)
         return False
     finally:
@@ -246,7 +251,8 @@ def _expire_overdue(now: datetime, result: Result) -> None:
     for batch in batches.of_rows(rows):
         try:
             result.expired += expire(batch, grace, now)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             # One row that cannot be read must not keep the others of its batch waiting for ever.
             logger.exception("A batch of sessions could not be expired; each is tried alone")
             broken += _expire_one_by_one(batch, grace, now, result)
@@ -259,7 +265,8 @@ def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, now: datet
     for session in batch:
         try:
             result.expired += expire([session], grace, now)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             logger.exception("Session %s cannot be expired", session.reference)
             broken += 1
     return broken
@@ -280,7 +287,8 @@ def _remove_ended(now: datetime, result: Result) -> None:
 def _is_removed(removal: Removal, now: datetime) -> bool:
     try:
         return remove(removal, now)
-    except Exception:
+    except Exception as error:
+        let_through(error)
         # It counts as a try, so that one which always breaks is put off, and does not keep the others back.
         logger.exception("%s broke off", removal)
         return False

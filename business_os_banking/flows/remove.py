@@ -18,7 +18,7 @@ from business_os_banking.facts.removals import links_to_remove
 from business_os_banking.facts.report import removed
 from business_os_banking.facts.rows import state_of
 from business_os_banking.flows.learning import key_of
-from business_os_banking.models import BankingConnection, Removal, RemovalQuerySet
+from business_os_banking.models import BankingConnection, Removal, RemovalQuerySet, batches
 from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_waiting
 from business_os_banking.upstream.client import BusinessOSClient
 from business_os_banking.vocabulary import Evidence
@@ -95,8 +95,8 @@ def note_unlisted(alias: str, key: str, started: datetime, now: datetime) -> Non
 
     *started* is when the one began that has just ended.
     """
-    lacking = Removal.objects.unsettled().filter(account=alias, asked_at__lt=started).order_by("pk")
-    for removal in lacking.iterator(500):
+    lacking = Removal.objects.unsettled().filter(account=alias, asked_at__lt=started)
+    for removal in batches.each(lacking):
         is_shown = removal.shown_at is not None and removal.shown_at >= started
         if key not in removal.known_to or is_shown:
             continue

@@ -21,6 +21,12 @@ def of_rows(rows: QuerySet[Any], size: int = SIZE, after: int = 0) -> Iterator[l
         last = batch[-1].pk
 
 
+def each(rows: QuerySet[Any], size: int = SIZE) -> Iterator[Any]:
+    """Yield each of *rows*, likewise. `QuerySet.iterator` takes a cursor of the server's, which poolers lose."""
+    for batch in of_rows(rows, size):
+        yield from batch
+
+
 def of_keys(rows: QuerySet[Any], size: int = SIZE) -> Iterator[list[int]]:
     """Yield the keys of *rows* alone, likewise."""
     last = 0

@@ -20,7 +20,7 @@ from django.utils import timezone
 from business_os_banking import conf
 from business_os_banking.conf import Account, addresses
 from business_os_banking.exceptions import BusinessOSError, InvalidRequest, Unintelligible
-from business_os_banking.upstream import answers, http, values
+from business_os_banking.upstream import answers, http, masking, values
 from business_os_banking.upstream.objects import (
     ConnectionObject,
     ConnectionPage,
@@ -193,7 +193,7 @@ class BusinessOSClient:
     def _without_key(self, content: bytes) -> bytes:
         """Return *content* without the key, should the upstream repeat it where an error's class stands."""
         key = self.account.api_key
-        return content.replace(key.encode(), b"***") if conf.is_secret(key) else content
+        return content.replace(key.encode(), b"***") if masking.is_secret(key) else content
 
 
 def _the_one(answer: Any, upstream_id: str) -> ConnectionObject:

@@ -6,7 +6,7 @@ Names of people cannot be told from other words.
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 MASK: Final = "***"
 
@@ -74,3 +74,11 @@ def _is_iban(letters: str, length: int) -> bool:
     if not (letters[4:].isdigit() or letters.isupper()):
         return False
     return int("".join(str(int(letter, 36)) for letter in letters[4:] + letters[:4])) % 97 == 1
+
+
+def is_secret(value: Any) -> TypeGuard[str]:
+    """Return whether *value* is a text that is worth masking.
+
+    Shorter than eight characters it is a word, such as the sandbox's key, and masking it would garble other texts.
+    """
+    return isinstance(value, str) and len(value) >= 8

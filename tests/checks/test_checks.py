@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import logging
+import random
 import re
 import sys
 from collections.abc import Callable
@@ -466,6 +467,27 @@ def test_the_tables_must_be_on_the_default_database(settings: Any) -> None:
     assert list(site.check_environment()) == []
     settings.DATABASE_ROUTERS = [ToTheBank()]
     assert [message.id for message in site.check_environment()] == ["business_os_banking.E034"]
+
+
+class FromAReplica:
+    """One that reads from either, as Django's documentation shows it; with *pinned*, with the line that is advised."""
+
+    def __init__(self, *, pinned: bool) -> None:
+        self.pinned = pinned
+
+    def db_for_read(self, model: Any, **_: Any) -> str | None:
+        if self.pinned and model._meta.app_label == "business_os_banking":
+            return "default"
+        return random.choice(["default", "replica"])
+
+
+def test_what_was_written_must_not_be_read_from_a_replica(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [FromAReplica(pinned=False)]
+    [message] = site.check_environment()
+    assert message.id == "business_os_banking.E034"
+    assert "db_for_read" in str(message.hint)
+    settings.DATABASE_ROUTERS = [FromAReplica(pinned=True)]
+    assert list(site.check_environment()) == []
 
 
 def test_times_must_be_aware(settings: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -338,3 +339,34 @@ def test_people_are_erased_while_webhooks_pour_in(upstream: Upstream, other_user
     assert MARKER not in left
     assert not any(token in left or token.replace("-", "") in left for token in tokens)
     assert list(rebuild(check=True)) == []
+
+
+def test_three_reconciles_at_once_tell_a_receiver_once(upstream: Upstream, user: User) -> None:
+    upstream.lists()
+    for number in range(60):
+        deliver(callbacks.success(start(user, next_url=f"/{number}/").pending_token, f"link{number}"))
+    ConnectionEvent.objects.filter(kind="succeeded").update(announced_at=None)
+    heard: list[int] = []
+
+    def receiver(event: ConnectionEvent, **_: Any) -> None:
+        time.sleep(0.005)  # as one that does something
+        if event.kind == "succeeded":
+            heard.append(event.pk)
+
+    event_recorded.connect(receiver)
+    try:
+        at_once(*[lambda: reconcile(timezone.now() + timedelta(minutes=1))] * 3)
+    finally:
+        event_recorded.disconnect(receiver)
+    assert (len(heard), len(set(heard))) == (60, 60)
+    assert not ConnectionEvent.objects.unannounced().exists()
+
+
+def test_what_a_dead_worker_has_taken_is_taken_over(upstream: Upstream, user: User) -> None:
+    upstream.lists()
+    deliver(callbacks.success(start(user).pending_token, "777"))
+    now = timezone.now()
+    taken = now + timedelta(minutes=5)
+    ConnectionEvent.objects.filter(kind="succeeded").update(announced_at=None, leased_until=taken)
+    assert reconcile(now + timedelta(minutes=2)).announced == 0
+    assert reconcile(now + timedelta(minutes=6)).announced == 1

@@ -892,3 +892,42 @@ def test_pages_that_lead_in_a_circle_are_no_whole_list(upstream: Upstream, user:
         run(hours * 60)
     connection.refresh_from_db()
     assert connection.status == "active"
+
+
+# --- what task queues raise ---
+
+
+class SoftTimeLimitExceeded(Exception):
+    """As Celery raises it in a task that has run too long."""
+
+
+SoftTimeLimitExceeded.__module__ = "billiard.exceptions"
+
+
+class Limited(BankingAdapter):
+    def get_credentials(self, alias: str, connection: BankingConnection | None) -> Account:
+        raise SoftTimeLimitExceeded
+
+
+def test_a_time_limit_ends_the_run_wherever_it_strikes(upstream: Upstream, user: User, settings: Any) -> None:
+    upstream.lists()
+    connection = connected(user)
+    ConnectionEvent.objects.filter(kind="succeeded").update(announced_at=None)
+
+    def receiver(**_: Any) -> None:
+        raise SoftTimeLimitExceeded
+
+    signals.connection_activated.connect(receiver)
+    try:
+        with pytest.raises(SoftTimeLimitExceeded):
+            run()
+    finally:
+        signals.connection_activated.disconnect(receiver)
+    assert ConnectionEvent.objects.filter(announced_at=None, leased_until=None).count() == 1
+    run()
+    upstream.deletes("777", 503, {})
+    disconnect(connection)
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ADAPTER": f"{__name__}.Limited"}
+    with pytest.raises(SoftTimeLimitExceeded):
+        run(60)
+    assert connection.removals.get().settled_at is None
