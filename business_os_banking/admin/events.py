@@ -91,6 +91,24 @@ class ConnectionEventAdmin(ReferenceSearch, ActingAdmin):
         (_("Identifiers"), {"fields": ("upstream_id", "masked_token", "session_reference")}),
     )
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        names = super().get_list_display(request)
+        return names if self._may_see_banks(request) else [name for name in names if name != "bank"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if self._may_see_banks(request):
+            return fieldsets
+        hidden = {"bank", "pretty_assertions"}
+        return [
+            (title, {**options, "fields": tuple(name for name in options["fields"] if name not in hidden)})
+            for title, options in fieldsets
+        ]
+
+    def _may_see_banks(self, request: HttpRequest) -> bool:
+        """Return whether this person may see whose connection is at which bank."""
+        return request.user.has_perm(f"{self.opts.app_label}.view_bankingconnection")
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("connection__state", "connection__metadata")
 

@@ -92,6 +92,9 @@ class Account:
     webhook_signature_header: str = per_account(_HEADER, "X-Signature", "the header `HMACSignature` reads")
     saltedge_callback_urls: tuple[str, ...] = per_account(_URLS, [], "addresses registered with Salt Edge")
     saltedge_public_keys: Mapping[str, str] = per_account(_PUBLIC_KEYS, {}, "further keys, PEM by version")
+    saltedge_customer_ids: tuple[str, ...] = per_account(
+        kinds.TEXTS, [], "if set, `SaltEdgeSignature` takes what is about one of these alone"
+    )
     timeout: tuple[float, float] = per_account(kinds.SECONDS, (3.05, 20), "seconds to connect and to answer")
     connect_path: str = per_account(_PATH, "/v2/banking/connect", "path of the connect call")
     connections_path: str = per_account(_PATH, "/v2/banking/connections", "path of the list of connections")

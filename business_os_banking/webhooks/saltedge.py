@@ -6,11 +6,14 @@ the DER form) are in the tests.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ImproperlyConfigured
+
+from business_os_banking.upstream import values
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -82,3 +85,13 @@ def load(pem: str) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
         raise ImproperlyConfigured("SALTEDGE_PUBLIC_KEYS holds a key that is not RSA.")
     return key
+
+
+def customer_of(body: bytes) -> str:
+    """Return ``data.customer_id``, where Salt Edge's callbacks have it, or ``""``."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    data = content.get("data") if isinstance(content, dict) else None
+    return values.id_of(data.get("customer_id")) if isinstance(data, dict) else ""

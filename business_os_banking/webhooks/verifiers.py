@@ -207,7 +207,8 @@ class SaltEdgeSignature(Verifier):
     come from Salt Edge itself, or through a relay that leaves the body untouched: name these addresses in
     ``SALTEDGE_CALLBACK_URLS``. ``Signature-key-version`` picks the key; both published ones (5.0 for API v5 and
     Partners v1, 6.0 for v6) are built in, ``SALTEDGE_PUBLIC_KEYS`` adds others. Nothing that is signed is bound to
-    a time, so an old delivery can be sent again; it changes nothing then. Needs the extra ``saltedge``.
+    a time, so an old delivery can be sent again; it changes nothing then. Salt Edge signs for all its clients with
+    one key, so ``SALTEDGE_CUSTOMER_IDS``, if set, must name the ``data.customer_id``. Needs the extra ``saltedge``.
     """
 
     def is_configured(self) -> bool:
@@ -228,6 +229,9 @@ class SaltEdgeSignature(Verifier):
         signed = [_utf8(url) + b"|" + delivery.body for url in self.account.saltedge_callback_urls]
         if not any(saltedge.is_signed(pem, text, signature) for pem in candidates for text in signed):
             raise WebhookRejected("Signature does not match the body and any of SALTEDGE_CALLBACK_URLS")
+        customers = self.account.saltedge_customer_ids
+        if customers and saltedge.customer_of(delivery.body) not in customers:
+            raise WebhookRejected("customer_id in the body is none of SALTEDGE_CUSTOMER_IDS")
 
 
 def configured(account: Account) -> list[Verifier]:

@@ -54,9 +54,10 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
     """Receive one event and answer.
 
     200: recorded, whether or not it changed anything; or asked with HEAD. 400: not a JSON object that is read here, or
-    it broke off. 403: nobody we know; nothing is stored and no query made. 404: no such account. 405: neither POST nor
-    HEAD. 411: a body in chunks that the server does not put together. 413: too large. 429: nobody we know, again and
-    again. 500: our fault; the event is kept, and a redelivery helps. 503: the account is not, or not rightly, set up.
+    it broke off. 403: nobody we know, or no such account, which are not told apart; nothing is stored and no query
+    made. 405: neither POST nor HEAD. 411: a body in chunks that the server does not put together. 413: too large. 429:
+    nobody we know, again and again. 500: our fault; the event is kept, and a redelivery helps. 503: the account is not,
+    or not rightly, set up.
     Bodies of answers are empty.
     """
     response = _answer(request, account, secret)
@@ -149,7 +150,7 @@ def _verifiers(account: str) -> tuple[str, list[Verifier]]:
         verifiers = configured(credentials)
     except Exception as error:  # noqa: BLE001 - the site's own code
         if isinstance(error, ImproperlyConfigured) and _is_unknown(account, error):
-            raise _Refused(404, "there is no such account") from None
+            raise _Refused(403, "there is no such account") from None
         # Set up, but wrongly: a sender that is told 503 tries again, and finds it mended.
         raise _Refused(503, f"the settings are not right: {describe(error)}", account) from None
     if not verifiers:

@@ -69,7 +69,7 @@ def test_each_tenant_goes_the_whole_way_with_its_own_keys(
     seven, eight = session_of("7"), session_of("8")
     body = callbacks.success(seven.pending_token, "777", time="2026-11-01T10:00:00Z")
     assert [post("org-8", body, "secret-of-7"), post("org-7", body, "secret-of-8")] == [403, 403]
-    assert post("org-9", body, "secret-of-7") == 404
+    assert post("org-9", body, "secret-of-7") == 403
     assert post("org-7", body, "secret-of-7") == 200
     upstream.lists(row("777"), row("888", token=eight.pending_token))
     result = reconcile(timezone.now() + timedelta(minutes=11))

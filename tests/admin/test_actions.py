@@ -18,7 +18,7 @@ from business_os_banking.facts.encoding import to_json
 from business_os_banking.facts.events import fact_of
 from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.flows import connect
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
+from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, Removal
 from tests import callbacks
 from tests.admin.conftest import list_url, make_connection, make_event, page_url, staff
 from tests.deeds import deliver
@@ -35,6 +35,7 @@ PERMISSIONS = {
     ("bankingconnection", "withdraw"): "renew_bankingconnection",
     ("bankingconnection", "disconnect"): "disconnect_bankingconnection",
     ("bankingconnection", "replay"): "replay_connectionevent",
+    ("removal", "settle"): "settle_removal",
     ("connectionevent", "replay"): "replay_connectionevent",
     ("connectionevent", "match"): "match_connectionevent",
     ("connectionevent", "ignore"): "ignore_connectionevent",
@@ -66,6 +67,8 @@ def row_for(model: str, verb: str) -> Any:
     """Return a row at which there is something to do."""
     if model == "bankingconnection":
         return make_connection(None)
+    if model == "removal":
+        return Removal.objects.create(upstream_id="777", digest="777")
     ignored_at = timezone.now() if verb == "unignore" else None
     return make_event(None, outcome="unmatched", ignored_at=ignored_at)
 
@@ -121,13 +124,13 @@ def test_the_permissions_are_those_of_the_documentation() -> None:
     own = {
         name
         for name in ours.values_list("codename", flat=True)
-        if name.split("_")[0] in {*OF_CONNECTIONS, *OF_EVENTS}
+        if name.split("_")[0] in {*OF_CONNECTIONS, *OF_EVENTS, "settle"}
     }
     assert {row[0].strip("`") for row in table("admin.md", "permissions")} == {
         *own,
         *(
             f"view_{model}"
-            for model in ("bankingconnection", "connectsession", "connectionevent", "accountstate")
+            for model in ("bankingconnection", "connectsession", "connectionevent", "accountstate", "removal")
         ),
         "change_bankingconnection",
     }

@@ -52,8 +52,8 @@ def test_a_connection_takes_the_same_number_of_queries(operator: Client, owner: 
     many = queries(operator, page_url(connection))
     assert len(many) == len(few)
     assert (
-        sum('FROM "business_os_banking' in sql or "FROM `business_os_banking" in sql for sql in many) == 4
-    )  # its sessions, and the links and the events of its timeline
+        sum('FROM "business_os_banking' in sql or "FROM `business_os_banking" in sql for sql in many) == 6
+    )  # its sessions, the links and the events of its timeline, and of the record of consent sessions and removals
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from business_os_banking.models import AccountState
-from tests.admin.conftest import make_connection, make_event, make_session, staff
+from business_os_banking.models import AccountState, Removal
+from tests.admin.conftest import list_url, make_connection, make_event, make_session, page_url, staff
 from tests.admin.test_actions import IN_LISTS, PERMISSIONS
 
 pytestmark = pytest.mark.long
 
-MODELS = ("bankingconnection", "connectsession", "connectionevent", "accountstate")
+MODELS = ("bankingconnection", "connectsession", "connectionevent", "accountstate", "removal")
 VISITORS = ("anonymous", "owner", "staff", "viewer", "editor", "superuser")
 # What a page answers to GET, and to a POST that wants all it can get: from viewers, editors and superusers.
 Answers = tuple[int, tuple[int, int, int]]
@@ -46,7 +46,7 @@ DONE = {
 
 ENDED = {
     *("status", "ended_by", "disconnected_at", "state", "baseline", "updated_at"),
-    *("removal_due", "consent_expires_at", "next_refresh_possible_at"),
+    *("consent_expires_at", "next_refresh_possible_at"),
 }
 # What a POST may change of the connection. All else, and all of others, stays.
 CHANGES = {"changelist": ENDED, "change": {"metadata", "updated_at"}}
@@ -73,6 +73,7 @@ def rows(owner: User) -> dict[str, Model]:
         "bankingconnection": connection,
         "connectsession": session,
         "connectionevent": make_event(connection, session, upstream_id="4711"),
+        "removal": Removal.objects.create(upstream_id="4712", digest="4712"),
         "accountstate": AccountState.objects.create(alias="default"),
     }
 
@@ -156,3 +157,17 @@ def test_no_page_and_no_action_is_left_out(rows: dict[str, Model]) -> None:
         actions = {getattr(action, "name", None) or action[1] for action in ours._get_base_actions()}
         own = {action for name, action, _needed in IN_LISTS if name == model._meta.model_name}
         assert actions == {"delete_selected", *own}
+
+
+def test_banks_in_the_list_of_events_are_for_who_may_see_connections(owner: User) -> None:
+    connection = make_connection(None, provider_name="Sparkasse Musterstadt")
+    event = make_event(connection, assertions={"details": {"provider_name": "Sparkasse Musterstadt"}})
+    for permissions, may_see in (
+        (["view_connectionevent"], False),
+        (["view_connectionevent", "view_bankingconnection"], True),
+    ):
+        client = staff(*permissions)
+        for url in (list_url("connectionevent"), page_url(event)):
+            response = client.get(url)
+            assert response.status_code == 200
+            assert (b"Sparkasse Musterstadt" in response.content) is may_see

@@ -180,3 +180,27 @@ def test_a_key_of_another_kind_is_refused(other: Any) -> None:
 def test_it_needs_no_secret_but_the_registered_address() -> None:
     assert SaltEdgeSignature(make_account("default", {"SALTEDGE_CALLBACK_URLS": [CALLBACK]})).is_configured()
     assert not SaltEdgeSignature(account(NEW)).is_configured()
+
+
+@pytest.mark.parametrize(
+    ("body", "is_ours"),
+    [
+        (b'{"data": {"customer_id": "222", "connection_id": "1"}, "meta": {}}', True),
+        (b'{"data": {"customer_id": 222, "connection_id": "1"}}', True),
+        (b'{"data": {"customer_id": "223", "connection_id": "1"}}', False),
+        (b'{"data": {"connection_id": "1"}}', False),
+        (b'{"customer_id": "222"}', False),
+        (b"[]", False),
+        (b"no json", False),
+    ],
+)
+def test_of_all_that_salt_edge_signs_only_what_is_about_our_customers(body: bytes, is_ours: bool) -> None:
+    """Its key signs for all its clients, so somebody else's callback has a good signature, too."""
+    values = {"SALTEDGE_CALLBACK_URLS": [CALLBACK], "SALTEDGE_PUBLIC_KEYS": {"7.0": pem(PRIVATE)}}
+    SaltEdgeSignature(make_account("default", values)).verify(delivery(signed(body), body))
+    verifier = SaltEdgeSignature(make_account("default", {**values, "SALTEDGE_CUSTOMER_IDS": ["1", "222"]}))
+    if is_ours:
+        verifier.verify(delivery(signed(body), body))
+        return
+    with pytest.raises(WebhookRejected, match="customer_id"):
+        verifier.verify(delivery(signed(body), body))

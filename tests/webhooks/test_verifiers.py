@@ -310,6 +310,7 @@ def test_nothing_secret_is_compared_with_an_operator() -> None:
         "scheme.lower() == 'basic'",
         "version == 'v1'",
         "version not in keys",
+        "saltedge.customer_of(delivery.body) not in customers",
     }
 
 

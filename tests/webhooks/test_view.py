@@ -261,7 +261,7 @@ def test_a_secret_in_the_place_of_the_account_is_not_named(caplog: pytest.LogCap
     signals.webhook_rejected.connect(receiver)
     try:
         with caplog.at_level(logging.DEBUG):
-            assert post(callbacks.success(), f"/banking/webhook/{SECRET}/") == 404
+            assert post(callbacks.success(), f"/banking/webhook/{SECRET}/") == 403
     finally:
         signals.webhook_rejected.disconnect(receiver)
     assert "there is no such account" in caplog.text
@@ -325,8 +325,15 @@ def test_head_is_answered_and_does_nothing(path: str, django_assert_num_queries:
     assert not ConnectionEvent.objects.exists()
 
 
-def test_an_account_that_does_not_exist_is_not_found() -> None:
-    assert post(callbacks.success(), "/banking/webhook/nowhere/") == 404
+def test_strangers_cannot_tell_an_account_from_none() -> None:
+    headers = {"X-Webhook-Secret": "a guess"}
+    answers = [
+        Client(headers=headers).post(f"/banking/webhook/{alias}/", b"{}", "application/json")
+        for alias in ("default", "nowhere")
+    ]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert answers[0].headers.keys() == answers[1].headers.keys()
+    assert answers[0].content == answers[1].content == b""
 
 
 @pytest.mark.parametrize(
