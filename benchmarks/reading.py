@@ -65,8 +65,9 @@ def _read(size: int, address: str) -> None:
     _fill(size // OURS)
     reconcile()  # where nobody answers: what is imported and compiled at first must not count
     AccountState.objects.all().delete()
-    settings.BUSINESS_OS_BANKING["ACCOUNTS"]["default"]["BASE_URL"] = address
-    settings.BUSINESS_OS_BANKING["READS_PER_DAY"] = READS_PER_DAY
+    banking: dict[str, Any] = settings.BUSINESS_OS_BANKING
+    banking["ACCOUNTS"]["default"]["BASE_URL"] = address
+    banking["READS_PER_DAY"] = READS_PER_DAY
     before, start, begin = memory.now(), time.perf_counter(), timezone.now()
     runs, state = 0, None
     while state is None or state.read_at is None:

@@ -67,7 +67,8 @@ def test_what_names_neither_session_nor_link_says_nothing(kind: Kind) -> None:
 
 
 def test_an_opened_session_is_open() -> None:
-    assert session(opened()).status == "open"
+    view = session(opened())
+    assert (view.status, view.error_class, view.error_group) == ("open", "", None)
 
 
 @pytest.mark.parametrize(

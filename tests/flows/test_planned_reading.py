@@ -110,6 +110,7 @@ def test_where_there_is_no_reading_by_id_the_page_is_read_and_that_remembered(
     assert len(paged.shown) == 2  # tried again after a day
 
 
+@pytest.mark.long
 def test_a_bank_that_nobody_tells_is_asked_for_ever_less_often(paged: Paged, user: User) -> None:
     connected(user, "777")
     paged.rows = [row("777", provider_code=None, provider_name=None)]
@@ -204,11 +205,11 @@ def test_the_order_is_told_by_when_they_were_made_where_that_is_said(
     ("from_id", "order", "rows"),
     [
         ("inclusive", 1, 40),
-        ("inclusive", 1, 3),
-        ("exclusive", 1, 40),
-        ("inclusive", -1, 40),
-        ("inclusive", 7, 45),  # mixed: both ends are read
-        ("exclusive", 7, 45),
+        pytest.param("inclusive", 1, 3, marks=pytest.mark.long),
+        pytest.param("exclusive", 1, 40, marks=pytest.mark.long),
+        pytest.param("inclusive", -1, 40, marks=pytest.mark.long),
+        pytest.param("inclusive", 7, 45, marks=pytest.mark.long),  # mixed: both ends are read
+        pytest.param("exclusive", 7, 45, marks=pytest.mark.long),
     ],
 )
 def test_one_session_that_never_ends_costs_few_reads(
@@ -305,6 +306,7 @@ def test_whoever_is_killed_at_a_page_resumes_there(paged: Paged, user: User, num
     assert session.status == "succeeded"
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on_over_days_at_its_pace(paged: Paged, user: User, settings: Any) -> None:
     budget(settings, 20)
     connected(user, "1", **BANK)

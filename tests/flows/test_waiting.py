@@ -257,6 +257,7 @@ def cost() -> tuple[int, int]:
     return len(captured), len(read)
 
 
+@pytest.mark.long
 def test_a_run_costs_the_same_however_many_match_nothing(user: User) -> None:
     start(user)
     strangers(3_000)

@@ -195,7 +195,7 @@ def post(secret: str, url: str = URL, address: str = "203.0.113.7") -> Any:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("url", "status"), [(URL, 403), (f"{URL}nowhere/", 404), (f"{URL}berlin/", 503)])
+@pytest.mark.parametrize(("url", "status"), [(URL, 403), (f"{URL}nowhere/", 403), (f"{URL}berlin/", 503)])
 def test_a_flood_of_strangers_fills_no_log_and_keeps_nobody_out(
     settings: Any, caplog: pytest.LogCaptureFixture, url: str, status: int
 ) -> None:
