@@ -61,7 +61,8 @@ def erase(*, user: Any = None, tenant: str = "", without_user: bool = False, ups
         if upstream:
             retried(_end, pk)
         asked += retried(_forget, pk, upstream=upstream)
-    for removal in Removal.objects.filter(pk__in=asked).order_by("pk"):
+    # What was to be removed before goes on by reconcile even if nothing more is to be.
+    for removal in Removal.objects.filter(pk__in=asked if upstream else ()).order_by("pk"):
         try:
             remove(removal)
         except Exception as error:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
+from django.conf import settings as django_settings
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 from django.utils.dateparse import parse_datetime
@@ -93,10 +94,18 @@ def _compared(before: ConnectionObject, after: ConnectionObject) -> int:
 
 def key_of(account: Account) -> str:
     """Return a short digest of the key and of where it is sent, which tells another from it and nothing else."""
-    digest = salted_hmac(
-        "business_os_banking.key", f"{account.base_url} {account.api_key}", algorithm="sha256"
-    )
-    return digest.hexdigest()[:12]
+    return _key_digest(account, str(django_settings.SECRET_KEY))
+
+
+def keys_of(account: Account) -> set[str]:
+    """Return that digest, and those that it had under the site's former secret keys."""
+    secrets = [django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS]
+    return {_key_digest(account, str(secret)) for secret in secrets}
+
+
+def _key_digest(account: Account, secret: str) -> str:
+    text = f"{account.base_url} {account.api_key}"
+    return salted_hmac("business_os_banking.key", text, secret, algorithm="sha256").hexdigest()[:12]
 
 
 def digest_of(upstream_id: str) -> str:

@@ -43,7 +43,7 @@ def note_missing(
     if seen:
         learning.learn(state, "key", key, reading.moment())
     if not is_suspicious and (seen or not count):
-        note_unlisted(alias, key, started, reading.moment())
+        note_unlisted(alias, learning.keys_of(reading.client(alias).account), started, reading.moment())
     if not count:
         return
     if is_suspicious or not seen:

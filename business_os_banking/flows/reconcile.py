@@ -274,17 +274,16 @@ def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, now: datet
 
 def _remove_ended(now: datetime, result: Result) -> None:
     for removal in due_removals(now)[:_REMOVALS_PER_RUN]:
-        if _is_removed(removal, now):
-            result.removed += 1
-        else:
-            result.not_removed += 1
+        is_proved = _is_removed(removal, now)
+        result.removed += is_proved is True
+        result.not_removed += is_proved is False
     if stuck := Removal.objects.stuck(now).count():
         result.call_a_person(
             f"{stuck} removals at the provider are not proved after a week; the admin lists them"
         )
 
 
-def _is_removed(removal: Removal, now: datetime) -> bool:
+def _is_removed(removal: Removal, now: datetime) -> bool | None:
     try:
         return remove(removal, now)
     except Exception as error:

@@ -17,7 +17,7 @@ from business_os_banking.facts.record import record
 from business_os_banking.facts.removals import links_to_remove
 from business_os_banking.facts.report import removed
 from business_os_banking.facts.rows import state_of
-from business_os_banking.flows.learning import key_of
+from business_os_banking.flows.learning import keys_of
 from business_os_banking.models import BankingConnection, Removal, RemovalQuerySet, batches
 from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_waiting
 from business_os_banking.upstream.client import BusinessOSClient
@@ -52,18 +52,18 @@ def remove_upstream(connection: BankingConnection) -> bool:
     """Remove at the provider what *connection* no longer needs; return whether there is nothing left to do."""
     removals = connection.removals.all().unsettled().order_by("pk")
     results = [remove(removal) for removal in removals]
-    return all(results)
+    return False not in results
 
 
-def remove(removal: Removal, now: datetime | None = None) -> bool:
-    """Have one upstream connection removed; return whether there is nothing left to do: it is proved, or left.
+def remove(removal: Removal, now: datetime | None = None) -> bool | None:
+    """Have one upstream connection removed; return whether that is proved now, `None` if it is not to be asked for.
 
     Raises nothing that a call may raise: what failed is logged, and tried again later.
     """
     now = now or timezone.now()
     row = _claim(removal, now)
     if row is None:
-        return not Removal.objects.due().filter(pk=removal.pk).exists()
+        return None
     try:
         answer = _ask(row)
     except Exception:
@@ -90,15 +90,15 @@ def settle(removal: Removal, evidence: Evidence, now: datetime, reason: str = ""
             Removal.objects.filter(pk=removal.pk).update(upstream_id="")
 
 
-def note_unlisted(alias: str, key: str, started: datetime, now: datetime) -> None:
-    """Settle the removals of *alias* that two whole readings with *key* lacked, an hour apart, after they were asked.
+def note_unlisted(alias: str, keys: set[str], started: datetime, now: datetime) -> None:
+    """Settle the removals of *alias* that two whole readings lacked, an hour apart, after they were asked for.
 
-    *started* is when the one began that has just ended.
+    *keys* are the digests of the key that read, and *started* is when the reading began that has just ended.
     """
     lacking = Removal.objects.unsettled().filter(account=alias, asked_at__lt=started)
     for removal in batches.each(lacking):
         is_shown = removal.shown_at is not None and removal.shown_at >= started
-        if key not in removal.known_to or is_shown:
+        if keys.isdisjoint(removal.known_to) or is_shown:
             continue
         if removal.unlisted_at is None or removal.unlisted_at > now:
             Removal.objects.filter(pk=removal.pk).update(unlisted_at=started)
@@ -170,7 +170,7 @@ def _ask(row: Removal) -> _Answer:
     except NotFound as error:
         # 405 tells of the path. 404 and 410 are no proof from a proxy, nor where the key never saw it.
         is_said = error.from_api and error.status != HTTPStatus.METHOD_NOT_ALLOWED
-        if is_said and key_of(account) in row.known_to:
+        if is_said and not keys_of(account).isdisjoint(row.known_to):
             return _Answer(is_proof=True, may_be_done=True)
         return _Answer(is_proof=False, may_be_done=is_said, says_done=is_said, why=str(error))
     except NotReachable as error:

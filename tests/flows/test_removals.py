@@ -108,6 +108,16 @@ def test_to_another_key_nothing_is_there(upstream: Upstream, user: User, setting
     assert run(2).removed == 1
 
 
+def test_a_key_is_the_same_under_another_secret_key_of_the_site(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    connection = connected(user)
+    answers(upstream, NOT_THERE, 404)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another one"
+    assert not disconnect(connection).removal_due
+
+
 def test_a_2xx_that_proves_nothing_is_asked_once_more_after_ten_minutes(
     upstream: Upstream, user: User
 ) -> None:
@@ -185,7 +195,7 @@ def test_what_an_owner_shares_is_left_without_alarm(upstream: Upstream, user: Us
     assert not first.removal_due
     for hours in (1, 30, 24 * 8):
         result = run(hours)
-        assert (result.needs_a_person, result.not_removed) == (False, 0)
+        assert (result.needs_a_person, result.removed, result.not_removed) == (False, 0, 0)
     assert upstream.calls("DELETE") == []
     answers(upstream, SAID)
     assert not disconnect(second).removal_due
