@@ -37,6 +37,7 @@ class Action:
     button: ClassVar[Text]
     log_message: ClassVar[Text] = ""  # in the history of each row
     is_final: ClassVar[bool] = False  # it cannot be undone; the button is red then
+    shows_changes: ClassVar[bool] = True  # before it is confirmed, once what its form asks for is known
     nothing_due: ClassVar[Text] = _("There is nothing to do.")
     ordering: ClassVar[tuple[str, ...]] = ()  # of the rows, where not that of the list
     # Each may take seconds, and the operator's browser waits for all of them.

@@ -42,6 +42,7 @@ class Settle(Action):
     button = _("Yes, settle it")
     nothing_due = _("It is settled already.")
     is_final = True
+    shows_changes = False
     max_rows: ClassVar[int] = 1
 
     def is_due(self, row: Removal) -> bool:
@@ -102,7 +103,7 @@ class StateFilter(admin.SimpleListFilter):
 class RemovalAdmin(ActingAdmin):
     """Removals are looked at, and settled by hand where nothing else proves them."""
 
-    list_display: Any = ("__str__", "state_word", "requested_at", "tries", "next_at", "settled_at", "account")
+    list_display: Any = ("__str__", "state_word", "requested", "tries", "next_try", "account")
     list_filter: ClassVar[Any] = (StateFilter, "evidence", AccountFilter)
     list_select_related = ("connection",)
     fields = (
@@ -123,6 +124,14 @@ class RemovalAdmin(ActingAdmin):
         if removal.left_at is not None:
             return display.word(gettext("Left"), "quiet")
         return display.word(gettext("To be proved"), "bad" if removal.is_stuck else "quiet")
+
+    @admin.display(description=_("requested"))
+    def requested(self, removal: Removal) -> Any:
+        return display.moment(removal.requested_at)
+
+    @admin.display(description=_("next try"))
+    def next_try(self, removal: Removal) -> Any:
+        return display.moment(None if removal.settled_at else removal.next_at)
 
     @admin.display(description=_("connection"))
     def connection_link(self, removal: Removal) -> Any:
