@@ -103,7 +103,7 @@ class StateFilter(admin.SimpleListFilter):
 class RemovalAdmin(ActingAdmin):
     """Removals are looked at, and settled by hand where nothing else proves them."""
 
-    list_display: Any = ("__str__", "state_word", "requested", "tries", "next_try", "account")
+    list_display: Any = ("__str__", "state_word", "requested", "tries", "next_try")
     list_filter: ClassVar[Any] = (StateFilter, "evidence", AccountFilter)
     list_select_related = ("connection",)
     fields = (
