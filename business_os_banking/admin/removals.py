@@ -40,13 +40,13 @@ class Settle(Action):
     label = _("Settle by hand")
     question = _("Settle by hand?")
     button = _("Yes, settle it")
-    nothing_due = _("It is settled already.")
+    nothing_due = _("It is settled already, or another connection stands on it.")
     is_final = True
     shows_changes = False
     max_rows: ClassVar[int] = 1
 
     def is_due(self, row: Removal) -> bool:
-        return row.settled_at is None and not row.of_session
+        return row.settled_at is None and row.left_at is None and not row.of_session
 
     def line(self, row: Removal) -> tuple[Text, Text]:
         requested = formats.date_format(timezone.localtime(row.requested_at), "SHORT_DATETIME_FORMAT")
@@ -69,8 +69,10 @@ class Settle(Action):
         assert form is not None  # noqa: S101 - for the type checker
         (row,) = rows
         admin.log_change(request, row, gettext("Settled by an operator."))
-        settle(row, Evidence.BY_HAND, timezone.now(), form.cleaned_data["reason"])
-        admin.message_user(request, gettext("The removal is settled."), messages.SUCCESS)
+        if settle(row, Evidence.BY_HAND, timezone.now(), form.cleaned_data["reason"]):
+            admin.message_user(request, gettext("The removal is settled."), messages.SUCCESS)
+        else:  # somebody has come to stand on it since the page was shown
+            admin.message_user(request, str(self.nothing_due), messages.WARNING)
 
 
 class StateFilter(admin.SimpleListFilter):

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from business_os_banking.facts import announce, banks, merging, sql
+from business_os_banking.facts import announce, banks, merging, removals, sql
 from business_os_banking.facts.commits import after_commit
 from business_os_banking.facts.events import from_event, to_event
 from business_os_banking.facts.lookup import second_look
@@ -115,6 +115,10 @@ def _record_bank(report: Report) -> ConnectionEvent:
     so that reconcile finishes what a crash interrupts.
     """
     event = to_event(report)
+    if removals.of_the_erased(report):
+        # What is said of the bank concerns others, too.
+        event.upstream_id, event.payload = "", {}
+        event.pending_token = event.session_reference = None
     event.outcome = Outcome.FAILED.value
     merging.set_announcements(event, [])
     try:

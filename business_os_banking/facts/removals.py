@@ -14,7 +14,7 @@ from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.report import Report
 from business_os_banking.facts.status import view_connection
 from business_os_banking.facts.unneeded import superseded, to_remove
-from business_os_banking.models import BankingConnection, ConnectSession, Removal
+from business_os_banking.models import BankingConnection, ConnectSession, Removal, RemovalQuerySet
 from business_os_banking.models.removals import digest_of, digests_of
 from business_os_banking.vocabulary import Kind
 
@@ -38,9 +38,14 @@ def ask(connection: BankingConnection, state: State, now: datetime) -> None:
     if not links:
         return
     known = known_links(connection.account, links)
-    # What was left because this connection stood on it is its own now.
-    left = Removal.objects.unsettled().filter(digest__in=known.values()).exclude(left_at=None)
-    left.update(connection=connection.pk, left_at=None, next_at=None, requested_at=now)
+    # What was left because this connection stood on it is its own now; and what was settled and is wanted again, since
+    # it has come to be once more, is asked for again.
+    others = Removal.objects.filter(digest__in=known.values()).exclude(connection=connection.pk)
+    others.unsettled().exclude(left_at=None).update(
+        connection=connection.pk, left_at=None, next_at=None, requested_at=now
+    )
+    for link, digest in known.items():
+        reopen(Removal.objects.filter(digest=digest).exclude(settled_at=None), link, now, connection)
     for link in links.keys() - known.keys():
         ask_for(connection.account, link, now, links[link], connection, keys_of(connection, link))
 
@@ -66,6 +71,22 @@ def ask_for(
     Removal.objects.bulk_create([row], ignore_conflicts=True)
 
 
+def reopen(
+    rows: RemovalQuerySet, link: str, now: datetime, connection: BankingConnection | None = None
+) -> None:
+    """Ask once more for what was settled: nothing that was said before counts for it."""
+    rows.update(
+        connection=connection,
+        upstream_id=link,
+        requested_at=now,
+        next_at=None,
+        tries=0,
+        **dict.fromkeys(("asked_at", "unlisted_at", "shown_at", "left_at", "leased_until", "settled_at")),
+        evidence="",
+        reason="",
+    )
+
+
 def known_links(account: str, links: Iterable[str]) -> dict[str, str]:
     """Return those of *links* of which a removal is known, with its digest."""
     digests = {digest: link for link in links for digest in digests_of("link", account, link)}
@@ -85,8 +106,11 @@ def watch_for(connection: BankingConnection, now: datetime) -> None:
     """Keep what a late success of the sessions of *connection* would be known by, once these rows are gone."""
     rows = []
     columns = ("reference", "pending_token", "opened_with")
-    for reference, token, key in connection.sessions.exclude(pending_token=None).values_list(*columns):
+    for reference, token, key in connection.sessions.values_list(*columns):
+        # One that is being opened just now has no token yet; its webhooks name the reference, too.
         for kind, value in (("reference", reference), ("token", token)):
+            if value is None:
+                continue
             digest = digest_of(kind, connection.account, str(value))
             row = Removal(account=connection.account, digest=digest, of_session=True, requested_at=now)
             row.known_to = [key] if key else []
@@ -119,11 +143,5 @@ def of_the_erased(report: Report) -> bool:
     if report.fact.kind is Kind.SUCCEEDED and report.fact.dated:
         # It works after its removal: whatever proved that was wrong.
         settled = [row.pk for row in rows if row.settled_at is not None and row.settled_at < report.fact.at]
-        Removal.objects.filter(pk__in=settled).update(
-            settled_at=None,
-            evidence="",
-            upstream_id=report.fact.link,
-            requested_at=report.received_at,
-            next_at=None,
-        )
+        reopen(Removal.objects.filter(pk__in=settled), report.fact.link, report.received_at)
     return bool(rows)

@@ -18,6 +18,7 @@ from business_os_banking.facts.record import record
 from business_os_banking.facts.report import disconnected
 from business_os_banking.facts.retries import retried
 from business_os_banking.facts.rows import state_of
+from business_os_banking.flows import learning
 from business_os_banking.flows.remove import remove
 from business_os_banking.models import (
     AccountState,
@@ -48,14 +49,16 @@ def erase(*, user: Any = None, tenant: str = "", without_user: bool = False, ups
 
     With *upstream*, what the provider holds is removed there: now if it answers, else by reconcile. What is left here
     are `Removal` rows, which name nobody; by these, what the provider still sends is known and not kept, and what a
-    late success of an erased session brings is removed as well.
+    late success of an erased session brings is removed as well. The provider is called, so it must not be done inside a
+    transaction (`RuntimeError`).
     """
     if user is None and not tenant and not without_user:
         raise ValueError("Name a user or a tenant.")
     rows = BankingConnection.objects.all()
     rows = rows.filter(user=user) if user is not None or without_user else rows
     rows = rows.filter(tenant=tenant) if tenant or without_user else rows
-    pks = list(rows.order_by("pk").values_list("pk", flat=True))
+    with transaction.atomic(durable=True):  # refuses to run in a transaction, which could be undone
+        pks = list(rows.order_by("pk").values_list("pk", flat=True))
     asked: list[int] = []
     for pk in pks:
         if upstream:
@@ -102,7 +105,7 @@ def _forget(pk: int, *, upstream: bool) -> list[int]:
         _forget_strays(connection, links)
         _remember(connection)
         _forget_in_admin(connection)
-        _forget_in_list(connection.account, links)
+        learning.forget_in_list(connection.account, links)
         connection.delete()
         return asked
 
@@ -131,15 +134,6 @@ def _remember(connection: BankingConnection) -> None:
     rows.update(erased_at=timezone.now())
     if heard_at is not None:
         rows.filter(Q(heard_at=None) | Q(heard_at__lt=heard_at)).update(heard_at=heard_at)
-
-
-def _forget_in_list(alias: str, links: set[str]) -> None:
-    """Forget where pages of the list begin, as far as they begin with *links*; the list is read anew from there."""
-    for state in AccountState.objects.select_for_update().filter(alias=alias):
-        state.anchors = [anchor for anchor in state.anchors if anchor not in links]
-        if state.sweep_cursor in links:
-            state.sweep_cursor, state.sweep_started_at = "", None
-        state.save(update_fields=["anchors", "sweep_cursor", "sweep_started_at"])
 
 
 def _forget_in_admin(connection: BankingConnection) -> None:

@@ -9,7 +9,7 @@ no page near the end of the list is known).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
@@ -118,3 +118,13 @@ def days_of_a_whole_reading(state: AccountState) -> float | None:
     pages = (state.learnt.get("pages") or {}).get("value")
     a_day = SHARES["sweep"] * conf.settings.reads_per_day
     return round(pages / a_day, 2) if pages and a_day else None
+
+
+def forget_in_list(alias: str, links: Collection[str]) -> None:
+    """Forget where pages of the list begin, as far as they begin with *links*; the list is read anew from there."""
+    with transaction.atomic():
+        for state in AccountState.objects.select_for_update().filter(alias=alias):
+            state.anchors = [anchor for anchor in state.anchors if anchor not in links]
+            if state.sweep_cursor and state.sweep_cursor in links:
+                state.sweep_cursor, state.sweep_started_at = "", None
+            state.save(update_fields=["anchors", "sweep_cursor", "sweep_started_at"])

@@ -13,6 +13,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+from django.db import transaction
 from django.db.models import Q
 
 from business_os_banking.exceptions import InvalidRequest, NotFound, let_through
@@ -100,9 +101,10 @@ def mark_seen(alias: str, ids: Sequence[str], reading: Reading, at: datetime) ->
 
     Returns how many living ones are ours, and whether one of them had been seen before.
     """
-    Removal.objects.unsettled().filter(account=alias, upstream_id__in=ids).update(
-        shown_at=at, unlisted_at=None
-    )
+    key = learning.key_of(reading.client(alias).account)
+    for removal in Removal.objects.unsettled().filter(account=alias, upstream_id__in=ids):
+        known_to = sorted({*removal.known_to, key})
+        Removal.objects.filter(pk=removal.pk).update(shown_at=at, unlisted_at=None, known_to=known_to)
     ours = BankingConnection.objects.filter(account=alias, upstream_id__in=ids)
     columns = ("pk", "account", "reference", "upstream_id", "status", "ended_by", "seen_at")
     rows = list(ours.only(*columns))
@@ -112,7 +114,7 @@ def mark_seen(alias: str, ids: Sequence[str], reading: Reading, at: datetime) ->
         if row.status == ConnectionStatus.DISCONNECTED and row.ended_by not in ENDED_HERE:
             reading.facts += record_safely(seen(row, at))
     # By what they are now: a row may have got another link since.
-    ours.update(seen_at=at, seen_by=learning.key_of(reading.client(alias).account))
+    ours.update(seen_at=at, seen_by=key)
     ours.filter(Q(missing_since__isnull=False) | Q(removal_guessed_at__lte=at)).update(
         missing_since=None, removal_guessed_at=None
     )
@@ -135,9 +137,12 @@ def record_safely(report: Report) -> int:
 
 def push_anchor(state: AccountState, *starts: str) -> None:
     """Keep where the last pages of the list begin."""
-    anchors = [anchor for anchor in state.anchors if anchor not in starts] + list(starts)
-    if anchors[-_ANCHORS:] != state.anchors:
-        store(state, anchors=anchors[-_ANCHORS:])
+    with transaction.atomic():
+        # As they are now: one of them may have been forgotten since this reading began.
+        kept = AccountState.objects.select_for_update().get(pk=state.pk).anchors
+        anchors = ([anchor for anchor in kept if anchor not in starts] + list(starts))[-_ANCHORS:]
+        if anchors != kept:
+            store(state, anchors=anchors)
 
 
 def store(state: AccountState, **values: Any) -> None:

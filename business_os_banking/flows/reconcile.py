@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -77,7 +78,7 @@ def reconcile(now: datetime | None = None) -> Result:
     far as something is due; expire sessions that are overdue and silent; remove upstream what was ended here; remind
     of consents that end. A step that breaks is told, and keeps none of the others from being done.
     """
-    now = now or timezone.now()
+    now, begun = now or timezone.now(), time.monotonic()
     result = Result()
     _fenced("applying events", result, lambda: _apply_waiting(now, result))
     _fenced("telling receivers", result, lambda: _announce_untold(now, result))
@@ -87,7 +88,7 @@ def reconcile(now: datetime | None = None) -> Result:
         _fenced(f"reading {alias}", result, partial(_read, alias, now, result))
         _fenced(f"watching {alias}", result, partial(_watch, alias, now, result))
     _fenced("expiring sessions", result, lambda: _expire_overdue(now, result))
-    _fenced("removing connections", result, lambda: _remove_ended(now, result))
+    _fenced("removing connections", result, lambda: _remove_ended(now, begun, result))
     _fenced("reminding of consents", result, lambda: _remind(now, result))
     _fenced("noting the run", result, lambda: _note_run(accounts, now, result))
     return result
@@ -272,9 +273,10 @@ def _expire_one_by_one(batch: list[ConnectSession], grace: timedelta, now: datet
     return broken
 
 
-def _remove_ended(now: datetime, result: Result) -> None:
+def _remove_ended(now: datetime, begun: float, result: Result) -> None:
     for removal in due_removals(now)[:_REMOVALS_PER_RUN]:
-        is_proved = _is_removed(removal, now)
+        # Reading before may have taken minutes, and so may each call: the lease is of this very moment.
+        is_proved = _is_removed(removal, now + timedelta(seconds=time.monotonic() - begun))
         result.removed += is_proved is True
         result.not_removed += is_proved is False
     if stuck := Removal.objects.stuck(now).count():

@@ -9,19 +9,30 @@ from typing import Final, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from business_os_banking.adapter import credentials_of
-from business_os_banking.exceptions import BusinessOSError, NotFound, NotReachable
+from business_os_banking.exceptions import (
+    BusinessOSError,
+    InvalidRequest,
+    NotFound,
+    NotReachable,
+    OutOfCredits,
+    RateLimited,
+    Refused,
+)
 from business_os_banking.facts.record import record
 from business_os_banking.facts.removals import links_to_remove
 from business_os_banking.facts.report import removed
+from business_os_banking.facts.retries import retried
 from business_os_banking.facts.rows import state_of
+from business_os_banking.flows import learning
 from business_os_banking.flows.learning import keys_of
-from business_os_banking.models import BankingConnection, Removal, RemovalQuerySet, batches
+from business_os_banking.models import BankingConnection, ConnectSession, Removal, RemovalQuerySet, batches
 from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_waiting
 from business_os_banking.upstream.client import BusinessOSClient
-from business_os_banking.vocabulary import Evidence
+from business_os_banking.vocabulary import ENDED_HERE, Evidence
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +40,15 @@ _LEASE: Final = timedelta(minutes=2)  # longer than a call takes
 _AGAIN: Final = timedelta(minutes=10)  # after a 2xx that proves nothing
 _LONGEST_WAIT: Final = timedelta(hours=24)
 _BETWEEN_READINGS: Final = timedelta(hours=1)
+# Nothing was sent, or it was refused: whatever the list shows afterwards, our request is no part of it.
+_NOTHING_DONE: Final = (
+    ImproperlyConfigured,
+    InvalidRequest,
+    NotReachable,
+    OutOfCredits,
+    RateLimited,
+    Refused,
+)
 
 
 class _Answer(NamedTuple):
@@ -45,7 +65,7 @@ def due_removals(now: datetime) -> RemovalQuerySet:
     """Return the removals that are to be tried at *now*, or looked at again, the longest waiting first."""
     is_free = is_due("leased_until", now, _LEASE + CLOCKS_DIFFER)
     rows = Removal.objects.unsettled().filter(is_due("next_at", now, _LONGEST_WAIT + CLOCKS_DIFFER), is_free)
-    return rows.order_by("next_at", "pk")
+    return rows.order_by(F("next_at").asc(nulls_first=True), "pk")
 
 
 def remove_upstream(connection: BankingConnection) -> bool:
@@ -61,7 +81,7 @@ def remove(removal: Removal, now: datetime | None = None) -> bool | None:
     Raises nothing that a call may raise: what failed is logged, and tried again later.
     """
     now = now or timezone.now()
-    row = _claim(removal, now)
+    row = retried(_claim, removal, now)
     if row is None:
         return None
     try:
@@ -77,17 +97,30 @@ def remove(removal: Removal, now: datetime | None = None) -> bool | None:
     return False
 
 
-def settle(removal: Removal, evidence: Evidence, now: datetime, reason: str = "") -> None:
-    """Note what proves *removal*, and tell its connection, if that still exists."""
+def settle(removal: Removal, evidence: Evidence, now: datetime, reason: str = "") -> bool:
+    """Note what proves *removal*, and tell its connection, if that still exists; return whether it was noted.
+
+    Only the provider's own word settles it while a living connection stands on the link: that one would end with it.
+    """
+    return retried(_settle, removal, evidence, now, reason)
+
+
+def _settle(removal: Removal, evidence: Evidence, now: datetime, reason: str) -> bool:
     with transaction.atomic():
-        connection = _locked_connection(removal)
+        if evidence is not Evidence.SAID and _is_in_use(removal):
+            return False
+        connection = BankingConnection.objects.filter(pk=removal.connection_id or 0).first()
         if connection is not None:
-            record(removed(connection, removal.upstream_id, now))
+            record(
+                removed(connection, removal.upstream_id, now)
+            )  # it locks whoever shares the link, in order
         Removal.objects.filter(pk=removal.pk, settled_at=None).update(
             evidence=evidence.value, reason=reason, settled_at=now, left_at=None, leased_until=None
         )
         if connection is None:
+            learning.forget_in_list(removal.account, {removal.upstream_id})
             Removal.objects.filter(pk=removal.pk).update(upstream_id="")
+    return True
 
 
 def note_unlisted(alias: str, keys: set[str], started: datetime, now: datetime) -> None:
@@ -95,7 +128,7 @@ def note_unlisted(alias: str, keys: set[str], started: datetime, now: datetime) 
 
     *keys* are the digests of the key that read, and *started* is when the reading began that has just ended.
     """
-    lacking = Removal.objects.unsettled().filter(account=alias, asked_at__lt=started)
+    lacking = Removal.objects.due().filter(account=alias, asked_at__lt=started)
     for removal in batches.each(lacking):
         is_shown = removal.shown_at is not None and removal.shown_at >= started
         if keys.isdisjoint(removal.known_to) or is_shown:
@@ -125,8 +158,10 @@ def _claim(removal: Removal, now: datetime) -> Removal | None:
             return None
         if connection is not None and not _is_wanted(row, connection, now):
             return None
-        row.left_at, row.leased_until = None, now + _LEASE
-        row.save(update_fields=["left_at", "leased_until"])
+        if row.left_at is not None:
+            row.left_at, row.requested_at = None, now
+        row.leased_until = now + _LEASE
+        row.save(update_fields=["left_at", "requested_at", "leased_until"])
         return row
 
 
@@ -137,9 +172,13 @@ def _locked_connection(removal: Removal) -> BankingConnection | None:
 
 
 def _is_in_use(row: Removal) -> bool:
-    """Whether a living connection of ours stands on the link, whoever owns it: removing it would cut that one off."""
-    living = BankingConnection.objects.living()
-    return living.filter(account=row.account, upstream_id=row.upstream_id).exists()
+    """Whether anybody stands on the link, whoever it is, or is at the bank with it: removing it would cut them off."""
+    living = BankingConnection.objects.living().filter(account=row.account, upstream_id=row.upstream_id)
+    if living.exists():
+        return True
+    named = Q(upstream_id=row.upstream_id) | Q(links__upstream_id=row.upstream_id)
+    waiting = ConnectSession.objects.waiting().filter(named, connection__account=row.account)
+    return waiting.exclude(connection__ended_by__in=ENDED_HERE).exists()
 
 
 def _is_wanted(row: Removal, connection: BankingConnection, now: datetime) -> bool:
@@ -147,17 +186,30 @@ def _is_wanted(row: Removal, connection: BankingConnection, now: datetime) -> bo
     state = state_of(connection)
     link = state.links.get(row.upstream_id)
     if link is not None and link.removed_at is not None:
-        settle(row, Evidence.SAID, link.removed_at)  # somebody was killed between the two
+        _settle(row, Evidence.SAID, link.removed_at, "")  # somebody was killed between the two
         return False
     links = links_to_remove(state)
     if row.upstream_id not in links:
-        row.delete()
+        _hand_over(row, connection)
         return False
     not_before = links[row.upstream_id]
-    if is_waiting(not_before, now, _LONGEST_WAIT):
-        Removal.objects.filter(pk=row.pk).update(next_at=not_before)
+    if not_before is not None and not_before > now:
+        Removal.objects.filter(pk=row.pk).update(next_at=min(not_before, now + _LONGEST_WAIT))
         return False
     return True
+
+
+def _hand_over(row: Removal, connection: BankingConnection) -> None:
+    """Let another ended connection that has had the link ask for its removal instead; without one, nobody does."""
+    named = Q(sessions__upstream_id=row.upstream_id) | Q(sessions__links__upstream_id=row.upstream_id)
+    ended = BankingConnection.objects.filter(account=row.account, ended_by__in=ENDED_HERE)
+    other = (
+        ended.filter(named | Q(upstream_id=row.upstream_id)).exclude(pk=connection.pk).order_by("pk").first()
+    )
+    if other is None:
+        row.delete()
+    else:
+        Removal.objects.filter(pk=row.pk).update(connection=other, next_at=None)
 
 
 def _ask(row: Removal) -> _Answer:
@@ -173,12 +225,10 @@ def _ask(row: Removal) -> _Answer:
         if is_said and not keys_of(account).isdisjoint(row.known_to):
             return _Answer(is_proof=True, may_be_done=True)
         return _Answer(is_proof=False, may_be_done=is_said, says_done=is_said, why=str(error))
-    except NotReachable as error:
+    except _NOTHING_DONE as error:
         return _Answer(is_proof=False, may_be_done=False, why=str(error))
     except BusinessOSError as error:
         return _Answer(is_proof=False, may_be_done=True, why=str(error))
-    except ImproperlyConfigured as error:
-        return _Answer(is_proof=False, may_be_done=False, why=str(error))
 
 
 def _postpone(row: Removal, now: datetime, answer: _Answer) -> None:

@@ -12,12 +12,22 @@ import pytest
 import responses
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
 from business_os_banking.flows.disconnect import disconnect
+from business_os_banking.flows.erase import erase as erase_person
 from business_os_banking.flows.reconcile import Result, reconcile
-from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, Removal
+from business_os_banking.flows.remove import settle
+from business_os_banking.models import (
+    AccountState,
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    Removal,
+)
+from business_os_banking.vocabulary import Evidence
 from tests import callbacks
 from tests.callbacks import SECRET
 from tests.deeds import deliver, start
@@ -377,6 +387,150 @@ def test_of_a_key_that_the_site_no_longer_has_reconcile_says_so(
     settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ACCOUNTS": {}}
     assert run().not_removed == 1
     assert run(24 * 7 + 1).needs_a_person
+
+
+# --- what a review found ---
+
+
+def test_what_is_left_cannot_be_settled_by_hand(upstream: Upstream, user: User, admin_client: Client) -> None:
+    """It would end the living connection that stands on the link."""
+    first, second = connected(user), connected(user)
+    disconnect(first)
+    removal = Removal.objects.get()
+    assert not settle(removal, Evidence.BY_HAND, timezone.now(), "looks gone")
+    url = f"/admin/business_os_banking/removal/{removal.pk}/settle/"
+    admin_client.post(url, {"confirmed": "1", "reason": "looks gone"})
+    second.refresh_from_db()
+    removal.refresh_from_db()
+    assert (second.status, removal.settled_at) == ("active", None)
+
+
+def test_a_run_that_began_before_a_renewal_waits_a_day_for_it_as_well(
+    upstream: Upstream, user: User, settings: Any
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "DISCONNECT_SUPERSEDED": True}
+    bank, now = {"provider_code": "demobank_xf"}, timezone.now()
+    session = start(user)
+    deliver(
+        callbacks.success(session.pending_token, "777", time=(now - timedelta(days=3)).isoformat(), **bank)
+    )
+    renewal = start(user, connection=session.connection)
+    deliver(callbacks.success(renewal.pending_token, "888", time=now.isoformat(), **bank))
+    upstream.lists(row("777", **bank), row("888", **bank))
+    answers(upstream, SAID)
+    reconcile(now - timedelta(minutes=6))
+    assert upstream.calls("DELETE") == []
+
+
+def test_inside_a_transaction_nobody_is_erased(upstream: Upstream, user: User) -> None:
+    connection = connected(user)
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
+        erase_person(user=user)
+    connection.refresh_from_db()
+    assert (connection.status, upstream.calls("DELETE")) == ("active", [])
+
+
+def test_a_session_that_is_being_opened_is_known_after_an_erasure(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    token, reference = session.pending_token, str(session.reference)
+    ConnectSession.objects.update(pending_token=None, status="created")
+    ConnectionEvent.objects.all().delete()
+    erase()
+    assert post(callbacks.success(token, "777", custom_fields={"session": reference})) == 200
+    assert ConnectionEvent.objects.get().upstream_id == ""
+    assert Removal.objects.due().get().upstream_id == "777"
+
+
+def test_what_was_refused_was_not_asked_for(upstream: Upstream, user: User) -> None:
+    """So that the list lacks it afterwards is no word on our request."""
+    for status in (400, 401, 402, 403, 422, 429):
+        Removal.objects.all().delete()
+        answers(upstream, {"error": {"class": "Forbidden"}}, status, link=str(status))
+        disconnect(connected(user, str(status)))
+        assert Removal.objects.get().asked_at is None
+
+
+def test_what_comes_to_be_again_is_removed_again(upstream: Upstream, user: User) -> None:
+    connected(user)
+    answers(upstream, SAID)
+    erase()
+    again = connected(user)  # under the same id
+    calls = len(upstream.calls("DELETE"))
+    disconnect(again)
+    assert len(upstream.calls("DELETE")) == calls + 1
+
+
+def test_what_is_reopened_begins_anew(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    post(callbacks.success(session.pending_token, "777", time=timezone.now().isoformat()))
+    answers(upstream, "", 204)
+    erase()
+    rows = Removal.objects.filter(of_session=False)
+    long_ago = timezone.now() - timedelta(minutes=5)
+    rows.update(settled_at=long_ago, evidence="unlisted", unlisted_at=long_ago)
+    assert post(callbacks.success(session.pending_token, "777", time=timezone.now().isoformat())) == 200
+    removal = rows.get()
+    assert (removal.evidence, removal.asked_at, removal.unlisted_at) == ("", None, None)
+    assert (removal.settled_at, removal.tries) == (None, 0)
+
+
+def test_a_link_with_which_somebody_is_at_the_bank_is_not_removed(upstream: Upstream, user: User) -> None:
+    connection = connected(user)
+    waiting = start(user, next_url="/b/")
+    deliver(callbacks.notify(waiting.pending_token, connection_id="777"))
+    disconnect(connection)
+    assert upstream.calls("DELETE") == []
+    ConnectSession.objects.filter(pk=waiting.pk).update(status="expired")
+    answers(upstream, SAID)
+    assert run(25).removed == 1
+
+
+def test_what_is_no_longer_left_has_a_week_from_then(upstream: Upstream, user: User) -> None:
+    first, second = connected(user), connected(user)
+    disconnect(first)
+    Removal.objects.update(requested_at=timezone.now() - timedelta(days=30))
+    BankingConnection.objects.filter(pk=second.pk).update(upstream_id="888")
+    answers(upstream, "<html>", 502)
+    result = run(25)
+    assert (result.not_removed, result.needs_a_person) == (1, False)
+
+
+def test_the_places_of_the_list_forget_an_erased_link_once_it_is_gone(
+    paged: Paged, user: User, other_user: User, settings: Any
+) -> None:
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "READ_EVERY_HOURS": 2}
+    connected(other_user, "100")
+    connected(user, "777")
+    paged.size, paged.rows = 1, [row("100"), row("777"), row("888")]
+    run(1)
+    erase()
+    run(4)
+    settle(Removal.objects.due().get(), Evidence.BY_HAND, timezone.now())
+    assert "777" not in AccountState.objects.get().anchors
+
+
+def test_a_new_key_gets_to_know_what_a_page_shows_it(paged: Paged, user: User, settings: Any) -> None:
+    connected(user, "100")
+    disconnect(connected(user, "777"))
+    [old] = Removal.objects.get().known_to
+    accounts = settings.BUSINESS_OS_BANKING["ACCOUNTS"]
+    other = {"default": {**accounts["default"], "API_KEY": "the-key-after-a-rotation"}}
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "ACCOUNTS": other}
+    paged.rows = [row("100"), row("777")]
+    run(1)
+    known = Removal.objects.get().known_to
+    assert old in known
+    assert len(known) == 2
+
+
+def test_a_change_of_a_bank_is_kept_without_the_erased_that_it_names(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    erase()
+    change = {"provider_code": "bank_xf", "provider_status": "inactive", "connection_id": "777"}
+    assert post(callbacks.body(token=session.pending_token, **change)) == 200
+    event = ConnectionEvent.objects.get(kind="provider_changed")
+    assert (event.provider_code, event.upstream_id, event.pending_token) == ("bank_xf", "", None)
+    assert event.payload == {}
 
 
 # --- the record of consent ---
