@@ -452,3 +452,13 @@ def test_a_session_that_differs_alone_is_mended(upstream: Upstream, user: User) 
     assert [difference.column for difference in rebuild()] == ["status"]
     session.refresh_from_db()
     assert session.status == "succeeded"
+
+
+def test_a_change_of_another_bank_is_no_difference(upstream: Upstream, user: User) -> None:
+    for link, bank in (("1", "one_xf"), ("2", "other_xf")):
+        session = start(user, next_url=f"/{link}/")
+        deliver(callbacks.success(session.pending_token, link, provider_code=bank))
+    deliver(callbacks.body(provider_code="other_xf", provider_status="inactive"))
+    statuses = dict(BankingConnection.objects.values_list("upstream_id", "status"))
+    assert statuses == {"1": "active", "2": "inactive"}
+    assert [str(difference) for difference in rebuild(check=True)] == []

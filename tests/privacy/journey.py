@@ -226,7 +226,7 @@ class Journey:
         address = "/banking/webhook/default/"
         self.raw(body, url=address, answer=403, secret=self.person.compact_iban)
         self.raw(body, url=f"{address}{self.person.one('holder name')}/", answer=403, secret="")
-        self.raw(body, url=f"/banking/webhook/{API_KEY}/", answer=404)
+        self.raw(body, url=f"/banking/webhook/{API_KEY}/", answer=403)
         self.raw(b"x" * 70_000 + body, url=f"{address}{quote(SECRETS[1], safe='')}/", answer=413)
         for broken in (body[:-2], b"[" + body + b"]", repr(known).encode()):
             self.raw(broken, url=f"{address}{quote(SECRETS[1], safe='')}/", answer=400)
