@@ -391,3 +391,15 @@ def test_a_success_without_a_time_of_its_own_is_as_old_as_its_object(
     assert session.succeeded_at is not None
     age = timezone.now() - session.succeeded_at
     assert timedelta(minutes=2) < age < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("way", sorted({*ANY} - {"webhook, named a progress"}))
+def test_an_object_that_does_not_work_and_tells_of_no_attempt_is_about_its_session(
+    upstream: Upstream, user: User, way: str
+) -> None:
+    session = start(user)
+    ANY[way](
+        upstream, item(None, "inactive", pending_token=str(session.pending_token), updated_at=ago(minutes=3))
+    )
+    session.refresh_from_db()
+    assert session.status == "failed"
