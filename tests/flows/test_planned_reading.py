@@ -389,6 +389,7 @@ def test_a_clock_that_was_a_year_ahead_stops_no_reading(paged: Paged, user: User
     assert not ConnectionEvent.objects.filter(occurred_at__gt=timezone.now() + timedelta(days=4)).exists()
 
 
+@pytest.mark.long
 def test_with_one_read_at_a_time_the_tail_comes_further_all_the_same(
     paged: Paged, user: User, settings: Any
 ) -> None:
@@ -410,6 +411,7 @@ def test_with_one_read_at_a_time_the_tail_comes_further_all_the_same(
     assert max(pages[:-1]) == 1
 
 
+@pytest.mark.long
 def test_the_shares_do_not_take_from_each_other(paged: Paged, user: User, settings: Any) -> None:
     budget(settings, 20)
     paged.rows = strangers(1, 400)

@@ -30,7 +30,7 @@ from tests import callbacks
 from tests.deeds import deliver, start
 from tests.upstream.fake import Upstream, connect_answer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 _numbers: Final = itertools.count()
 
 
@@ -257,7 +257,6 @@ def cost() -> tuple[int, int]:
     return len(captured), len(read)
 
 
-@pytest.mark.long
 def test_a_run_costs_the_same_however_many_match_nothing(user: User) -> None:
     start(user)
     strangers(3_000)

@@ -87,7 +87,17 @@ LISTS: dict[str, Report] = {
 }
 ANY = {f"webhook, {name}": report for name, report in WEBHOOKS.items()}
 ANY |= {f"list, {name}": report for name, report in LISTS.items()}
-any_way = pytest.mark.parametrize("way", ANY)
+# The others are read by the same code, and take as long again: they are for the long runs.
+QUICK = {
+    "webhook, in data",
+    "webhook, in payload",
+    "webhook, named a success",
+    "list, data",
+    "list, each wrapped",
+}
+any_way = pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=() if way in QUICK else pytest.mark.long) for way in ANY]
+)
 
 
 @any_way
@@ -378,7 +388,7 @@ def test_a_row_without_times_is_so_whenever_it_is_read(upstream: Upstream, user:
         assert stands(session)[1] == "active"
 
 
-@pytest.mark.parametrize("way", ANY)
+@any_way
 def test_a_success_without_a_time_of_its_own_is_as_old_as_its_object(
     upstream: Upstream, user: User, way: str
 ) -> None:
