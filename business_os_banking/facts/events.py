@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from business_os_banking.facts import notes
 from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.facts.report import Report
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.upstream import masking
 from business_os_banking.vocabulary import Kind, Outcome, Source
+
+# What the columns by which an event names a connection or a session hold where it names none.
+NAMING_NOBODY: Final[Mapping[str, Any]] = {
+    "upstream_id": "",
+    "pending_token": None,
+    "session_reference": None,
+    "payload": {},
+}
 
 
 def to_event(report: Report) -> ConnectionEvent:
@@ -82,7 +93,8 @@ def keep_own_duplicate(event: ConnectionEvent, rows: list[BankingConnection]) ->
 
 def forget(event: ConnectionEvent) -> None:
     """Leave nothing on *event* that names anybody: it is about what was erased."""
-    event.outcome, event.note = Outcome.ORPHANED.value, notes.ERASED
-    event.upstream_id = event.provider_code = ""
-    event.pending_token = event.session_reference = None
-    event.payload, event.assertions = {}, {}
+    for name, value in NAMING_NOBODY.items():
+        setattr(event, name, value)
+    if event.kind != Kind.PROVIDER_CHANGED:  # what is said of a bank concerns others, too
+        event.outcome, event.note = Outcome.ORPHANED.value, notes.ERASED
+        event.provider_code, event.assertions = "", {}

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from business_os_banking.facts import announce, banks, merging, removals, sql
 from business_os_banking.facts.commits import after_commit
-from business_os_banking.facts.events import from_event, to_event
+from business_os_banking.facts.events import forget, from_event, to_event
 from business_os_banking.facts.lookup import second_look
 from business_os_banking.facts.match import match
 from business_os_banking.facts.merging import Merged
@@ -116,9 +116,7 @@ def _record_bank(report: Report) -> ConnectionEvent:
     """
     event = to_event(report)
     if removals.of_the_erased(report):
-        # What is said of the bank concerns others, too.
-        event.upstream_id, event.payload = "", {}
-        event.pending_token = event.session_reference = None
+        forget(event)
     event.outcome = Outcome.FAILED.value
     merging.set_announcements(event, [])
     try:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from business_os_banking.exceptions import let_through
 from business_os_banking.facts import removals
+from business_os_banking.facts.events import NAMING_NOBODY
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import disconnected
 from business_os_banking.facts.retries import retried
@@ -121,7 +122,7 @@ def _forget_strays(connection: BankingConnection, links: set[str]) -> None:
     strays = ConnectionEvent.objects.filter(about, connection=None, account=connection.account)
     # What is said of a bank concerns others as well, and stays without what it said of this connection.
     of_banks = strays.filter(kind=Kind.PROVIDER_CHANGED)
-    of_banks.update(upstream_id="", pending_token=None, session_reference=None, payload={})
+    of_banks.update(**NAMING_NOBODY)
     strays.exclude(kind=Kind.PROVIDER_CHANGED).delete()
 
 

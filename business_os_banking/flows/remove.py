@@ -30,7 +30,8 @@ from business_os_banking.facts.rows import state_of
 from business_os_banking.flows import learning
 from business_os_banking.flows.learning import keys_of
 from business_os_banking.models import BankingConnection, ConnectSession, Removal, RemovalQuerySet, batches
-from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due, is_waiting
+from business_os_banking.models.clocks import CLOCKS_DIFFER, is_due
+from business_os_banking.models.leases import is_free, take
 from business_os_banking.upstream.client import BusinessOSClient
 from business_os_banking.vocabulary import ENDED_HERE, Evidence
 
@@ -63,8 +64,8 @@ class _Answer(NamedTuple):
 
 def due_removals(now: datetime) -> RemovalQuerySet:
     """Return the removals that are to be tried at *now*, or looked at again, the longest waiting first."""
-    is_free = is_due("leased_until", now, _LEASE + CLOCKS_DIFFER)
-    rows = Removal.objects.unsettled().filter(is_due("next_at", now, _LONGEST_WAIT + CLOCKS_DIFFER), is_free)
+    is_to_be_tried = is_due("next_at", now, _LONGEST_WAIT + CLOCKS_DIFFER)
+    rows = Removal.objects.unsettled().filter(is_to_be_tried, is_free(now))
     return rows.order_by(F("next_at").asc(nulls_first=True), "pk")
 
 
@@ -111,9 +112,8 @@ def _settle(removal: Removal, evidence: Evidence, now: datetime, reason: str) ->
             return False
         connection = BankingConnection.objects.filter(pk=removal.connection_id or 0).first()
         if connection is not None:
-            record(
-                removed(connection, removal.upstream_id, now)
-            )  # it locks whoever shares the link, in order
+            # It locks whoever shares the link, in order.
+            record(removed(connection, removal.upstream_id, now))
         Removal.objects.filter(pk=removal.pk, settled_at=None).update(
             evidence=evidence.value, reason=reason, settled_at=now, left_at=None, leased_until=None
         )
@@ -147,21 +147,20 @@ def _claim(removal: Removal, now: datetime) -> Removal | None:
     """
     with transaction.atomic():
         connection = _locked_connection(removal)
-        row = Removal.objects.select_for_update().filter(pk=removal.pk, settled_at=None).first()
-        if row is None or is_waiting(row.leased_until, now, _LEASE + CLOCKS_DIFFER):
+        row = next(iter(take(Removal.objects.filter(pk=removal.pk, settled_at=None), 1, _LEASE, now)), None)
+        if row is None:
             return None
         row.connection = connection
+        this = Removal.objects.filter(pk=row.pk)
         if _is_in_use(row):
             # Looked at again each day: it is no failure, and counts as no try.
-            row.left_at, row.next_at, row.tries = row.left_at or now, now + _LONGEST_WAIT, 0
-            row.save(update_fields=["left_at", "next_at", "tries"])
+            this.update(left_at=row.left_at or now, next_at=now + _LONGEST_WAIT, tries=0, leased_until=None)
             return None
         if connection is not None and not _is_wanted(row, connection, now):
+            this.update(leased_until=None)
             return None
         if row.left_at is not None:
-            row.left_at, row.requested_at = None, now
-        row.leased_until = now + _LEASE
-        row.save(update_fields=["left_at", "requested_at", "leased_until"])
+            this.update(left_at=None, requested_at=now)
         return row
 
 

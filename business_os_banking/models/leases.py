@@ -14,13 +14,18 @@ M = TypeVar("M", bound=models.Model)
 LONGEST: Final = timedelta(minutes=15)
 
 
+def is_free(now: datetime) -> models.Q:
+    """Return the condition for rows that no worker holds at *now*."""
+    return is_due("leased_until", now, LONGEST + CLOCKS_DIFFER)
+
+
 def take(rows: models.QuerySet[M], most: int, lease: timedelta, now: datetime) -> list[M]:
     """Take *most* of *rows* at most for this worker alone until *now* + *lease* (15 minutes at most); return them.
 
     Others pass over them for so long. Whoever is done sets ``leased_until`` to ``None``; of who dies, the rows are
     free when the lease is over.
     """
-    free = rows.filter(is_due("leased_until", now, LONGEST + CLOCKS_DIFFER))
+    free = rows.filter(is_free(now))
     manager = rows.model._default_manager  # noqa: SLF001 - as Django's documentation allows
     features = transaction.get_connection().features
     with transaction.atomic():

@@ -182,12 +182,12 @@ def _row(x: BankingConnection | ConnectSession, changes: Mapping[str, Any]) -> d
         attempt |= {"fail_at": failed_at.isoformat(), "fail_error_class": error_class}
         changes = {"status": "inactive", **changes}
     bank = {"provider_code": connection.provider_code, "provider_name": connection.provider_name}
-    said = {name: value for name, value in bank.items() if value}
+    named = {name: value for name, value in bank.items() if value}
     return bodies.connection_object(
         (session.upstream_id if session else connection.upstream_id) or bodies.new_upstream_id(),
         custom_fields=bodies.custom_fields(session) if session else {},
         attempt=attempt,
-        **{"updated_at": timezone.now().isoformat(), **said, **changes},
+        **{"updated_at": timezone.now().isoformat(), **named, **changes},
     )
 
 

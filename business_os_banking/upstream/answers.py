@@ -56,13 +56,13 @@ def says_removed(answer: Any, upstream_id: str) -> bool:
     members = list(_members(answer))
     if any(name in _ERRORS and values.something(value) for name, value in members):
         raise Unintelligible("The answer to the removal holds an error.")
-    said = [value for name, value in members if name == "removed" and value is not None]
-    if any(str(value).strip().lower() != "true" for value in said):
+    removed = [value for name, value in members if name == "removed" and value is not None]
+    if any(str(value).strip().lower() != "true" for value in removed):
         raise Unintelligible("The upstream says that the connection was not removed.")
     ids = {str(value).strip() for name, value in members if name in _IDS and not values.is_nothing(value)}
     if ids - {upstream_id}:
         raise Unintelligible("The answer to the removal is about another connection.")
-    return bool(said)
+    return bool(removed)
 
 
 def _members(content: Any, depth: int = 4) -> Iterator[tuple[str, Any]]:

@@ -233,8 +233,8 @@ def _is_error(value: Any) -> bool:
 
 def details_in(parts: Sequence[Object], received_at: datetime) -> dict[str, str]:
     """Return what *parts* tell of a link besides its state, by the names in `vocabulary.DETAILS`."""
-    told = [(key, part[key]) for part in reversed(parts) for key in DETAILS if key in part]
-    details = {key: _detail_of(key, value, received_at) for key, value in told}
+    pairs = [(key, part[key]) for part in reversed(parts) for key in DETAILS if key in part]
+    details = {key: _detail_of(key, value, received_at) for key, value in pairs}
     return {key: text for key, text in details.items() if text}
 
 

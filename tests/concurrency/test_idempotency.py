@@ -28,6 +28,17 @@ def create(user: User, key: str, body: dict[str, Any] | None = None, url: str = 
     return answer.status_code, answer.json()
 
 
+def _answers_after(upstream: Upstream, event: threading.Event, seconds: float) -> None:
+    """Have the upstream answer a connect after *event*, or after so many *seconds*."""
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        event.wait(seconds)
+        return 200, {}, json.dumps(connect_answer())
+
+    upstream.mock.remove("POST", f"{BASE_URL}/v2/banking/connect")
+    upstream.mock.add_callback("POST", f"{BASE_URL}/v2/banking/connect", answer)
+
+
 def test_one_key_from_many_workers_makes_one_session(upstream: Upstream, user: User) -> None:
     for key in ("a", "b", "c"):
         answers = at_once(*[partial(create, user, key)] * WORKERS)
@@ -38,14 +49,7 @@ def test_one_key_from_many_workers_makes_one_session(upstream: Upstream, user: U
 
 
 def test_a_slow_provider_is_waited_for_by_all(upstream: Upstream, user: User) -> None:
-    asked = threading.Event()
-
-    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-        asked.wait(0.5)
-        return 200, {}, json.dumps(connect_answer())
-
-    upstream.mock.remove("POST", f"{BASE_URL}/v2/banking/connect")
-    upstream.mock.add_callback("POST", f"{BASE_URL}/v2/banking/connect", answer)
+    _answers_after(upstream, threading.Event(), 0.5)
     answers = at_once(*[partial(create, user, "slow")] * 6)
     assert [status for status, _body in answers] == [201] * 6
     assert len(upstream.calls("POST")) == 1
@@ -81,12 +85,7 @@ def test_waiting_holds_few_threads_and_not_for_long(
     monkeypatch.setattr("business_os_banking.flows.claim._LONGEST_WAIT_SECONDS", 4.0)
     done = threading.Event()
 
-    def hang(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-        done.wait(20)
-        return 200, {}, json.dumps(connect_answer())
-
-    upstream.mock.remove("POST", f"{BASE_URL}/v2/banking/connect")
-    upstream.mock.add_callback("POST", f"{BASE_URL}/v2/banking/connect", hang)
+    _answers_after(upstream, done, 20)
 
     def once() -> tuple[float, int]:
         client = Client()
