@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 _REMOVALS_PER_RUN: Final = 50
 _LONGEST_WAIT: Final = timedelta(hours=24)
 _EVENTS_AT_ONCE: Final = 100
-_LEASE: Final = timedelta(minutes=5)
-_READING_LEASE: Final = timedelta(minutes=15)
+# A run that dies is made up for by the next one; two that overlap for longer do no harm, only work twice.
+_LEASE: Final = timedelta(seconds=90)
 
 
 @dataclass
@@ -105,7 +105,7 @@ def _fenced(step: str, result: Result, do: Callable[[], None]) -> None:
 
 def _read(alias: str, now: datetime, result: Result) -> None:
     AccountState.objects.get_or_create(alias=alias)
-    if not take(AccountState.objects.filter(alias=alias), 1, _READING_LEASE, now):
+    if not take(AccountState.objects.filter(alias=alias), 1, _LEASE, now):
         return  # another run is at it
     try:
         reading = read_account(alias, now)

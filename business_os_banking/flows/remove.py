@@ -37,7 +37,7 @@ from business_os_banking.vocabulary import ENDED_HERE, Evidence
 
 logger = logging.getLogger(__name__)
 
-_LEASE: Final = timedelta(minutes=2)  # longer than a call takes
+_LEASE: Final = timedelta(seconds=90)  # longer than a call takes
 _AGAIN: Final = timedelta(minutes=10)  # after a 2xx that proves nothing
 _LONGEST_WAIT: Final = timedelta(hours=24)
 _BETWEEN_READINGS: Final = timedelta(hours=1)
