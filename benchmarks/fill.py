@@ -19,6 +19,7 @@ from django.test import Client
 from django.utils import timezone
 
 from benchmarks import deliveries
+from business_os_banking.conf.secret import Secret, Token
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import expired, opened, returned
 from business_os_banking.flows.disconnect import disconnect
@@ -79,16 +80,16 @@ def session(user: Any = None) -> ConnectSession:
     )
     token, now = uuid.uuid4(), timezone.now()
     answer = OpenedSession(
-        connect_url="http://127.0.0.1:9/connect",
+        connect_url=Secret("http://127.0.0.1:9/connect"),
         expires_at=now + timedelta(hours=1),
-        pending_token=token,
+        pending_token=Token(int=token.int),
         owner_user_id=None,
     )
     record(
         opened(made, answer, now),
         store={
             "pending_token": token,
-            "connect_url": answer.connect_url,
+            "connect_url": answer.connect_url.open(),
             "expires_at": answer.expires_at,
         },
     )

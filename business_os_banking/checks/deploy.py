@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from business_os_banking.checks.settings import TAG
 from business_os_banking.conf import account, addresses, settings
 from business_os_banking.conf.kinds import problem
+from business_os_banking.conf.secret import Secret
 from business_os_banking.conf.table import ACCOUNT, SITE
 
 SECRET_MIN_LENGTH: Final = 16
@@ -25,16 +26,16 @@ _REFUSALS: Final = "business_os_banking.webhooks.views"
 @register(TAG, deploy=True)
 def check_secrets(**_: Any) -> Iterator[CheckMessage]:
     """Check that webhook secrets are long, and that each is known in one place alone. What they are stays unsaid."""
-    places: dict[str, dict[str, None]] = defaultdict(dict)
+    places: dict[Secret, dict[str, None]] = defaultdict(dict)
     with suppress(ImproperlyConfigured):  # There is none, for which Django has a check.
         for key in (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS):
-            places[str(key)]["SECRET_KEY"] = None
+            places[Secret(str(key))]["SECRET_KEY"] = None
     with suppress(ImproperlyConfigured):  # An account cannot be made, which other checks report.
         for credentials in map(account, settings.accounts):
             places[credentials.api_key][ACCOUNT["API_KEY"].key(credentials.alias)] = None
             for number, secret in enumerate(credentials.webhook_secrets):
                 places[secret][ACCOUNT["WEBHOOK_SECRETS"].key(credentials.alias)] = None
-                if len(secret.removeprefix("whsec_")) < SECRET_MIN_LENGTH:
+                if len(secret.open().removeprefix("whsec_")) < SECRET_MIN_LENGTH:
                     text = f"[{number}] is shorter than {SECRET_MIN_LENGTH} characters: it could be guessed"
                     yield ACCOUNT["WEBHOOK_SECRETS"].problem("W002", text, credentials.alias)
     for names in places.values():

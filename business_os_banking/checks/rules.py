@@ -8,6 +8,7 @@ from django.utils.module_loading import import_string
 
 from business_os_banking.adapter import BankingAdapter
 from business_os_banking.conf.kinds import Rule
+from business_os_banking.conf.secret import Secret
 from business_os_banking.webhooks import saltedge
 from business_os_banking.webhooks.verifiers import Verifier, whsec_key
 
@@ -27,7 +28,8 @@ def _is_verifier(path: str) -> bool:
     return class_at(path, Verifier) not in {None, Verifier}
 
 
-def _is_secret(text: str) -> bool:
+def _is_secret(secret: Secret) -> bool:
+    text = secret.open()
     return not text.startswith("whsec_") or whsec_key(text) is not None
 
 

@@ -9,6 +9,8 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name for it
 from django.core.exceptions import ImproperlyConfigured
 
+from business_os_banking.conf.secret import Secret
+
 T = TypeVar("T")
 Classes = Mapping[str, Sequence[str]]
 SETTING: Final = "BUSINESS_OS_BANKING"
@@ -163,6 +165,14 @@ def _non_empty(items: Any) -> tuple[str, ...]:
     return tuple(item for item in items or () if item)
 
 
+def _are_secrets(items: Any) -> bool:
+    return all(isinstance(item, str | Secret) for item in items or ())
+
+
+def _secrets(items: Any) -> tuple[Secret, ...]:
+    return tuple(map(Secret, _non_empty(items)))
+
+
 def _is_in_range(value: Any) -> bool:
     return value is None or 0 < value <= LARGEST
 
@@ -193,8 +203,12 @@ _CLASSES: Final = "a list of dotted paths, or a dict of such lists by operation"
 TEXT: Final = Kind[str]("a text", (str,), parse=str)
 TEXTS: Final = Kind[tuple[str, ...]]("a list of texts", _LIST, _are_texts, _non_empty, split)
 # None is what a variable that is not set leaves behind: os.environ.get("…").
-SECRET: Final = Kind[str]("a text", (str, NoneType), used=lambda text: text or "", parse=str)
-SECRETS: Final = Kind[tuple[str, ...]]("a list of texts", (*_LIST, NoneType), _are_texts, _non_empty, split)
+SECRET: Final = Kind[Secret](
+    "a text", (str, Secret, NoneType), used=lambda text: Secret(text or ""), parse=str
+)
+SECRETS: Final = Kind[tuple[Secret, ...]](
+    "a list of texts", (*_LIST, NoneType), _are_secrets, _secrets, split
+)
 BASE: Final = Kind[str]("a text", (str,), used=lambda text: text.rstrip("/"), parse=str)
 ORIGIN: Final = Kind[str | None](
     "a text or None", (str, NoneType), used=lambda text: text.rstrip("/") if text else None, parse=str

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from business_os_banking.conf import addresses, kinds
 from business_os_banking.conf.kinds import Kind, Rule, Setting, T
+from business_os_banking.conf.secret import Secret
 
 APIS: Final = ("partner", "openbanking")
 SCOPES: Final = ("accounts", "holder_info", "transactions")
@@ -23,13 +24,18 @@ _URL: Final = re.compile(r"https?://[!-~]*")
 _PLAIN: Final = " must be a plain path that begins with a slash, no query or dots for folders"
 
 
-def _is_clean(secret: str) -> bool:
-    return secret == secret.strip() and secret.isprintable()
+def _is_clean(secret: Secret) -> bool:
+    text = secret.open()
+    return text == text.strip() and text.isprintable()
+
+
+def _is_sendable(key: Secret) -> bool:
+    return _HEADER_TEXT.fullmatch(key.open()) is not None
 
 
 _KEY: Final = kinds.SECRET.ruled(
     Rule("E015", " is empty", bool),
-    Rule("E016", " holds a blank, a line break or another character that no key has", _HEADER_TEXT.fullmatch),
+    Rule("E016", " holds a blank, a line break or another character that no key has", _is_sendable),
     example='"…", from app.business-os.de under API Keys',
 )
 _SECRETS: Final = kinds.SECRETS.ruled(
@@ -67,11 +73,9 @@ _ORIGIN: Final = kinds.ORIGIN.ruled(
 
 
 def per_account(kind: Kind[T], default: Any, meaning: str) -> T:
-    """Return a field of `Account` with its setting. Secrets stay out of ``repr``, and so out of logs."""
-    setting = Setting(kind, default, meaning)
-    is_secret = kind in {_KEY, _SECRETS}
+    """Return a field of `Account` with its setting."""
     return field(
-        default_factory=lambda: kind.used(default), repr=not is_secret, metadata={"setting": setting}
+        default_factory=lambda: kind.used(default), metadata={"setting": Setting(kind, default, meaning)}
     )
 
 
@@ -80,8 +84,10 @@ class Account:
     """One set of Business OS credentials."""
 
     alias: str
-    api_key: str = per_account(_KEY, "", "the key, from app.business-os.de under API Keys")
-    webhook_secrets: tuple[str, ...] = per_account(_SECRETS, [], "a webhook must prove to know one of these")
+    api_key: Secret = per_account(_KEY, "", "the key, from app.business-os.de under API Keys")  # noqa: RUF009
+    webhook_secrets: tuple[Secret, ...] = per_account(
+        _SECRETS, [], "a webhook must prove to know one of these"
+    )
     base_url: str = per_account(_BASE, "https://api.business-os.de", "where the API is")
     api: str = per_account(_API, "partner", "`partner` (regulated banks) or `openbanking` (others)")
     scopes: tuple[str, ...] = per_account(_SCOPES, list(SCOPES), "what customers are asked to share")
@@ -100,6 +106,11 @@ class Account:
     connections_path: str = per_account(_PATH, "/v2/banking/connections", "path of the list of connections")
     connection_path: str = per_account(_ID_PATH, "/v2/banking/connections/{id}", "path of one of them")
     account_path: str = per_account(_ID_PATH, "/v2/banking/accounts/{id}", "path of one bank account")
+
+    def __post_init__(self) -> None:
+        # Whoever makes an account by hand, or replaces a key in one, may give plain texts.
+        object.__setattr__(self, "api_key", kinds.SECRET.used(self.api_key))
+        object.__setattr__(self, "webhook_secrets", kinds.SECRETS.used(self.webhook_secrets))
 
 
 class Settings:

@@ -18,6 +18,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from business_os_banking import conf
 from business_os_banking.conf import Account
+from business_os_banking.conf.secret import Secret
 from business_os_banking.doctor.findings import Finding, finding
 from business_os_banking.exceptions import BusinessOSError, NotReachable, OutOfCredits, Refused, TimedOut
 from business_os_banking.models import AccountState, ConnectSession
@@ -110,7 +111,7 @@ def _refused(account: Account, status: int) -> Finding:
 def _distinguishes_keys(account: Account) -> bool:
     """Return whether a wrong key is refused: a gateway that answers 404 to everybody proves no key."""
     try:
-        answer = BusinessOSClient(replace(account, api_key=_WRONG_KEY)).probe()
+        answer = BusinessOSClient(replace(account, api_key=Secret(_WRONG_KEY))).probe()
     except BusinessOSError:
         return False
     return answer.status in _REFUSED

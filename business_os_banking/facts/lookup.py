@@ -7,10 +7,11 @@ connection that a site has imported. Whoever asks whose it is asks here.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from business_os_banking.conf.secret import Token
 from business_os_banking.facts import sql
 from business_os_banking.facts.report import Report
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
@@ -61,7 +62,7 @@ class SessionRow:
 
     pk: int
     reference: str
-    token: str = field(repr=False)
+    token: Token | None
     connection: int
     link: str
 
@@ -190,9 +191,5 @@ def _linked(report: Report, pks: list[int]) -> list[Any]:
 def _session(
     pk: int, reference: UUID | str, token: UUID | str | None, connection: int, link: str
 ) -> SessionRow:
-    return SessionRow(pk, _text(reference), _text(token), connection, link)
-
-
-def _text(value: UUID | str | None) -> str:
-    """Return what the database holds as the 36 characters that a report has, ``""`` for nothing."""
-    return str(value if isinstance(value, UUID) else UUID(value)) if value else ""
+    # Some databases hold a UUID, others 32 hex digits.
+    return SessionRow(pk, str(UUID(str(reference))), Token(str(token)) if token else None, connection, link)

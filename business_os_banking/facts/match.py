@@ -45,7 +45,7 @@ def match(report: Report) -> Match:
 
 def _decide(report: Report, meant: Candidates) -> Match:
     rows = meant.sessions
-    token, reference = str(report.pending_token or ""), str(report.session_reference or "")
+    token, reference = report.pending_token, str(report.session_reference or "")
     named = {row.pk: row for row in rows if row.token and row.token == token}
     named |= {row.pk: row for row in rows if row.reference == reference}
     if len(named) > 1:

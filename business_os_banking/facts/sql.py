@@ -21,6 +21,7 @@ from django.db.models.sql import Query
 
 from business_os_banking import conf
 from business_os_banking.models import BankingConnection, ConnectionEvent
+from business_os_banking.upstream.values import unshown
 
 _FIELDS: Final = BankingConnection._meta.concrete_fields  # noqa: SLF001 - as Django's documentation allows
 _NAMES: Final = [field.attname for field in _FIELDS]
@@ -126,7 +127,10 @@ def _adapted(database: BaseDatabaseWrapper, values: Iterable[tuple[Any, Any]]) -
 
     The values are of the types of their fields: to have that checked takes longer than all else here.
     """
-    return {field.column: field.get_db_prep_value(value, database, prepared=True) for field, value in values}
+    return {
+        field.column: unshown(field.name, field.get_db_prep_value(value, database, prepared=True))
+        for field, value in values
+    }
 
 
 def union(selects: list[str], values: list[Any]) -> list[tuple[Any, ...]]:
@@ -147,4 +151,4 @@ def places(values: Collection[Any]) -> str:
 
 def uuid(value: UUID | None) -> Any:
     """Return *value* as the database holds it: some have a type for it, others 32 hex digits."""
-    return _UUID.get_db_prep_value(value, database())
+    return unshown("pending_token", _UUID.get_db_prep_value(value, database()))

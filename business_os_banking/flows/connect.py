@@ -163,7 +163,7 @@ def _open(
         now = timezone.now()
         values = {
             "pending_token": answer.pending_token,
-            "connect_url": answer.connect_url,
+            "connect_url": answer.connect_url.open(),
             "expires_at": answer.expires_at or session.expires_at,
             "owner_user_id": answer.owner_user_id,
             "custom_fields": sent,
@@ -183,5 +183,5 @@ def _open(
     session.refresh_from_db()
     # The webhook may have been faster than the answer, and an ended session keeps no address; the person
     # still has to be sent somewhere.
-    session.connect_url = answer.connect_url
+    session.connect_url = answer.connect_url.open()
     return session

@@ -104,7 +104,7 @@ def keys_of(account: Account) -> set[str]:
 
 
 def _key_digest(account: Account, secret: str) -> str:
-    text = f"{account.base_url} {account.api_key}"
+    text = f"{account.base_url} {account.api_key.open()}"
     return salted_hmac("business_os_banking.key", text, secret, algorithm="sha256").hexdigest()[:12]
 
 

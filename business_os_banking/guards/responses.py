@@ -9,6 +9,8 @@ from django.contrib.auth.decorators import login_not_required, login_required
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import iri_to_uri
 
+from business_os_banking.conf.secret import Secret
+
 View = Callable[..., HttpResponse]
 
 HEADERS: Final = {
@@ -48,6 +50,13 @@ def private(view: View) -> View:
 def public(view: View) -> View:
     """Guard a page for anybody who has its address, which nobody else may learn."""
     return login_not_required(guarded(view, PUBLIC_HEADERS))
+
+
+def without_secret(request: HttpRequest, secret: Secret) -> HttpRequest:
+    """Return *request* with ``***`` in its path for *secret*: whatever logs or reports an error shows the path."""
+    if secret:
+        request.path = request.path.replace(secret.open(), "***")
+    return request
 
 
 def unlogged(response: HttpResponse) -> HttpResponse:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from business_os_banking.adapter import email_of
 from business_os_banking.conf import SCOPES
+from business_os_banking.conf.secret import Secret, Token
 from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import Report, digest_of, opened
@@ -80,14 +81,14 @@ def _open(user: Any, tenant: str, metadata: Mapping[str, Any]) -> ConnectSession
     now = timezone.now()
     sent = bodies.connect_answer()
     answer = OpenedSession(
-        connect_url=sent["connect_url"],
-        pending_token=UUID(sent["pending_token"]),
+        connect_url=Secret(sent["connect_url"]),
+        pending_token=Token(sent["pending_token"]),
         expires_at=now + timedelta(hours=1),
         owner_user_id=UUID(sent["owner_user_id"]),
     )
     values = {
         "pending_token": answer.pending_token,
-        "connect_url": answer.connect_url,
+        "connect_url": answer.connect_url.open(),
         "expires_at": answer.expires_at,
         "owner_user_id": answer.owner_user_id,
         "custom_fields": {"session": str(session.reference)},

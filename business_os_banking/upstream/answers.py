@@ -39,9 +39,13 @@ _SENT: Final = ("api", "custom_fields", "email", "return_to", "scopes")
 def json_of(content: bytes) -> Any:
     """Return the decoded JSON; raise `Unintelligible` for anything else, such as a gateway's HTML."""
     try:
-        return json.loads(content)
+        return json.loads(content, object_hook=_unshown)
     except (ValueError, RecursionError):
         raise Unintelligible("The answer is not JSON.") from None
+
+
+def _unshown(members: dict[str, Any]) -> dict[str, Any]:
+    return {key: values.unshown(key, value) for key, value in members.items()}
 
 
 def data_of(answer: Any) -> Any:

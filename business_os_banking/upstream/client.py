@@ -6,7 +6,7 @@ delete); what is not written there is read tolerantly and can be corrected in th
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.conf import Account, addresses
+from business_os_banking.conf.secret import Secret, Token
 from business_os_banking.exceptions import BusinessOSError, InvalidRequest, Unintelligible
 from business_os_banking.upstream import answers, http, masking, values
 from business_os_banking.upstream.objects import (
@@ -51,8 +52,8 @@ class OpenedSession:
     nothing depends on them, so that is no reason to lose a good session.
     """
 
-    connect_url: str = field(repr=False)
-    pending_token: UUID = field(repr=False)
+    connect_url: Secret
+    pending_token: Token
     expires_at: datetime | None
     owner_user_id: UUID | None
 
@@ -157,14 +158,14 @@ class BusinessOSClient:
         data = answer if flat else answers.data_of(answer)
         if not isinstance(data, Mapping):
             raise Unintelligible("The answer to connect is not an object.")
-        url, token = data.get("connect_url"), values.uuid_of(data.get("pending_token"))
+        url, token = data.get("connect_url"), values.uuid_of(data.get("pending_token"), Token)
         if not isinstance(url, str) or token is None:
             raise Unintelligible("The answer to connect lacks a connect_url or a pending_token.")
         if len(url) > CONNECT_URL_MAX_LENGTH:
             raise Unintelligible(f"The connect_url is longer than {CONNECT_URL_MAX_LENGTH} characters.")
         check_connect_url(url, self.account.connect_url_hosts)
         return OpenedSession(
-            connect_url=url,
+            connect_url=Secret(url),
             pending_token=token,
             expires_at=_session_end(data.get("expires_at")),
             owner_user_id=values.uuid_of(data.get("owner_user_id")),
@@ -193,7 +194,7 @@ class BusinessOSClient:
     def _without_key(self, content: bytes) -> bytes:
         """Return *content* without the key, should the upstream repeat it where an error's class stands."""
         key = self.account.api_key
-        return content.replace(key.encode(), b"***") if masking.is_secret(key) else content
+        return content.replace(key.encode(), b"***") if masking.is_secret(key.open()) else content
 
 
 def _the_one(answer: Any, upstream_id: str) -> ConnectionObject:

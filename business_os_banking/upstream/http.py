@@ -94,8 +94,8 @@ def send(
                 error.request_id = answers.request_id_of(response.headers)
                 raise
     except (OSError, HTTPError) as error:
-        # `from None`: the frames below hold the key among their variables, and a report of the error
-        # (Django's debug page, an error tracker) would show them.
+        # `from None`: the frames below hold what was sent, in bytes, and a report of the error (Django's debug page, an
+        # error tracker) would show them.
         raise _transport_error(error) from None
     finally:
         if fresh:
@@ -104,13 +104,13 @@ def send(
 
 
 class _KeyHeader(requests.auth.AuthBase):
-    """Adds the key to the request at the last moment, so that no other frame has it in a variable."""
+    """Adds the key to the request at the last moment. Frames of libraries that keep it show it as ``***``."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["x-api-key"] = self.account.api_key
+        request.headers["x-api-key"] = self.account.api_key.open()
         return request
 
 

@@ -7,12 +7,13 @@ can be had at all, and at which path, is inferred; see docs/upstream.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
 
+from business_os_banking.conf.secret import Token
 from business_os_banking.exceptions import Unintelligible
 from business_os_banking.upstream import values
 from business_os_banking.upstream.times import Time, time_of
@@ -42,7 +43,7 @@ class Names:
     ``has_unusable_id`` tells that something is meant as the id of a connection and cannot be used as one.
     """
 
-    tokens: frozenset[UUID] = field(repr=False)
+    tokens: frozenset[Token]
     sessions: frozenset[UUID]
     ids: frozenset[str]
     has_unusable_id: bool
@@ -197,8 +198,8 @@ def names_in(parts: Sequence[Object]) -> Names:
             ids.append(part["id"])
     usable = frozenset(filter(None, map(values.id_of, ids)))
     return Names(
-        tokens=_uuids(tokens),
-        sessions=_uuids(sessions),
+        tokens=_uuids(tokens, Token),
+        sessions=_uuids(sessions, UUID),
         ids=usable,
         has_unusable_id=len(usable) < len(ids) and any(map(values.is_unusable_id, ids)),
     )
@@ -259,8 +260,8 @@ def _is_finished(attempt: Object) -> bool:
     return is_finished or values.word_of(name).lower() in FINISHED
 
 
-def _uuids(candidates: Sequence[Any]) -> frozenset[UUID]:
-    return frozenset(uuid for value in candidates if (uuid := values.uuid_of(value)))
+def _uuids(candidates: Sequence[Any], kind: type[values.U]) -> frozenset[values.U]:
+    return frozenset(uuid for value in candidates if (uuid := values.uuid_of(value, kind)))
 
 
 def _credits(value: Any) -> Decimal | None:

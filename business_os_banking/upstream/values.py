@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from business_os_banking.conf.secret import Masked
 from business_os_banking.upstream import masking
 
+U = TypeVar("U", bound=UUID)
 ID_MAX_LENGTH: Final = 128  # what the columns hold
 WORD_MAX_LENGTH: Final = 128
 NAME_MAX_LENGTH: Final = 255
@@ -27,6 +29,8 @@ _LONGEST: Final = max(map(len, _NOTHING))
 # Members of objects in which zero stands for nothing, too: ids, times, and the class of an error.
 _ZERO_IS_NOTHING: Final = ("_id", "_at", "time", "stage", "error_class")
 _ZERO_MAX_LENGTH: Final = 40  # a zero UUID in braces, and more zeros than anybody writes
+# Members that reports of errors must not show: with them a session can be named, or taken over.
+_SECRET: Final = frozenset({"pending_token", "pendingToken", "connect_url"})
 # What shows nothing although it counts as printable: fillers of Hangul, an empty Braille cell, a joiner of graphemes.
 _BLANK_LETTERS: Final = "\u034f\u115f\u1160\u2800\u3164\uffa0"
 _WORD: Final = re.compile(r"[\w.:=/+-]+", re.ASCII)
@@ -77,6 +81,11 @@ def something(value: Any, depth: int = MAX_NESTING) -> Any:
     return value
 
 
+def unshown(key: str, value: Any) -> Any:
+    """Return the *value* of a member or a column, of a kind that reports of errors do not show if it is secret."""
+    return Masked(value) if key in _SECRET and isinstance(value, str) else value
+
+
 def word_of(value: Any) -> str:
     """Return one plain word (a class, a code, a status; whole numbers count), or ``""``: anybody may send anything.
 
@@ -104,12 +113,12 @@ def is_unusable_id(value: Any) -> bool:
     return not _is_zero(value)
 
 
-def uuid_of(value: Any) -> UUID | None:
+def uuid_of(value: Any, kind: type[U] = UUID) -> U | None:  # type: ignore[assignment]
     """Return *value* as a UUID, or ``None`` if it is not the text of one, or the one that is all zeros."""
     if not isinstance(value, str):
         return None
     try:
-        uuid = UUID(value.strip())
+        uuid = kind(value.strip())
     except ValueError:
         return None
     return uuid if uuid.int else None

@@ -12,13 +12,14 @@ from django.views.decorators.csrf import csrf_exempt
 
 from business_os_banking import conf, wording
 from business_os_banking.adapter import credentials_of, get_adapter
+from business_os_banking.conf.secret import Secret
 from business_os_banking.exceptions import BusinessOSError, NotAllowed
 from business_os_banking.flows import invite
 from business_os_banking.flows.begin import HOUR
 from business_os_banking.flows.connect import agreed_scopes
 from business_os_banking.flows.invite import LinkNotValid, Why
 from business_os_banking.guards import throttle
-from business_os_banking.guards.responses import SeeOther, public, unlogged
+from business_os_banking.guards.responses import SeeOther, public, unlogged, without_secret
 from business_os_banking.models import BankingConnection
 from business_os_banking.web.forms import scopes_in_words
 from business_os_banking.web.pages import error_page, page, retry_after
@@ -66,21 +67,21 @@ _REFUSALS: Final = {
 # Django would log the path of what it refuses, as its decorators do, and browsers without cookies could not renew.
 @csrf_exempt
 @public
-def invitation(request: HttpRequest, token: str) -> HttpResponse:
+def invitation(request: HttpRequest, token: Secret) -> HttpResponse:
     """Say what will happen (GET), or go to the bank (POST). A GET starts nothing: mail scanners open links."""
     try:
         return unlogged(_answer(request, token))
     except Exception:
-        # A fault of the site's own code, such as its adapter. Django logs the path of what failed.
-        request.path = request.path.replace(token, "***")
+        # A fault of the site's own code, such as its adapter. Only now: a site's frame may link to the page itself.
+        without_secret(request, token)
         raise
 
 
-def _answer(request: HttpRequest, token: str) -> HttpResponse:
+def _answer(request: HttpRequest, token: Secret) -> HttpResponse:
     if request.method not in _METHODS:
         return HttpResponseNotAllowed(_METHODS)
     try:
-        connection = invite.find(token)
+        connection = invite.find(token.open())
     except LinkNotValid as error:
         words, status = _REFUSALS[error.why]
         return _error_page(request, words, status)

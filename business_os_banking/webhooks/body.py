@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from business_os_banking.exceptions import BankingError
-from business_os_banking.upstream.values import MAX_NESTING, NotWhole, says_nothing
+from business_os_banking.upstream.values import MAX_NESTING, NotWhole, says_nothing, unshown
 
 Object = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def parse(content: bytes) -> tuple[Object, frozenset[str]]:
             if not says_nothing(key, value):
                 if key in values and values[key] != value:
                     contradicted.add(key)
-                values[key] = value
+                values[key] = unshown(key, value)
         return values
 
     try:

@@ -21,6 +21,7 @@ from uuid import uuid4
 from django.utils.module_loading import import_string
 
 from business_os_banking.conf import Account
+from business_os_banking.conf.secret import Secret
 from business_os_banking.exceptions import BankingError
 from business_os_banking.webhooks import saltedge
 
@@ -53,7 +54,7 @@ class Delivery:
 
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    url_secret: str = field(default="", repr=False)
+    url_secret: Secret | str = field(default="", repr=False)
     received_at: datetime
 
 
@@ -76,7 +77,8 @@ class Verifier:
 
     def secrets(self) -> list[str]:
         """Return the account's secrets. One with nothing in it, which anybody could name, is none."""
-        return [item for item in self.account.webhook_secrets if item.strip().removeprefix(_WHSEC)]
+        texts = [secret.open() for secret in self.account.webhook_secrets]
+        return [text for text in texts if text.strip().removeprefix(_WHSEC)]
 
     def verify(self, delivery: Delivery) -> None:
         """Raise `WebhookRejected` unless *delivery* is proved to come from who holds the account's secret or key."""
@@ -110,7 +112,7 @@ class SharedSecret(Verifier):
         return {"X-Webhook-Secret": self.secrets()[0]}
 
     def _given(self, delivery: Delivery) -> Iterable[bytes]:
-        yield _utf8(delivery.url_secret)
+        yield Secret(delivery.url_secret).encode()
         yield from _readings(_sent(delivery, "X-Webhook-Secret"))
         scheme, _, credentials = _sent(delivery, "Authorization").partition(" ")
         if scheme.lower() == "bearer":

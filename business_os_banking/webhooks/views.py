@@ -16,10 +16,11 @@ from django.views.decorators.csrf import csrf_exempt
 
 from business_os_banking import conf, signals
 from business_os_banking.adapter import WrongAccount, credentials_of, get_adapter
+from business_os_banking.conf.secret import Secret
 from business_os_banking.exceptions import BankingError, describe
 from business_os_banking.facts.record import record
 from business_os_banking.guards import throttle
-from business_os_banking.guards.responses import guarded, unlogged
+from business_os_banking.guards.responses import guarded, unlogged, without_secret
 from business_os_banking.models import ConnectSession
 from business_os_banking.vocabulary import Kind
 from business_os_banking.webhooks import payloads
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _LENGTH_DIGITS: Final = 18  # of more, Python will not make a number
 _MINUTE: Final = 60  # seconds
+_NONE: Final = Secret("")
 
 
 class _Refused(BankingError):
@@ -50,7 +52,7 @@ class _Refused(BankingError):
 @login_not_required
 @transaction.non_atomic_requests
 @guarded
-def webhook(request: HttpRequest, account: str = "default", secret: str = "") -> HttpResponse:
+def webhook(request: HttpRequest, account: str = "default", secret: Secret = _NONE) -> HttpResponse:
     """Receive one event and answer.
 
     200: recorded, whether or not it changed anything; or asked with HEAD. 400: not a JSON object that is read here, or
@@ -60,14 +62,14 @@ def webhook(request: HttpRequest, account: str = "default", secret: str = "") ->
     or not rightly, set up.
     Bodies of answers are empty.
     """
-    response = _answer(request, account, secret)
+    response = _answer(without_secret(request, secret), account, secret)
     if response.status_code == 429:
         response["Retry-After"] = str(throttle.seconds_left(_MINUTE))
     # What there is to say has been said, without the secret.
     return unlogged(response)
 
 
-def _answer(request: HttpRequest, account: str, secret: str) -> HttpResponse:
+def _answer(request: HttpRequest, account: str, secret: Secret) -> HttpResponse:
     # Some senders ask with HEAD whether there is anybody before they store an address.
     if request.method == "HEAD":
         return HttpResponse()
@@ -85,13 +87,17 @@ def _answer(request: HttpRequest, account: str, secret: str) -> HttpResponse:
         return HttpResponse(status=500)
 
 
-def _receive(request: HttpRequest, account: str, secret: str) -> int:
+def _receive(request: HttpRequest, account: str, secret: Secret) -> int:
     """Do what the request asks for; return the status of the answer."""
     alias = ""
     try:
-        body = _body(request, conf.settings.webhook_max_bytes)
+        delivery = Delivery(
+            body=_body(request, conf.settings.webhook_max_bytes),
+            headers=request.headers,
+            url_secret=secret,
+            received_at=timezone.now(),
+        )
         alias, verifiers = _verifiers(account)
-        delivery = Delivery(body=body, headers=request.headers, url_secret=secret, received_at=timezone.now())
         broken = _verify(delivery, verifiers)
     except _Refused as refusal:
         return _refused(request, alias or refusal.account, refusal)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.conf import addresses, table
+from business_os_banking.conf.secret import Secret
 
 
 def account(**values: Any) -> conf.Account:
@@ -145,7 +146,7 @@ def test_a_malformed_setting_is_told(setting: Any, problem: str) -> None:
 def test_an_account_has_the_defaults_of_the_documentation() -> None:
     assert account() == conf.Account(
         alias="default",
-        api_key="key",
+        api_key=Secret("key"),
         webhook_secrets=(),
         base_url="https://api.business-os.de",
         api="partner",
@@ -172,7 +173,8 @@ ACCOUNTS = {"default": {"API_KEY": "one"}, "berlin": {"API_KEY": "two", "API": "
 
 @override_settings(BUSINESS_OS_BANKING={"ACCOUNTS": ACCOUNTS})
 def test_several_accounts() -> None:
-    assert (conf.account().api_key, conf.account("berlin").api_key) == ("one", "two")
+    assert conf.account().api_key == "one"
+    assert conf.account("berlin").api_key == "two"
     assert (conf.account().api, conf.account("berlin").api) == ("partner", "openbanking")
     with pytest.raises(
         ImproperlyConfigured,

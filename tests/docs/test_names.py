@@ -254,7 +254,8 @@ def _addresses(patterns: Any, namespace: str = "", prefix: str = "") -> dict[str
     """Return paths by name. Of several with one name, the first counts; what has none cannot be linked to."""
     known: dict[str, str] = {}
     for pattern in patterns:
-        path = f"{prefix}{pattern.pattern}"
+        # For who writes one, a secret is a text like any other.
+        path = f"{prefix}{pattern.pattern}".replace("<banking_secret:", "<str:")
         if isinstance(pattern, URLResolver):
             known |= _addresses(pattern.url_patterns, f"{namespace}{pattern.namespace}:", path)
         elif pattern.name:

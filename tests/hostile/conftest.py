@@ -19,6 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 
+from business_os_banking.conf.secret import Secret, Token
 from business_os_banking.facts.encoding import from_json
 from business_os_banking.facts.rebuild import rebuild
 from business_os_banking.facts.record import record
@@ -117,14 +118,14 @@ def open_session(user: User, token: str, **values: object) -> ConnectSession:
     connection = BankingConnection.objects.create(user=user)
     session = ConnectSession.objects.create(connection=connection, **values)
     answer = OpenedSession(
-        connect_url="https://www.saltedge.com/connect?token=x",
-        pending_token=UUID(token),
+        connect_url=Secret("https://www.saltedge.com/connect?token=x"),
+        pending_token=Token(token),
         expires_at=now + timedelta(hours=1),
         owner_user_id=None,
     )
     stored = {
         "pending_token": answer.pending_token,
-        "connect_url": answer.connect_url,
+        "connect_url": answer.connect_url.open(),
         "expires_at": answer.expires_at,
     }
     record(opened(session, answer, now), store=stored)

@@ -56,7 +56,7 @@ def test_connect_is_answered_as_the_public_page_shows_it(
     one, other = (
         client.connect(return_to="https://site.example/", email="ada@kunde.example") for _ in range(2)
     )
-    assert one.connect_url.startswith("https://www.saltedge.com/connect?token=")
+    assert one.connect_url.open().startswith("https://www.saltedge.com/connect?token=")
     assert one.pending_token != other.pending_token
     assert one.owner_user_id == other.owner_user_id
     assert one.expires_at
@@ -77,7 +77,7 @@ def test_people_are_sent_where_the_settings_let_them_go(banking_upstream: FakeUp
     ):
         with override_banking(ACCOUNTS={"default": {"API_KEY": "k", "CONNECT_URL_HOSTS": hosts}}):
             opened = BusinessOSClient().connect(return_to="https://site.example/")
-        assert opened.connect_url.startswith(expected)
+        assert opened.connect_url.open().startswith(expected)
 
 
 @pytest.mark.parametrize(("status", "error"), STATUSES.items())

@@ -11,6 +11,7 @@ from django.test import SimpleTestCase, override_settings
 
 from business_os_banking import conf
 from business_os_banking.adapter import credentials_of
+from business_os_banking.conf.secret import Secret
 from business_os_banking.testing import FakeUpstream, make_connection, override_banking, report_failure
 from business_os_banking.testing.endings import endings
 from tests.settings import BUSINESS_OS_BANKING as OURS
@@ -37,7 +38,7 @@ class OverridingTest(SimpleTestCase):
     def test_single_keys_are_overridden_and_the_others_stay(self) -> None:
         with override_banking(CONSENT_DAYS=7):
             assert conf.settings.consent_days == 7
-            assert conf.account().webhook_secrets == ("test-webhook-secret",)
+            assert conf.account().webhook_secrets == (Secret("test-webhook-secret"),)
             with override_banking(STALE_DAYS=3):
                 assert (conf.settings.consent_days, conf.settings.stale_days) == (7, 3)
         assert site.BUSINESS_OS_BANKING == OURS
@@ -77,7 +78,7 @@ def test_what_an_account_lacks_is_brought_and_what_it_has_is_kept(given: Any) ->
     with override_settings(BUSINESS_OS_BANKING=given), override_banking():
         account = credentials_of("default")
         assert account.api_key == ("mine" if given and "mine" in str(given) else "test-key")
-        assert account.webhook_secrets == ("secret-of-the-tests",)
+        assert account.webhook_secrets == (Secret("secret-of-the-tests"),)
 
 
 @pytest.mark.parametrize("given", ["a text", {"ACCOUNTS": "a text"}, {"ACCOUNTS": {"default": "a text"}}])

@@ -124,7 +124,7 @@ class TakesAnySecret(Good):
         return bool(self.secrets())
 
     def secrets(self) -> list[str]:
-        return list(self.account.webhook_secrets)
+        return [secret.open() for secret in self.account.webhook_secrets]
 
 
 class TakesNone(Good):
@@ -173,7 +173,7 @@ class TellsTheSecret(Good):
         try:
             super().verify(delivery)
         except WebhookRejected:
-            raise WebhookRejected(f"expected one of {self.secrets()}") from None
+            raise WebhookRejected(f"expected one of {', '.join(self.secrets())}") from None
 
 
 class NeverConfigured(Good):
@@ -228,7 +228,7 @@ BAD = {
     Parses: "accepts the bodies .*sign delivery.body, all its bytes",
     UsesOperators: "accepts without hmac.compare_digest.*compare with hmac.compare_digest",
     KnowsTheNewestOnly: "accepts one of two secrets only.*try all of self.secrets",
-    TakesAnySecret: "takes the secret '' for one: use self.secrets",
+    TakesAnySecret: "takes the secret ' ' for one: use self.secrets",
     TakesNone: "accepts where the account has no secret: raise WebhookRejected at the end",
     TakesAnybody: "accepts a secret that the account does not have: compare with each",
     TakesNoHeader: "accepts a delivery without any header",

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from business_os_banking import __version__, conf
+from business_os_banking.conf.secret import Secret, Token
 from business_os_banking.exceptions import (
     BusinessOSError,
     InvalidRequest,
@@ -149,8 +150,8 @@ def test_what_is_just_allowed_is_sent(upstream: Upstream, arguments: dict[str, A
 
 def test_the_answer_of_the_page(upstream: Upstream) -> None:
     assert connect(upstream, GOOD) == client.OpenedSession(
-        connect_url="https://www.saltedge.com/connect?token=xxx",
-        pending_token=uuid.UUID(TOKEN),
+        connect_url=Secret("https://www.saltedge.com/connect?token=xxx"),
+        pending_token=Token(TOKEN),
         expires_at=datetime(2026, 3, 24, 12, 44, 3, tzinfo=UTC),
         owner_user_id=uuid.UUID("d90f20ae-f6c1-46da-a080-3d4c86329bf6"),
     )
