@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from business_os_banking import conf
 from business_os_banking.models import BankingConnection, BankingConnectionQuerySet, ConnectSession
+from business_os_banking.vocabulary import Bank
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -64,6 +65,15 @@ class BankingAdapter:
         """
         return conf.account(alias)
 
+    def is_same_bank(self, old: Bank, new: Bank) -> bool:
+        """Return whether two banks that are called differently are one and the same, after a merger, say.
+
+        Each has a ``code``, a ``name`` and a ``country``, ``""`` where unknown. A renewal that ends at another bank is
+        held until its owner has answered. Depend on the two alone: the answer is asked for again and again, and must
+        stay the same. ``SAME_BANKS`` does for a few pairs.
+        """
+        return False
+
     # --- What is sent ----------------------------------------------------------------------------------
 
     def get_email(self, request: HttpRequest) -> str:
@@ -83,16 +93,24 @@ class BankingAdapter:
     def get_return_to(self, request: HttpRequest, session: ConnectSession) -> str:
         """Return the absolute address that the bank sends the browser back to.
 
-        Must lead to this app's ``return`` page of *session*, from outside: set ``SITE_URL`` where the
-        request does not know its public origin.
+        Must lead to this app's ``return-finish`` page of *session*, from outside: set ``SITE_URL`` where the
+        request does not know its public origin. The key in it proves who has finished at the bank, so it is for
+        Business OS alone. An address of the ``return`` page, without the key, proves nothing and doubts nothing.
         """
-        path = reverse("business_os_banking:return", args=[session.reference])
+        path = return_path(session)
         origin = conf.settings.site_url
         return f"{origin}{path}" if origin else request.build_absolute_uri(path)
 
     def get_next_url(self, request: HttpRequest, session: ConnectSession) -> str:
         """Return where *Continue* leads after a success. ``session.next_url`` is safe: it was checked."""
         return session.next_url or reverse("business_os_banking:connection-list")
+
+
+def return_path(session: ConnectSession) -> str:
+    """Return the path that *session* comes back to, with its key while that is known: when it is being opened."""
+    if session.key is None:
+        return reverse("business_os_banking:return", args=[session.reference])
+    return reverse("business_os_banking:return-finish", args=[session.reference, session.key])
 
 
 def email_of(user: Any) -> str:

@@ -1,4 +1,4 @@
-"""The ready-made reminder mail: a receiver of ``consent_expiring``, connected if ``CONSENT_MAILS`` is on."""
+"""The ready-made mails, as receivers of signals: sent where ``CONSENT_MAILS`` is on."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from business_os_banking import conf
 from business_os_banking.adapter import email_of
 from business_os_banking.exceptions import BankingError
 from business_os_banking.models import BankingConnection, ConnectionEvent
-from business_os_banking.vocabulary import ConnectionStatus
+from business_os_banking.vocabulary import ConnectionStatus, HeldReason
 
-_TEMPLATES = "business_os_banking/mail/consent_expiring"
+_TEMPLATES = "business_os_banking/mail"
 
 
 class NotSentError(BankingError):
@@ -30,20 +30,32 @@ def send_consent_reminder(connection: BankingConnection | None, event: Connectio
     or ended since. Raises `NotSentError` if the mail backend raises; reconcile then sends the signal again.
     """
     days = event.payload.get("days", 0)
-    if not conf.settings.consent_mails or connection is None or not _still_ends(connection, days):
-        return
-    address = email_of(connection.user).strip()
-    if not address or event.payload.get("mailed"):
+    if connection is None or not _still_ends(connection, days):
         return
     path = reverse("business_os_banking:connection-renew", args=[connection.reference])
-    context = {
-        "connection": connection,
-        "days": days,
-        "renew_url": f"{conf.settings.site_url or ''}{path}",
-    }
-    subject = " ".join(render_to_string(f"{_TEMPLATES}_subject.txt", context).split())
-    mail = EmailMultiAlternatives(subject, render_to_string(f"{_TEMPLATES}.txt", context), to=[address])
-    mail.attach_alternative(render_to_string(f"{_TEMPLATES}.html", context), "text/html")
+    _send("consent_expiring", connection, event, days=days, renew_url=f"{conf.settings.site_url or ''}{path}")
+
+
+def send_question(connection: BankingConnection | None, event: ConnectionEvent, **_: Any) -> None:
+    """Ask the owner of *connection* by mail whether the bank that its renewal has ended at was meant.
+
+    Sends nothing where the mails are switched off, the owner has no address, or the question has been answered. Raises
+    `NotSentError`, as above.
+    """
+    if connection is None or connection.held_reason != HeldReason.OTHER_BANK:
+        return
+    url = f"{conf.settings.site_url or ''}{connection.get_absolute_url()}"
+    _send("other_bank", connection, event, answer_url=url)
+
+
+def _send(name: str, connection: BankingConnection, event: ConnectionEvent, **values: Any) -> None:
+    address = email_of(connection.user).strip()
+    if not conf.settings.consent_mails or not address or event.payload.get("mailed"):
+        return
+    template, context = f"{_TEMPLATES}/{name}", {"connection": connection, **values}
+    subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
+    mail = EmailMultiAlternatives(subject, render_to_string(f"{template}.txt", context), to=[address])
+    mail.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
     try:
         mail.send()
     except Exception as error:  # noqa: BLE001 - each backend has its own

@@ -17,6 +17,7 @@ __all__ = [
     "connection_activated",
     "connection_deactivated",
     "connection_disconnected",
+    "connection_held",
     "consent_expiring",
     "event_recorded",
     "event_unmatched",
@@ -38,6 +39,11 @@ connection_deactivated = Signal()
 #: A connection ended; ``connection.ended_by`` says by whom.
 connection_disconnected = Signal()
 
+#: A success of ``session`` is held, ``connection.held_reason`` says why: somebody has to answer whether it was meant.
+#: Sent again as a reminder, with an ``event`` of the kind ``held_reminder``. Where the doubt came second,
+#: `connection_activated` has been sent before.
+connection_held = Signal()
+
 #: A consent has come within one of the steps of ``CONSENT_REMINDER_DAYS``, ``event.payload["days"]``, of its end.
 consent_expiring = Signal()
 
@@ -57,6 +63,7 @@ BY_NAME: Final[dict[str, Signal]] = {
     "connection_activated": connection_activated,
     "connection_deactivated": connection_deactivated,
     "connection_disconnected": connection_disconnected,
+    "connection_held": connection_held,
     "consent_expiring": consent_expiring,
     "event_recorded": event_recorded,
     "event_unmatched": event_unmatched,

@@ -3,7 +3,7 @@
 from django.urls import include, path, register_converter
 
 from business_os_banking.conf.secret import Secret
-from business_os_banking.web import invitation, landing, views
+from business_os_banking.web import finishing, invitation, landing, views
 from business_os_banking.webhooks.views import webhook
 
 
@@ -27,11 +27,14 @@ urlpatterns = [
     path("", views.connection_list, name="connection-list"),
     path("connect/", views.connect, name="connect"),
     path("return/<uuid:reference>/", landing.returned, name="return"),
+    path("return/<uuid:reference>/answer/", finishing.answer, name="return-answer"),
+    path("return/<uuid:reference>/<banking_secret:key>/", finishing.finish, name="return-finish"),
     path("sessions/<uuid:reference>/status/", landing.session_status, name="session-status"),
     path("sessions/<uuid:reference>/retry/", views.retry, name="session-retry"),
     path("connections/<uuid:reference>/", views.connection_detail, name="connection-detail"),
     path("connections/<uuid:reference>/renew/", views.renew, name="connection-renew"),
     path("connections/<uuid:reference>/disconnect/", views.disconnect, name="connection-disconnect"),
+    path("connections/<uuid:reference>/answer/", views.answer, name="connection-answer"),
     path("api/", include("business_os_banking.api.urls")),
     path("invitations/<banking_secret:token>/", invitation.invitation, name="invitation"),
     path("webhook/", webhook, name="webhook"),

@@ -7,13 +7,15 @@ link that worked needs its user, or its bank, from then on.
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
     "KNOWN_CLASSES",
+    "Bank",
     "ConnectionStatus",
     "EndedBy",
     "Group",
+    "HeldReason",
     "Kind",
     "Outcome",
     "SessionStatus",
@@ -72,6 +74,22 @@ class EndedBy(StrEnum):
     PROVIDER = "provider"
 
 
+class Bank(NamedTuple):
+    """What is known of a bank; ``""`` for what is not."""
+
+    code: str
+    name: str
+    country: str
+
+
+class HeldReason(StrEnum):
+    """Why a success is held: it may not be what the owner meant."""
+
+    OTHER_BROWSER = "other_browser"  # somebody finished it elsewhere than where it was begun
+    OTHER_BANK = "other_bank"  # a renewal that ended at another bank
+    LINK_WITHDRAWN = "link_withdrawn"  # its renewal link was withdrawn while it was under way
+
+
 # Ended for good, by whoever may: nothing that the upstream says later brings it back.
 ENDED_HERE: Final = (EndedBy.OWNER, EndedBy.OPERATOR)
 
@@ -103,6 +121,11 @@ class Kind(StrEnum):
     MISSED = "missed"  # two complete readings of the upstream's list in a row lacked the link
     SEEN = "seen"  # the list has it again
     DISCONNECTED = "disconnected"
+    WITHDRAWN = "withdrawn"  # the renewal link that a session was begun with, while that was under way
+    PROVED = "proved"  # that who finished in another browser is who began
+    CONFIRMED = "confirmed"  # a held success is what was meant
+    REFUSED = "refused"  # it is not, and counts no more
+    HELD_REMINDER = "held_reminder"  # nobody has answered yet; asserts nothing
     CONSENT_EXPIRING = "consent_expiring"  # a reminder; asserts nothing
     SELF_TEST = "self_test"  # our own, sent by banking_doctor; asserts nothing
     UNKNOWN = "unknown"  # kept for the record; asserts nothing

@@ -29,7 +29,7 @@ from django.utils.translation.template import templatize
 import business_os_banking
 from business_os_banking import vocabulary, wording
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.wording import Wording
+from business_os_banking.wording import Wording, texts
 
 PACKAGE: Final = Path(business_os_banking.__file__).parent
 FOLDER: Final = PACKAGE / "locale" / "de" / "LC_MESSAGES"
@@ -176,9 +176,9 @@ def test_every_wording_has_title_text_and_next_step_in_each_language(name: str) 
 
 
 def test_every_error_has_a_wording() -> None:
-    assert set(wording.GROUPS) == set(vocabulary.Group)
-    assert set(wording.REASONS) == set(vocabulary.StatusReason)
-    assert set(wording.ENDED) == set(vocabulary.EndedBy)
+    assert set(texts.GROUPS) == set(vocabulary.Group)
+    assert set(texts.REASONS) == set(vocabulary.StatusReason)
+    assert set(texts.ENDED) == set(vocabulary.EndedBy)
     for error_class in [*vocabulary.KNOWN_CLASSES, "NeverHeardOf"]:
         assert wording.for_error(error_class).next_step
 

@@ -15,11 +15,12 @@ from rest_framework.settings import api_settings
 
 from business_os_banking import exceptions, wording
 from business_os_banking.exceptions import BusinessOSError, FailedSession
+from business_os_banking.flows.answer import NothingHeld, NotYoursToAccept
 from business_os_banking.flows.begin import HOUR, NOT_YOUR_EMAIL
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.guards import throttle
 from business_os_banking.vocabulary import Group, group_of
-from business_os_banking.wording import Wording
+from business_os_banking.wording import Wording, texts
 
 
 class UnknownConnection(drf.NotFound):
@@ -55,6 +56,11 @@ ENDED: Final = Wording(
     _("A connection that was disconnected cannot be renewed."),
     _("Connect the bank again instead."),
 )
+NOTHING_HELD: Final = Wording(
+    _("This has been answered already"),
+    _("There is no question open about this connection any more."),
+    _("Look at the connection to see how it stands."),
+)
 KEY_REUSED: Final = Wording(
     _("This was sent before, with something else"),
     _("The same key came with another request before, so nothing was done."),
@@ -64,18 +70,20 @@ KEY_REUSED: Final = Wording(
 # Status and wording by exception class; those of the closest ancestor count.
 WORDS: Final[dict[type[Exception], tuple[int, Wording]]] = {
     exceptions.ConnectionEnded: (409, ENDED),
-    exceptions.NotAllowed: (403, wording.NOT_ALLOWED),
+    NothingHeld: (409, NOTHING_HELD),
+    NotYoursToAccept: (403, texts.NOT_YOURS_TO_ACCEPT),
+    exceptions.NotAllowed: (403, texts.NOT_ALLOWED),
     exceptions.NotOffered: (400, NOT_UNDERSTOOD),
     exceptions.NotYourEmail: (400, NOT_UNDERSTOOD),
-    exceptions.TooManyAttempts: (429, wording.TOO_MANY),
+    exceptions.TooManyAttempts: (429, texts.TOO_MANY),
     exceptions.KeyReused: (422, KEY_REUSED),
-    UnknownConnection: (404, wording.UNKNOWN_CONNECTION),
-    UnknownSession: (404, wording.UNKNOWN_ATTEMPT),
+    UnknownConnection: (404, texts.UNKNOWN_CONNECTION),
+    UnknownSession: (404, texts.UNKNOWN_ATTEMPT),
     drf.NotFound: (404, NOT_FOUND),
     drf.NotAuthenticated: (401, SIGN_IN),
     drf.AuthenticationFailed: (401, SIGN_IN),
     drf.PermissionDenied: (403, REFUSED),
-    drf.Throttled: (429, wording.TOO_FAST),
+    drf.Throttled: (429, texts.TOO_FAST),
     drf.APIException: (400, NOT_UNDERSTOOD),
 }
 # Of these a site's own classes, or the check for CSRF, may have a detail that says more than our text.

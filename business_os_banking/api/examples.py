@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from business_os_banking import wording
 from business_os_banking.api import errors
 from business_os_banking.vocabulary import Group
-from business_os_banking.wording import Wording
+from business_os_banking.wording import Wording, texts
 
 CONNECTION: Final[dict[str, Any]] = {
     "reference": "0b8bb4a5-7f3b-4c77-a6a8-5c1b0f6d1c55",
@@ -35,6 +34,8 @@ CONNECTION: Final[dict[str, Any]] = {
     "connected_at": "2026-11-02T09:31:07Z",
     "disconnected_at": None,
     "ended_by": None,
+    "held_reason": None,
+    "held_bank": "",
     "created_at": "2026-11-02T09:29:44Z",
     "updated_at": "2026-11-02T09:31:07Z",
 }
@@ -99,14 +100,14 @@ ERRORS: Final[dict[int, tuple[str, Wording, dict[str, Any]]]] = {
     400: ("ValidationError", errors.NOT_UNDERSTOOD, {"fields": {"status": ["There is no such field."]}}),
     401: ("NotAuthenticated", errors.SIGN_IN, {}),
     403: ("NotAuthenticated", errors.SIGN_IN, {}),
-    404: ("UnknownConnection", wording.UNKNOWN_CONNECTION, {}),
+    404: ("UnknownConnection", texts.UNKNOWN_CONNECTION, {}),
     406: ("NotAcceptable", errors.NOT_UNDERSTOOD, {}),
     409: ("ConnectionEnded", errors.ENDED, {}),
     413: ("ContentTooLarge", errors.NOT_UNDERSTOOD, {}),
     415: ("UnsupportedMediaType", errors.NOT_UNDERSTOOD, {}),
     422: ("KeyReused", errors.KEY_REUSED, {}),
-    429: ("TooManyAttempts", wording.TOO_MANY, {"group": Group.TRY_AGAIN}),
-    503: ("NotReachable", wording.ERRORS["NotReachable"], {"group": Group.TRY_AGAIN}),
+    429: ("TooManyAttempts", texts.TOO_MANY, {"group": Group.TRY_AGAIN}),
+    503: ("NotReachable", texts.ERRORS["NotReachable"], {"group": Group.TRY_AGAIN}),
 }
 
 

@@ -117,6 +117,28 @@ OPERATIONS: Final = {
         examples.ENDED,
         (*_ALWAYS, 404),
     ),
+    "answer": Operation(
+        "bank_connection_answer",
+        "Answer for what is held",
+        "Says whether a success that is held was meant. Of another bank, the owner may accept or refuse; whatever else "
+        "is held, refuse. What is refused counts no more, and its access is ended at the provider.",
+        200,
+        serializers.ConnectionSerializer,
+        examples.CONNECTION,
+        (*_ALWAYS, 400, 404, 409, 413, 415),
+        serializers.AnswerSerializer,
+    ),
+    "finish": Operation(
+        "bank_session_finish",
+        "Finish in an app",
+        "Proves that who is signed in has finished at the bank: with the key, the last part of the address that the "
+        "bank led back to. Needed where `RETURN_PROOF` is `required`.",
+        200,
+        serializers.SessionSerializer,
+        examples.SESSION,
+        (*_ALWAYS, 400, 404, 413, 415),
+        serializers.FinishSerializer,
+    ),
     "session": Operation(
         "bank_session_detail",
         "Show how a session stands",

@@ -21,6 +21,7 @@ from business_os_banking.vocabulary import (
     ConnectionStatus,
     EndedBy,
     Group,
+    HeldReason,
     SessionStatus,
     StatusReason,
 )
@@ -68,6 +69,15 @@ class ConnectionSerializer(serializers.Serializer[Any]):
     connected_at = Moment(read_only=True, allow_null=True)
     disconnected_at = Moment(read_only=True, allow_null=True)
     ended_by = Vocabulary(EndedBy, read_only=True, allow_null=True)
+    held_reason = Vocabulary(
+        HeldReason,
+        read_only=True,
+        allow_null=True,
+        help_text="Why a success does not count yet: somebody has to answer whether it was meant.",
+    )
+    held_bank = serializers.CharField(
+        read_only=True, help_text="The bank that it is at, where that may be told: the one to ask about."
+    )
     created_at = Moment(read_only=True)
     updated_at = Moment(read_only=True)
 
@@ -208,6 +218,18 @@ class ConnectSerializer(Strict):
     )
 
 
+class AnswerSerializer(Strict):
+    """Whether what is held was meant."""
+
+    answer = Word(("accept", "refuse"), "Answer")
+
+
+class FinishSerializer(Strict):
+    """What an app was called back with."""
+
+    key = Text(max_length=64, help_text="The last part of the address that the bank led back to.")
+
+
 class QuerySerializer(Strict):
     """The filters and the place of a page."""
 
@@ -215,6 +237,7 @@ class QuerySerializer(Strict):
     status_reason = Vocabulary(StatusReason, required=False)
     account = Text(required=False, max_length=64)
     provider_code = Text(required=False, max_length=128)
+    held_reason = Vocabulary(HeldReason, required=False)
     needs_attention = Switch(required=False, help_text="Whether the customer should do something.")
     expires_before = Moment(required=False, help_text="Only connections whose consent ends before this time.")
     cursor = serializers.RegexField(

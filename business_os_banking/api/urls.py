@@ -13,6 +13,8 @@ urlpatterns = [
     path(
         "connections/<uuid:reference>/disconnect/", views.Disconnect.as_view(), name="connection-disconnect"
     ),
+    path("connections/<uuid:reference>/answer/", views.Answer.as_view(), name="connection-answer"),
+    path("sessions/<uuid:reference>/finish/", views.Finish.as_view(), name="session-finish"),
     path("sessions/<uuid:reference>/", views.Session.as_view(), name="session-detail"),
     # An unknown address answers with the body of every other error, and not with the site's page,
     # whatever characters are in it: "path" matches no line break.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NoReturn
 from uuid import UUID
 
-from rest_framework.exceptions import NotFound
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -15,11 +16,15 @@ from business_os_banking.api.errors import UnknownConnection, UnknownSession
 from business_os_banking.api.listing import page_of
 from business_os_banking.api.parsing import idempotency_key, single_values
 from business_os_banking.api.serializers import (
+    AnswerSerializer,
     ConnectionSerializer,
     ConnectSerializer,
+    FinishSerializer,
     QuerySerializer,
     SessionSerializer,
 )
+from business_os_banking.conf.secret import Secret
+from business_os_banking.flows.answer import accept, finish, refuse
 from business_os_banking.flows.begin import begin
 from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.models import BankingConnection, ConnectSession
@@ -98,10 +103,20 @@ class Disconnect(_ConnectionView):
         return Response(self.describe(connection))
 
 
-class Session(BankingView):
-    operations = {"GET": "session"}
+class Answer(_ConnectionView):
+    operations = {"POST": "answer"}
 
-    def get(self, request: Request, reference: UUID) -> Response:
+    def post(self, request: Request, reference: UUID) -> Response:
+        connection = self.get_connection(reference)
+        serializer = AnswerSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        do = accept if serializer.validated_data["answer"] == "accept" else refuse
+        return Response(self.describe(do(connection)))
+
+
+class _SessionView(BankingView):
+    def get_session(self, reference: UUID) -> ConnectSession:
+        """Return the session with this reference; raise `UnknownSession` unless this person may see it."""
         connections = self.adapter.visible_connections(self.site_request)
         rows = ConnectSession.objects.select_related("connection").filter(
             reference=reference, connection__in=connections
@@ -110,7 +125,26 @@ class Session(BankingView):
         session = rows.defer(*unread, "custom_fields").first()
         if session is None:
             raise UnknownSession
-        return Response(SessionSerializer(session).data)
+        return session
+
+
+class Session(_SessionView):
+    operations = {"GET": "session"}
+
+    def get(self, request: Request, reference: UUID) -> Response:
+        return Response(SessionSerializer(self.get_session(reference)).data)
+
+
+class Finish(_SessionView):
+    operations = {"POST": "finish"}
+
+    def post(self, request: Request, reference: UUID) -> Response:
+        session = self.get_session(reference)
+        serializer = FinishSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        if not finish(session, Secret(serializer.validated_data["key"])):
+            raise ValidationError({"key": [_("This is not the key of the address that led back here.")]})
+        return Response(SessionSerializer(self.get_session(reference)).data)
 
 
 class UnknownAddress(BankingView):

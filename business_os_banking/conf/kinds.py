@@ -14,7 +14,7 @@ from business_os_banking.conf.secret import Secret
 T = TypeVar("T")
 Classes = Mapping[str, Sequence[str]]
 SETTING: Final = "BUSINESS_OS_BANKING"
-API_OPERATIONS: Final = ("list", "create", "detail", "renew", "disconnect", "session")
+API_OPERATIONS: Final = ("list", "create", "detail", "renew", "disconnect", "answer", "session", "finish")
 # Of days, hours, minutes or seconds. With much more, Python could not compute the time that is so long ago.
 LARGEST: Final = 100_000
 
@@ -186,6 +186,10 @@ def _is_pair(value: Any) -> bool:
     return len(_pair(value)) == 2 and all(map(NUMBER.fits, _pair(value)))
 
 
+def _are_pairs(items: Any) -> bool:
+    return all(isinstance(item, list | tuple) and len(item) == 2 and _are_texts(item) for item in items)
+
+
 def _by_operation(value: Any) -> Classes:
     return (value or {}) if isinstance(value, Mapping | None) else dict.fromkeys(API_OPERATIONS, value)
 
@@ -215,6 +219,9 @@ ORIGIN: Final = Kind[str | None](
 )
 TEXT_MAP: Final = Kind[Mapping[str, str]](
     "a dict of texts", (Mapping,), lambda texts: _are_texts([*texts, *texts.values()])
+)
+PAIRS: Final = Kind[tuple[tuple[str, ...], ...]](
+    "a list of pairs of texts", _LIST, _are_pairs, lambda pairs: tuple(map(tuple, pairs))
 )
 SWITCH: Final = Kind[bool]("True or False", (bool,))
 COUNT: Final = Kind[int]("a whole number, 0 or more", (int,), lambda value: value >= 0)

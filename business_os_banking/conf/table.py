@@ -13,6 +13,7 @@ from business_os_banking.conf.kinds import Kind, Rule, Setting, T
 from business_os_banking.conf.secret import Secret
 
 APIS: Final = ("partner", "openbanking")
+PROOFS: Final = ("asked", "required", "off")
 SCOPES: Final = ("accounts", "holder_info", "transactions")
 _BUILT_IN: Final = [
     f"business_os_banking.webhooks.verifiers.{name}"
@@ -47,6 +48,7 @@ _BASE: Final = kinds.BASE.ruled(
     Rule("E019", " is plain http, so the API key could be read on its way", addresses.is_protected),
 )
 _API: Final = kinds.TEXT.ruled(Rule("E020", f" is {{item!r}}, not one of {APIS}", APIS.__contains__))
+_PROOF: Final = kinds.TEXT.ruled(Rule("E039", f" is {{item!r}}, not one of {PROOFS}", PROOFS.__contains__))
 _SCOPES: Final = kinds.TEXTS.ruled(
     Rule("E021", " is empty", bool),
     Rule("E022", " has the unknown scope {item!r}", SCOPES.__contains__, each=True),
@@ -126,6 +128,12 @@ class Settings:
     expiring_soon_days = Setting(kinds.NUMBER, 14, "how long before a consent ends customers should renew it")
     stale_days = Setting(kinds.NUMBER, 7, "after how long without news a connection counts as stale")
     webhook_max_bytes = Setting(kinds.WHOLE, 65_536, "the largest webhook that is read")
+    return_proof = Setting(
+        _PROOF, "asked", "what a success needs that another browser finished; see *Threats*"
+    )
+    hold_other_bank = Setting(kinds.SWITCH, True, "ask where a renewal has ended at another bank")
+    same_banks = Setting(kinds.PAIRS, [], "pairs of bank codes that are one bank")
+    held_days = Setting(kinds.NUMBER, 7, "how long a question about a success stays open")
     connects_per_hour = Setting(kinds.COUNT, 100, "how often one person may start to connect; 0: no limit")
     rejected_webhooks_per_minute = Setting(kinds.COUNT, 60, "those of one address that are logged; 0: all")
     read_every_hours = Setting(kinds.NUMBER, 24, "how often the whole list is read")

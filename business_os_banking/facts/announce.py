@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.utils import timezone
@@ -43,11 +44,21 @@ def of_connection(before: str, after: str, connection: int, session: int | None)
     return [{"signal": name, "connection": connection, "session": session}]
 
 
+def of_hold(row: BankingConnection, changed: Mapping[str, Any]) -> list[Announcement]:
+    """Return what is due where by the columns that have *changed* a success of *row* is held from now on."""
+    reason, session = changed["held_reason"], changed["held_session_id"]
+    if not reason or (reason, session) == (row.held_reason, row.held_session_id):
+        return []
+    return [{"signal": "connection_held", "connection": row.pk, "session": session}]
+
+
 def of_event(event: ConnectionEvent) -> list[Announcement]:
     """Return what the recording of any event makes due."""
     names = ["event_recorded"]
     if event.kind == Kind.CONSENT_EXPIRING:
         names.insert(0, "consent_expiring")
+    if event.kind == Kind.HELD_REMINDER:
+        names.insert(0, "connection_held")
     if event.outcome == Outcome.UNMATCHED:
         names.append("event_unmatched")
     return [

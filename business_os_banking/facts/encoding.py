@@ -48,6 +48,13 @@ def _attempt(data: Mapping[str, Any]) -> Attempt:
         named=_times(data.get("named", {})),
         setback=_register(Setback, data.get("setback")),
         progress=_register(Noted, data.get("progress")),
+        renews=_times(data.get("renews", {})),
+        required_at=_time(data.get("required_at")),
+        withdrawn_at=_time(data.get("withdrawn_at")),
+        doubts=_times(data.get("doubts", {})),
+        proofs=_times(data.get("proofs", {})),
+        confirmed=_times(data.get("confirmed", {})),
+        refused=_times(data.get("refused", {})),
     )
 
 

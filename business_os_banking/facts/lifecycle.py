@@ -12,6 +12,7 @@ This module is pure: no Django, no clock, no I/O. All times are aware and in UTC
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 from typing import Final, NamedTuple, TypeVar
 
 from business_os_banking.vocabulary import (
@@ -37,6 +38,10 @@ class Fact:
     ``session`` is the reference of the connect session that the fact names through a token or our own key,
     or ``""``; ``link`` is the upstream ``upstream_id``, or ``""``. ``details`` holds values for the
     names in :data:`vocabulary.DETAILS` (texts; times in ISO 8601).
+
+    ``renews`` is the link that the connection stood on when a session opened, ``proof_required`` whether that was to be
+    proved. ``doubt`` is a nonce for a browser that came back and did not prove that it belongs to who began, ``proof``
+    one that is lifted, or of a browser that did. Of an answer about a held success, ``reason`` is why it was held.
     """
 
     kind: Kind
@@ -53,6 +58,10 @@ class Fact:
     dated: bool = True
     final: bool = False
     link_works: bool = False
+    renews: str = ""
+    proof_required: bool = False
+    doubt: str = ""
+    proof: str = ""
 
 
 class Setback(NamedTuple):
@@ -84,6 +93,8 @@ GOOD, NEEDS_USER = 1, 0
 MISSING, THERE = "missing", "there"
 # Somebody else's word that it is removed may be undone, as a list may; our own removal, with its proof, may not.
 _LISTED: Final = {Kind.MISSED: MISSING, Kind.REMOVED: MISSING, Kind.SEEN: THERE}
+# They name the link of a success that is known already.
+_ANSWERS: Final = {Kind.CONFIRMED, Kind.REFUSED}
 _SETBACK_STATUS: Final = {
     Kind.EXPIRED: (0, SessionStatus.EXPIRED),
     Kind.CANCELLED: (1, SessionStatus.CANCELLED),
@@ -116,6 +127,16 @@ class Attempt:
     named: Mapping[str, datetime] = field(default_factory=dict)  # link -> first mention
     setback: Setback | None = None
     progress: Noted | None = None
+    # What decides whether its successes are held, by the first time that each was said. No two are compared.
+    renews: Mapping[str, datetime] = field(
+        default_factory=dict
+    )  # links that the connection stood on when it opened
+    required_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    doubts: Mapping[str, datetime] = field(default_factory=dict)  # by nonce
+    proofs: Mapping[str, datetime] = field(default_factory=dict)
+    confirmed: Mapping[str, datetime] = field(default_factory=dict)  # by `answer_key`
+    refused: Mapping[str, datetime] = field(default_factory=dict)  # by link; "" for whatever it leads to
 
     def __or__(self, other: "Attempt") -> "Attempt":
         return Attempt(
@@ -126,6 +147,13 @@ class Attempt:
             named=_union(min, self.named, other.named),
             setback=_one(max, self.setback, other.setback),
             progress=_one(max, self.progress, other.progress),
+            renews=_union(min, self.renews, other.renews),
+            required_at=_one(min, self.required_at, other.required_at),
+            withdrawn_at=_one(min, self.withdrawn_at, other.withdrawn_at),
+            doubts=_union(min, self.doubts, other.doubts),
+            proofs=_union(min, self.proofs, other.proofs),
+            confirmed=_union(min, self.confirmed, other.confirmed),
+            refused=_union(min, self.refused, other.refused),
         )
 
 
@@ -190,10 +218,7 @@ def merge(state: State, fact: Fact) -> State:
 
 def merge_all(facts: Iterable[Fact], state: State | None = None) -> State:
     """Return what *facts* add up to, on top of *state*."""
-    total = state or State()
-    for fact in facts:
-        total = merge(total, fact)
-    return total
+    return reduce(merge, facts, state or State())
 
 
 def evidence(fact: Fact) -> State:
@@ -225,12 +250,24 @@ def _attempt_evidence(fact: Fact) -> Attempt:
         returned_at=fact.at if fact.kind is Kind.RETURNED else None,
         successes={fact.link: fact.at} if fact.kind is Kind.SUCCEEDED and fact.dated else {},
         undated={fact.link: fact.at} if fact.kind is Kind.SUCCEEDED and not fact.dated else {},
-        named={fact.link: fact.at} if fact.link else {},
+        named={fact.link: fact.at} if fact.link and fact.kind not in _ANSWERS else {},
         setback=setback,
         progress=Noted(fact.at, fact.stage)
         if fact.stage and fact.kind in {Kind.PROGRESSED, Kind.SUCCEEDED}
         else None,
+        renews={fact.renews: fact.at} if fact.renews else {},
+        required_at=fact.at if fact.proof_required else None,
+        withdrawn_at=fact.at if fact.kind is Kind.WITHDRAWN else None,
+        doubts={fact.doubt: fact.at} if fact.doubt else {},
+        proofs={fact.proof: fact.at} if fact.proof else {},
+        confirmed={answer_key(fact.reason, fact.link): fact.at} if fact.kind is Kind.CONFIRMED else {},
+        refused={fact.link: fact.at} if fact.kind is Kind.REFUSED else {},
     )
+
+
+def answer_key(reason: str, link: str) -> str:
+    """Return the key for the answer that a success on *link*, which was held for this *reason*, was meant."""
+    return f"{reason} {link}"
 
 
 def _link_evidence(fact: Fact) -> Link:

@@ -224,10 +224,12 @@ def save(
             changed["named_at"] = timezone.now()
         if _bank_is_to_be_read(row, changed):
             changed["read_due_at"] = (received_at or timezone.now()) + _READ_AFTER
+        if held := announce.of_hold(row, changed):
+            changed["held_at"] = timezone.now()
         changed["baseline"] = baseline(row, old)
         written = {name: value for name, value in changed.items() if value != getattr(row, name)}
         sql.update(cursor, BankingConnection, {"id": row.pk}, {**written, "updated_at": timezone.now()})
-        due += announce.of_connection(row.status, changed["status"], row.pk, session)
+        due += [*announce.of_connection(row.status, changed["status"], row.pk, session), *held]
         removals.ask(row, new, received_at or timezone.now())
     return due
 

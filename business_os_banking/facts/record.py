@@ -71,9 +71,11 @@ def _merge(report: Report, store: Mapping[str, Any]) -> tuple[ConnectionEvent, b
     return event, True
 
 
-def record_return(session: ConnectSession, hints: Mapping[str, str]) -> ConnectionEvent:
+def record_return(
+    session: ConnectSession, hints: Mapping[str, str], *, doubt: str = "", proof: str = ""
+) -> ConnectionEvent:
     """Record that the browser came back for *session*. *hints*, from the URL, are kept and decide nothing."""
-    return record(returned(session, hints, timezone.now()))
+    return record(returned(session, hints, timezone.now(), doubt=doubt, proof=proof))
 
 
 def apply(event: ConnectionEvent) -> ConnectionEvent:

@@ -12,8 +12,9 @@ from django.db.models import Q
 from business_os_banking import conf
 from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.report import Report
+from business_os_banking.facts.same_bank import is_same_bank
 from business_os_banking.facts.status import view_connection
-from business_os_banking.facts.unneeded import superseded, to_remove
+from business_os_banking.facts.unneeded import refused, superseded, to_remove
 from business_os_banking.models import BankingConnection, ConnectSession, Removal, RemovalQuerySet
 from business_os_banking.models.removals import digest_of, digests_of
 from business_os_banking.vocabulary import Kind
@@ -23,11 +24,12 @@ _SUPERSEDED_AFTER: Final = timedelta(days=1)  # a new link that was a mistake is
 
 def links_to_remove(state: State) -> dict[str, datetime | None]:
     """Return the upstream connections that *state* wants removed, with the time before which they must not be."""
-    if not (state.ended or conf.settings.disconnect_superseded):
+    has_refused = any(attempt.refused for attempt in state.attempts.values())
+    if not (state.ended or has_refused or conf.settings.disconnect_superseded):
         return {}
-    links: dict[str, datetime | None] = dict.fromkeys(to_remove(state))
-    if conf.settings.disconnect_superseded and (others := superseded(state)):
-        consented_at = view_connection(state).consented_at
+    links: dict[str, datetime | None] = dict.fromkeys((*to_remove(state), *refused(state, is_same_bank)))
+    if conf.settings.disconnect_superseded and (others := superseded(state, is_same_bank)):
+        consented_at = view_connection(state, is_same_bank).consented_at
         links |= dict.fromkeys(others, consented_at + _SUPERSEDED_AFTER if consented_at else None)
     return links
 

@@ -58,6 +58,10 @@ class Report:
             "dated": None if self.fact.dated else False,
             "final": self.fact.final or None,
             "link_works": self.fact.link_works or None,
+            "renews": self.fact.renews,
+            "proof_required": self.fact.proof_required or None,
+            "doubt": self.fact.doubt,
+            "proof": self.fact.proof,
         }
         return {key: value for key, value in content.items() if value not in ("", None, {})}
 
@@ -82,11 +86,18 @@ def digest_of(*parts: str | bytes) -> str:
 # --- What happens to a session -------------------------------------------------------------------------
 
 
-def opened(session: ConnectSession, answer: OpenedSession, now: datetime) -> Report:
-    """Report that the upstream opened *session*."""
-    owner = {"owner_user_id": str(answer.owner_user_id)} if answer.owner_user_id else {}
-    report = _of_session(session, Fact(kind=Kind.OPENED, at=now, details=owner), Source.READ)
-    return replace(report, pending_token=answer.pending_token)
+def opened(
+    session: ConnectSession, answer: OpenedSession, now: datetime, *, proof_required: bool = False
+) -> Report:
+    """Report that the upstream opened *session*, and which link its connection stood on when it was asked to."""
+    fact = Fact(
+        kind=Kind.OPENED,
+        at=now,
+        details={"owner_user_id": str(answer.owner_user_id)} if answer.owner_user_id else {},
+        renews=session.connection.upstream_id,
+        proof_required=proof_required,
+    )
+    return replace(_of_session(session, fact, Source.READ), pending_token=answer.pending_token)
 
 
 def refused(session: ConnectSession, error: BusinessOSError, now: datetime) -> Report:
@@ -97,15 +108,47 @@ def refused(session: ConnectSession, error: BusinessOSError, now: datetime) -> R
     return _of_session(session, fact, Source.READ, payload)
 
 
-def returned(session: ConnectSession, hints: Mapping[str, str], now: datetime) -> Report:
-    """Report that the browser came back.
+def returned(
+    session: ConnectSession, hints: Mapping[str, str], now: datetime, *, doubt: str = "", proof: str = ""
+) -> Report:
+    """Report that the browser came back; with a *doubt* or a *proof*, that it finished at the bank.
 
     Of *hints*, from the URL, only those that Salt Edge adds are kept, and only as plain words: anybody may
     write anything into an address. They decide nothing.
     """
     words = {name: values.word_of(hints.get(name)) for name in ("connection_id", "error_class")}
     payload = {name: word for name, word in words.items() if word}
-    return _of_session(session, Fact(kind=Kind.RETURNED, at=now), Source.BROWSER, payload)
+    fact = Fact(kind=Kind.RETURNED, at=now, doubt=doubt, proof=proof)
+    return _of_session(session, fact, Source.BROWSER, payload, doubt, proof)
+
+
+def proved(session: ConnectSession, doubt: str, now: datetime) -> Report:
+    """Report that the browser which raised this *doubt* is that of who began *session*."""
+    return _of_session(session, Fact(kind=Kind.PROVED, at=now, proof=doubt), Source.BROWSER, None, doubt)
+
+
+def withdrawn(session: ConnectSession, now: datetime) -> Report:
+    """Report that the renewal link which *session* was begun with has been withdrawn."""
+    return _of_session(session, Fact(kind=Kind.WITHDRAWN, at=now), Source.OPERATOR)
+
+
+def confirmed(session: ConnectSession, link: str, held_reason: str, now: datetime, why: str = "") -> Report:
+    """Report that the success of *session* on *link*, which was held, is what was meant."""
+    fact = Fact(kind=Kind.CONFIRMED, at=now, link=link, reason=held_reason)
+    return _of_session(session, fact, Source.OPERATOR, {"why": why} if why else None, link, held_reason)
+
+
+def refused_success(
+    session: ConnectSession, link: str, source: Source, now: datetime, why: str = ""
+) -> Report:
+    """Report that the success of *session* on *link*, or with ``""`` whatever it leads to, is not what was meant."""
+    fact = Fact(kind=Kind.REFUSED, at=now, link=link)
+    return _of_session(session, fact, source, {"why": why} if why else None, link)
+
+
+def held_reminder(session: ConnectSession, now: datetime) -> Report:
+    """Report that nobody has answered yet whether the success of *session* was meant."""
+    return _of_session(session, Fact(kind=Kind.HELD_REMINDER, at=now), Source.SWEEP)
 
 
 def expired(session: ConnectSession, at: datetime) -> Report:
@@ -114,13 +157,17 @@ def expired(session: ConnectSession, at: datetime) -> Report:
 
 
 def _of_session(
-    session: ConnectSession, fact: Fact, source: Source, payload: Mapping[str, Any] | None = None
+    session: ConnectSession,
+    fact: Fact,
+    source: Source,
+    payload: Mapping[str, Any] | None = None,
+    *parts: str,
 ) -> Report:
     return Report(
         fact=fact,
         source=source,
         account=session.connection.account,
-        digest=digest_of(source, fact.kind, str(session.reference)),
+        digest=digest_of(source, fact.kind, str(session.reference), *filter(None, parts)),
         received_at=fact.at,
         session_reference=session.reference,
         connection_id=session.connection_id,

@@ -18,11 +18,13 @@ from business_os_banking.facts.lifecycle import (
     Standing,
     State,
 )
+from business_os_banking.facts.same_bank import is_same_bank
 from business_os_banking.facts.status import ConnectionView, view_connection, view_session
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import DETAILS, LIVING_STATUSES, ConnectionStatus, SessionStatus
 
 _TIMES = {"next_refresh_possible_at"}
+_NULLABLE = {"next_refresh_possible_at", "owner_user_id"}
 _LONGEST = {"provider_code": 128, "provider_name": 255, "country_code": 8}
 
 
@@ -79,7 +81,7 @@ def state_of_session(session: ConnectSession) -> State:
 
 def connection_columns(state: State) -> dict[str, Any]:
     """Return the columns of a connection that follow from *state*."""
-    view = view_connection(state)
+    view = view_connection(state, is_same_bank)
     columns: dict[str, Any] = {
         "state": to_json(state),
         "status": view.status.value,
@@ -90,13 +92,26 @@ def connection_columns(state: State) -> dict[str, Any]:
         "last_error_class": view.last_error_class,
         "disconnected_at": view.disconnected_at,
         "ended_by": view.ended_by.value if view.ended_by else "",
+        "held_reason": view.held_reason.value if view.held_reason else "",
+        "held_session_id": _key_of(view.held_session),
+        "held_bank": view.held_bank[: _LONGEST["provider_name"]],
     }
     columns |= _consent(view)
     # What no fact has told (a site may have filled it in by hand) is left as it is.
     for name, value in view.details.items():
         if value and name in DETAILS and name != "consent_expires_at":
             columns[name] = _typed(name, value)
+    if view.hides_details:
+        empty = {name: None if name in _NULLABLE else "" for name in DETAILS if name != "consent_expires_at"}
+        columns = {**empty, **columns}
     return columns
+
+
+def _key_of(reference: str) -> int | None:
+    sessions = (
+        ConnectSession.objects.filter(reference=reference) if reference else ConnectSession.objects.none()
+    )
+    return sessions.values_list("pk", flat=True).first()
 
 
 def _consent(view: ConnectionView) -> dict[str, Any]:
@@ -118,6 +133,7 @@ def session_columns(state: State, reference: str) -> dict[str, Any]:
         "returned_at": view.returned_at,
         "error_class": view.error_class,
         "error_group": view.error_group.value if view.error_group else "",
+        "refused_at": view.refused_at,
     }
     if view.status not in {SessionStatus.CREATED, SessionStatus.OPEN}:
         # The address holds a token of the provider; it is kept no longer than it is of use.

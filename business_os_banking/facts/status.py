@@ -5,11 +5,11 @@ Pure, as :mod:`business_os_banking.facts.lifecycle` is. The columns of the model
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import reduce
 from operator import or_
-from typing import Final, NamedTuple
 
+from business_os_banking.facts.held import SameBank, Walk, bank_of, same_bank, walk
 from business_os_banking.facts.lifecycle import (
     GOOD,
     MISSING,
@@ -20,31 +20,16 @@ from business_os_banking.facts.lifecycle import (
     State,
     unnamed,
 )
+from business_os_banking.facts.successes import EARLIEST, Success, successes_of
 from business_os_banking.vocabulary import (
     ConnectionStatus,
     EndedBy,
     Group,
+    HeldReason,
     SessionStatus,
     StatusReason,
     group_of,
 )
-
-# Before everything that has a time.
-_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-class Success(NamedTuple):
-    """One session reaching one link for the first time.
-
-    ``at`` is what it is compared by, ``succeeded_at`` what is shown. They differ for a success at a time that cannot be
-    read: that is no earlier than its session was opened, and no more is known, so by that it is compared.
-    """
-
-    at: datetime
-    session: str
-    link: str
-    succeeded_at: datetime
-    is_dated: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +43,7 @@ class SessionView:
     error_class: str
     error_group: Group | None
     stage: str
+    refused_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +61,11 @@ class ConnectionView:
     details: Mapping[str, str]
     consented_at: datetime | None  # when the current session succeeded: the last consent
     consent_expires_at: datetime | None  # as the provider said since then
+    held_reason: HeldReason | None
+    held_session: str  # the reference of the session whose success is held
+    held_bank: str  # the name, else the code, of the bank that it is at; not of what another browser finished
+    # Something was told of the connection that its owner may not have meant: no column may show it.
+    hides_details: bool
 
 
 def view_session(state: State, reference: str) -> SessionView:
@@ -90,6 +81,7 @@ def view_session(state: State, reference: str) -> SessionView:
         error_class=error_class,
         error_group=group_of(error_class) if attempt.setback and not successes else None,
         stage=attempt.progress.value if attempt.progress else "",
+        refused_at=min(attempt.refused.values(), default=None),
     )
 
 
@@ -109,70 +101,24 @@ def _session_link(attempt: Attempt, successes: list[Success]) -> str:
     return max(named)[1] if named else ""
 
 
-def successes_of(state: State) -> list[Success]:
-    """Return every first success of a session on a link, inherited ones included.
-
-    A success that named only the link counts for the session that mentioned this link first; for later
-    ones (a renewal that the bank folded into the old link) only if it came after they mentioned it. It does not
-    turn a setback into a success where another session is known to have reached the link.
-    """
-    successes = [
-        Success(at, reference, link, at)
-        for reference, attempt in state.attempts.items()
-        for link, at in attempt.successes.items()
-    ]
-    own = {(s.session, s.link) for s in successes}
-    for reference, attempt in state.attempts.items():
-        for key, heard_at in attempt.undated.items():
-            if (reference, key) not in own:
-                successes.append(Success(_opening(attempt), reference, key, heard_at, is_dated=False))
-                own.add((reference, key))
-    reached = {s.link for s in successes}
-    for key, link in state.links.items():
-        namers = sorted((a.named[key], ref) for ref, a in state.attempts.items() if key in a.named)
-        for position, (named_at, reference) in enumerate(namers):
-            attempt = state.attempts[reference]
-            if (reference, key) in own or (key in reached and attempt.setback):
-                continue
-            if success := _inherited(link, key, reference, attempt, named_at, is_first=position == 0):
-                successes.append(success)
-    return successes
-
-
-def _inherited(
-    link: Link, key: str, reference: str, attempt: Attempt, named_at: datetime, *, is_first: bool
-) -> Success | None:
-    """Return what successes that named only the *link*, by its *key*, are worth to a session that named it."""
-    first, last = link.first_bare_success_at, link.last_bare_success_at
-    if first and last and (is_first or last >= named_at):
-        at = first if is_first else max(named_at, first)
-        return Success(at, reference, key, at)
-    if link.bare_undated_at and is_first:
-        return Success(_opening(attempt), reference, key, link.bare_undated_at, is_dated=False)
-    return None
-
-
-def _opening(attempt: Attempt) -> datetime:
-    return attempt.opened_at or _EARLIEST
-
-
-def view_connection(state: State) -> ConnectionView:
-    """Return what *state* says of the connection as a whole."""
-    successes = successes_of(state)
-    current = max(successes, default=None)
+def view_connection(state: State, is_same_bank: SameBank = same_bank) -> ConnectionView:
+    """Return what *state* says of the connection as a whole. Successes that are held or refused do not count."""
+    successes = walk(state, is_same_bank)
+    current = successes.current
     link_id = _session_link(
         state.attempts.get(current.session, Attempt()) if current else Attempt(),
         [current] if current else [],
     )
     link = link_of(state, current, link_id)
-    details = _about(state, current, link).told()
+    details = _about(state, successes, link).told()
+    question = None if state.ended else successes.question
     status, reason = _connection_status(state, current, link, details.get("provider_code", ""))
     ended_at, ended_by = _ending(state, current, link)
     return ConnectionView(
         status=status,
         status_reason=reason,
         upstream_id=link_id,
-        connected_at=min(s.succeeded_at for s in successes) if successes else None,
+        connected_at=min((s.succeeded_at for s in successes.accepted), default=None),
         last_success_at=_last_success_at(current, link),
         last_error_class=_last_error(state, current, link),
         disconnected_at=ended_at,
@@ -180,6 +126,10 @@ def view_connection(state: State) -> ConnectionView:
         details=details,
         consented_at=_consented_at(current),
         consent_expires_at=_consent_end(current, link),
+        held_reason=successes.reason if question else None,
+        held_session=question.session if question else "",
+        held_bank=_held_bank(state, question) if successes.reason != HeldReason.OTHER_BROWSER else "",
+        hides_details=bool(successes.held or successes.refused),
     )
 
 
@@ -193,11 +143,20 @@ def link_of(state: State, current: Success | None, link_id: str) -> Link:
     return link | Link(standing=Standing(current.at, GOOD, ""), last_success_at=current.at)
 
 
-def _about(state: State, current: Success | None, link: Link) -> Link:
-    """Return the link whose details describe the connection: until one works, whatever is known of any."""
-    if current is not None:
+def _about(state: State, successes: Walk, link: Link) -> Link:
+    """Return the link whose details describe the connection: until one works, whatever is known of any.
+
+    Of what is held or refused, nothing.
+    """
+    if successes.current is not None:
         return link
-    return reduce(or_, state.links.values(), Link())
+    hidden = {key for s in (*successes.held, *successes.refused) for key in (s.link, unnamed(s.session))}
+    return reduce(or_, (link for key, link in state.links.items() if key not in hidden), Link())
+
+
+def _held_bank(state: State, question: Success | None) -> str:
+    bank = bank_of(state, question) if question else None
+    return (bank.name or bank.code) if bank else ""
 
 
 def gone_since(link: Link) -> datetime | None:
@@ -262,7 +221,7 @@ def _last_success_at(current: Success | None, link: Link) -> datetime | None:
 
 
 def _consented_at(current: Success | None) -> datetime | None:
-    return None if current is None else current.at if current.at > _EARLIEST else current.succeeded_at
+    return None if current is None else current.at if current.at > EARLIEST else current.succeeded_at
 
 
 def _consent_end(current: Success | None, link: Link) -> datetime | None:

@@ -3,8 +3,11 @@
 Pure, as :mod:`business_os_banking.facts.lifecycle` is.
 """
 
-from business_os_banking.facts.lifecycle import Link, State, unnamed
-from business_os_banking.facts.status import gone_since, link_of, successes_of, view_connection
+from business_os_banking.facts.held import SameBank, bank_of, same_bank, walk
+from business_os_banking.facts.lifecycle import Attempt, Link, State, answer_key, unnamed
+from business_os_banking.facts.status import gone_since, link_of
+from business_os_banking.facts.successes import successes_of
+from business_os_banking.vocabulary import HeldReason
 
 
 def to_remove(state: State) -> tuple[str, ...]:
@@ -21,19 +24,38 @@ def to_remove(state: State) -> tuple[str, ...]:
     )
 
 
-def superseded(state: State) -> tuple[str, ...]:
-    """Return the links that live on although a renewal has replaced them, at a bank that is known to be the same."""
-    current = view_connection(state).upstream_id
-    link = state.links.get(current, Link())
-    bank = link.told().get("provider_code", "")
-    if state.ended or not (current and bank) or gone_since(link):
+def superseded(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, ...]:
+    """Return the links that live on although a renewal has replaced them, at a bank that is known to be the same.
+
+    One that somebody has confirmed to be another bank has replaced them, too. What is held has replaced nothing.
+    """
+    successes = walk(state, is_same_bank)
+    current = successes.current
+    if (
+        state.ended
+        or current is None
+        or not current.link
+        or gone_since(link_of(state, current, current.link))
+    ):
         return ()
-    alive = {s.link for s in successes_of(state) if not gone_since(link_of(state, s, s.link))}
-    return tuple(sorted(other for other in alive - {"", current} if _bank_of(state, other) == bank))
+    attempt = state.attempts.get(current.session, Attempt())
+    is_confirmed = answer_key(HeldReason.OTHER_BANK, current.link) in attempt.confirmed
+    bank = bank_of(state, current)
+    others = {
+        s.link
+        for s in successes.accepted
+        if not gone_since(link_of(state, s, s.link))
+        and (is_confirmed or is_same_bank(bank_of(state, s), bank))
+    }
+    return tuple(sorted(others - {"", current.link} - {s.link for s in successes.held}))
 
 
-def _bank_of(state: State, link: str) -> str:
-    return state.links.get(link, Link()).told().get("provider_code", "")
+def refused(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, ...]:
+    """Return the links of refused successes on which no other success stands, and whose removal nothing proves."""
+    successes = walk(state, is_same_bank)
+    standing = {s.link for s in (*successes.accepted, *successes.held)}
+    links = {s.link for s in successes.refused if s.link and not _is_removed(state, s.session, s.link)}
+    return tuple(sorted(links - standing))
 
 
 def _is_removed(state: State, session: str, link: str) -> bool:

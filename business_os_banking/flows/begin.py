@@ -44,6 +44,7 @@ def begin(
     scopes: Sequence[str] = (),
     next_url: str = "",
     idempotency_key: str = "",
+    has_cookie: bool = False,
 ) -> ConnectSession:
     """Open a session for whoever sent *request*: a new connection, or with *connection* a retry or renewal of it.
 
@@ -52,6 +53,7 @@ def begin(
     An *email* is for owners who have none: another one than theirs is `NotYourEmail`, unless ``EMAIL_FROM_FORM`` is on.
     A *next_url* that leads away from this site is dropped. The same person's second request with the same
     *idempotency_key* returns the session of the first, until `banking_prune` forgets the key, and is not counted.
+    *has_cookie* is for the app's own pages, which give the browser a cookie by which it is known when it comes back.
 
     Raises `NotAllowed` where the adapter or the connection's state says no, `TooManyAttempts`, `KeyReused`, and
     `BusinessOSError` for whatever goes wrong upstream. As `connect.start`, not to be called inside a transaction.
@@ -82,6 +84,7 @@ def begin(
         custom_fields=custom_fields,
         next_url=safe_next(request, next_url),
         idempotency=idempotency,
+        has_cookie=has_cookie,
     )
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from business_os_banking import conf, exceptions
 from business_os_banking.adapter import credentials_of
 from business_os_banking.conf import Account
-from business_os_banking.exceptions import BusinessOSError, KeyReused, TimedOut
+from business_os_banking.exceptions import BusinessOSError, KeyReused, NotAllowed, TimedOut
 from business_os_banking.facts.report import digest_of
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.models.clocks import is_waiting, is_within
@@ -39,15 +39,20 @@ class Idempotency(NamedTuple):
 
 
 def claim(
-    wanted: ConnectSession, owner: Owner, connection: BankingConnection | None, account: Account
+    wanted: ConnectSession,
+    owner: Owner,
+    connection: BankingConnection | None,
+    account: Account,
+    by_link: int | None = None,
 ) -> tuple[ConnectSession, bool]:
     """Return (*wanted*, True) if it was written now, or (session, False) for the one that is under way already.
 
     The unique `single_flight` (for a request with a key of its own: `idempotency_key`) lets one of two
-    simultaneous clicks through, on every database.
+    simultaneous clicks through, on every database. *by_link* is the number of the renewal link that was used; raises
+    `NotAllowed` if that has been withdrawn.
     """
     if not wanted.idempotency_key:
-        wanted.single_flight = _single_flight(wanted, owner, connection, account.alias)
+        wanted.single_flight = _single_flight(wanted, owner, connection, account.alias, by_link)
     life = min(timedelta(minutes=conf.settings.session_minutes), SESSION_MAX_LIFE)
     wanted.expires_at = timezone.now() + life
     user, tenant = owner
@@ -55,6 +60,8 @@ def claim(
     while True:
         try:
             with transaction.atomic(durable=True):
+                if connection is not None and by_link is not None:
+                    _check_link(connection, by_link)
                 wanted.connection = connection or BankingConnection.objects.create(
                     user=user, tenant=tenant, account=account.alias
                 )
@@ -70,6 +77,16 @@ def claim(
             # A session whose worker died, or that has too little time left, must not block the way.
             if wanted.single_flight:
                 ConnectSession.objects.filter(single_flight=wanted.single_flight).update(single_flight=None)
+
+
+def _check_link(connection: BankingConnection, number: int) -> None:
+    """Lock *connection*, and raise `NotAllowed` if its links up to this *number* have been withdrawn.
+
+    Whoever withdraws them locks it, too, and so finds all sessions that they have begun.
+    """
+    rows = BankingConnection.objects.select_for_update().filter(pk=connection.pk)
+    if number != rows.values_list("invitation", flat=True).first():
+        raise NotAllowed("The renewal link has been withdrawn.")
 
 
 def made_with(idempotency: Idempotency) -> ConnectSession | None:
@@ -118,7 +135,11 @@ def _wait(session: ConnectSession, account: Account) -> None:
 
 
 def _single_flight(
-    wanted: ConnectSession, owner: Owner, connection: BankingConnection | None, alias: str
+    wanted: ConnectSession,
+    owner: Owner,
+    connection: BankingConnection | None,
+    alias: str,
+    by_link: int | None,
 ) -> str:
     """Return the key that two clicks share when they mean the same."""
     user, tenant = owner
@@ -134,7 +155,7 @@ def _single_flight(
         " ".join(sorted(wanted.scopes)),
         repr(sorted(wanted.custom_fields.items())),
         wanted.next_url,
-        "by link" if wanted.by_link else "",
+        "" if by_link is None else f"by link {by_link}",
     )
 
 

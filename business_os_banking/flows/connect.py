@@ -40,15 +40,16 @@ def start(
     custom_fields: Mapping[str, Any] | None = None,
     next_url: str = "",
     idempotency: Idempotency | None = None,
-    by_link: bool = False,
+    by_link: int | None = None,
+    has_cookie: bool = False,
 ) -> ConnectSession:
     """Open a connect session and return it, with the ``connect_url`` to send the browser to.
 
     With *connection* it is a retry or a renewal of that one, else a new connection of *owner* is made. *account* is
     that of the connection, or of the connection to be made; without one it is looked up, for a new one as
     ``default``. *return_to* is asked for the address that the bank sends the browser back to. Without *scopes* it is
-    what was agreed on last for the connection, else all that the account offers. *by_link* tells that a renewal link
-    was used.
+    what was agreed on last for the connection, else all that the account offers. *by_link* is the number of
+    the renewal link that was used. *has_cookie* tells that the browser is given a cookie by which it is known again.
 
     The row is committed before the API is called, so a crash in between loses nothing; for that reason the
     call must not be made inside a transaction (`RuntimeError`). Asked twice for the same thing, at once or
@@ -71,10 +72,12 @@ def start(
         next_url=next_url,
         idempotency_key=idempotency.key if idempotency else None,
         idempotency_request=idempotency.request if idempotency else "",
-        by_link=by_link,
+        by_link=by_link is not None,
+        has_cookie=has_cookie,
     )
+    wanted.make_key()
     _check_custom_fields(wanted.custom_fields)
-    session, is_new = claim(wanted, owner, connection, account)
+    session, is_new = claim(wanted, owner, connection, account, by_link)
     return _open(session, account, return_to) if is_new else follow(session, account)
 
 
@@ -169,7 +172,9 @@ def _open(
             "custom_fields": sent,
             "opened_with": key_of(account),
         }
-        _store(opened(session, answer, now), values)
+        # Told when it opens, since what a site asks for later is not meant for what is under way.
+        proof_required = conf.settings.return_proof == "required"
+        _store(opened(session, answer, now, proof_required=proof_required), values)
     except BusinessOSError as error:
         logger.warning("Connect session %s could not be opened: %s", session.reference, error)
         record(refused(session, error, timezone.now()))

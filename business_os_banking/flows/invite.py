@@ -13,12 +13,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from business_os_banking import conf
 from business_os_banking.adapter import email_of
 from business_os_banking.exceptions import BankingError
+from business_os_banking.facts.record import record
+from business_os_banking.facts.report import withdrawn
+from business_os_banking.facts.retries import retried
 from business_os_banking.flows import connect
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.models.clocks import CLOCKS_DIFFER
@@ -51,8 +55,19 @@ def create(connection: BankingConnection) -> str:
 
 
 def withdraw(connection: BankingConnection) -> None:
-    """Make all links to *connection* that there are invalid."""
-    BankingConnection.objects.filter(pk=connection.pk).update(invitation=F("invitation") + 1)
+    """Make all links to *connection* that there are invalid; what they have begun is held if it still succeeds."""
+    retried(_withdraw, connection)
+
+
+def _withdraw(connection: BankingConnection) -> None:
+    with transaction.atomic():
+        rows = BankingConnection.objects.filter(pk=connection.pk)
+        if not rows.select_for_update().exists():
+            return
+        rows.update(invitation=F("invitation") + 1)
+        begun = connection.sessions.filter(by_link=True).exclude(status=SessionStatus.SUCCEEDED)
+        for session in begun.select_related("connection"):
+            record(withdrawn(session, timezone.now()))
 
 
 def find(token: str) -> BankingConnection:
@@ -68,7 +83,8 @@ def find(token: str) -> BankingConnection:
     if number != connection.invitation or not connection.can_renew:
         raise LinkNotValid(Why.WITHDRAWN)
     later = connection.sessions.filter(created_at__gt=made, created_at__lte=timezone.now() + CLOCKS_DIFFER)
-    if later.filter(status=SessionStatus.SUCCEEDED).exists():
+    succeeded = later.filter(status=SessionStatus.SUCCEEDED, refused_at=None)
+    if succeeded.exclude(pk=connection.held_session_id or 0).exists():
         raise LinkNotValid(Why.USED)
     if timezone.now() > made + timedelta(days=conf.settings.renew_link_days):
         raise LinkNotValid(Why.EXPIRED)
@@ -80,6 +96,7 @@ def start(
     *,
     return_to: Callable[[ConnectSession], str],
     custom_fields: dict[str, Any],
+    has_cookie: bool = False,
 ) -> ConnectSession:
     """Open a session on *connection* for whoever holds its link, and return it, as `connect.start` does.
 
@@ -95,7 +112,8 @@ def start(
         # The session's is emptied after a while.
         email=(last.email if last else "") or email_of(user),
         custom_fields=custom_fields,
-        by_link=True,
+        by_link=connection.invitation,
+        has_cookie=has_cookie,
     )
 
 

@@ -17,7 +17,9 @@ from business_os_banking import conf
 from business_os_banking.exceptions import let_through
 from business_os_banking.facts.record import apply, look_again, resume
 from business_os_banking.flows import learning
+from business_os_banking.flows.aliases import aliases
 from business_os_banking.flows.expire import expire
+from business_os_banking.flows.open_questions import likely_same_banks, settle_questions
 from business_os_banking.flows.read import Plan, plan, read_account
 from business_os_banking.flows.remind import remind
 from business_os_banking.flows.remove import due_removals, remove
@@ -25,7 +27,6 @@ from business_os_banking.flows.silence import watch
 from business_os_banking.flows.waiting import appliable, keep, place_of, settled, to_look_again
 from business_os_banking.models import (
     AccountState,
-    BankingConnection,
     ConnectionEvent,
     ConnectSession,
     Removal,
@@ -58,6 +59,7 @@ class Result:
     removed: int = 0
     not_removed: int = 0
     reminded: int = 0
+    refused: int = 0
     due: dict[str, dict[str, int]] = field(default_factory=dict)  # by account, what a preview would have read
     credits: dict[str, str] = field(default_factory=dict)  # by account, where an answer told them
     problems: list[str] = field(default_factory=list)
@@ -75,8 +77,9 @@ def reconcile(now: datetime | None = None) -> Result:
     """Do whatever is due at *now* (aware, UTC; default: the clock) and return what was done.
 
     In this order: apply events that failed or matched nothing; tell receivers what they have not heard; read back, as
-    far as something is due; expire sessions that are overdue and silent; remove upstream what was ended here; remind
-    of consents that end. A step that breaks is told, and keeps none of the others from being done.
+    far as something is due; expire sessions that are overdue and silent; refuse held successes that nobody has answered
+    for; remove upstream what was ended here; remind of consents that end. A step that breaks is told, and keeps none of
+    the others from being done.
     """
     now, begun = now or timezone.now(), time.monotonic()
     result = Result()
@@ -88,6 +91,7 @@ def reconcile(now: datetime | None = None) -> Result:
         _fenced(f"reading {alias}", result, partial(_read, alias, now, result))
         _fenced(f"watching {alias}", result, partial(_watch, alias, now, result))
     _fenced("expiring sessions", result, lambda: _expire_overdue(now, result))
+    _fenced("asking whether it was meant", result, lambda: _settle_questions(now, result))
     _fenced("removing connections", result, lambda: _remove_ended(now, begun, result))
     _fenced("reminding of consents", result, lambda: _remind(now, result))
     _fenced("noting the run", result, lambda: _note_run(accounts, now, result))
@@ -124,7 +128,16 @@ def _watch(alias: str, now: datetime, result: Result) -> None:
 
 
 def _remind(now: datetime, result: Result) -> None:
-    result.reminded = remind(now)
+    result.reminded += remind(now)
+
+
+def _settle_questions(now: datetime, result: Result) -> None:
+    reminded, result.refused = settle_questions(now)
+    result.reminded += reminded
+    for old, new in likely_same_banks(now):
+        result.call_a_person(
+            f'many renewals went from the bank "{old}" to "{new}": if that is one bank, add the pair to SAME_BANKS'
+        )
 
 
 def _note_run(accounts: list[str], now: datetime, result: Result) -> None:
@@ -146,22 +159,6 @@ def preview(now: datetime | None = None) -> Result:
         removed=due_removals(now).count(),
         due={alias: asdict(due) for alias, due in plans.items() if due != Plan()},
     )
-
-
-def aliases() -> list[str]:
-    """Return the accounts of the settings, and those that an adapter has added, whose connections name them."""
-    accounts = set(conf.settings.accounts)
-    # One hop on the index per account: DISTINCT would walk the whole table.
-    last = ""
-    while alias := _next_account(last):
-        accounts.add(alias)
-        last = alias
-    return sorted(accounts)
-
-
-def _next_account(last: str) -> str | None:
-    rows = BankingConnection.objects.filter(account__gt=last).order_by("account")
-    return rows.values_list("account", flat=True).first()
 
 
 def _apply_waiting(now: datetime, result: Result) -> None:

@@ -173,7 +173,10 @@ def _locked_connection(removal: Removal) -> BankingConnection | None:
 def _is_in_use(row: Removal) -> bool:
     """Whether anybody stands on the link, whoever it is, or is at the bank with it: removing it would cut them off."""
     living = BankingConnection.objects.living().filter(account=row.account, upstream_id=row.upstream_id)
-    if living.exists():
+    held = BankingConnection.objects.living().filter(
+        account=row.account, held_session__upstream_id=row.upstream_id
+    )
+    if living.exists() or held.exists():
         return True
     named = Q(upstream_id=row.upstream_id) | Q(links__upstream_id=row.upstream_id)
     waiting = ConnectSession.objects.waiting().filter(named, connection__account=row.account)

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.contrib.auth.decorators import login_not_required, login_required
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import iri_to_uri
 
+from business_os_banking import conf
 from business_os_banking.conf.secret import Secret
 
 View = Callable[..., HttpResponse]
@@ -24,7 +26,7 @@ PUBLIC_HEADERS: Final = {**HEADERS, "Referrer-Policy": "no-referrer", "X-Robots-
 
 
 def guarded(view: View, headers: Mapping[str, str] = HEADERS) -> View:
-    """Send *headers* with whatever *view* answers, and let no other site frame it.
+    """Send *headers* with whatever *view* answers, unless it sets them itself, and let no other site frame it.
 
     None of this is left to the site's middleware, which may not be there.
     """
@@ -33,7 +35,7 @@ def guarded(view: View, headers: Mapping[str, str] = HEADERS) -> View:
     def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = view(request, *args, **kwargs)
         for name, value in headers.items():
-            response[name] = value
+            response.headers.setdefault(name, value)
         # A site that shows these pages in frames of its own says so there. No Content-Security-Policy is sent:
         # middleware that sends the site's leaves an answer alone that has one.
         response["X-Frame-Options"] = django_settings.X_FRAME_OPTIONS.upper()
@@ -50,6 +52,18 @@ def private(view: View) -> View:
 def public(view: View) -> View:
     """Guard a page for anybody who has its address, which nobody else may learn."""
     return login_not_required(guarded(view, PUBLIC_HEADERS))
+
+
+def is_from_here(request: HttpRequest) -> bool:
+    """Return whether a form of this site was sent, as far as the browser tells: all that are in use do, for a POST.
+
+    A page whose referrer policy is ``no-referrer`` sends ``Origin: null``, which nobody can be told by.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        hosts = {request.get_host(), urlsplit(conf.settings.site_url or "").netloc} - {""}
+        return urlsplit(origin).netloc in hosts or origin in django_settings.CSRF_TRUSTED_ORIGINS
+    return request.headers.get("Sec-Fetch-Site", "same-origin") in {"same-origin", "none"}
 
 
 def without_secret(request: HttpRequest, secret: Secret) -> HttpRequest:

@@ -7,6 +7,7 @@ from business_os_banking.vocabulary import (
     EndedBy,
     Evidence,
     Group,
+    HeldReason,
     Kind,
     Outcome,
     SessionStatus,
@@ -28,6 +29,11 @@ STATUS_REASONS = [
     (StatusReason.BANK_STEP_REQUIRED.value, _("The bank asks for a step")),
     (StatusReason.ACCESS_DENIED.value, _("Access refused")),
     (StatusReason.BANK_DISABLED.value, _("Bank switched off")),
+]
+HELD_REASONS = [
+    (HeldReason.OTHER_BROWSER.value, _("Finished in another browser")),
+    (HeldReason.OTHER_BANK.value, _("Another bank")),
+    (HeldReason.LINK_WITHDRAWN.value, _("Renewal link withdrawn")),
 ]
 ENDED_BY = [
     (EndedBy.OWNER.value, _("Owner")),
@@ -77,6 +83,11 @@ KINDS = [
     (Kind.MISSED.value, _("Missing from the provider's list")),
     (Kind.SEEN.value, _("In the provider's list again")),
     (Kind.DISCONNECTED.value, _("Disconnected")),
+    (Kind.WITHDRAWN.value, _("Renewal link withdrawn")),
+    (Kind.PROVED.value, _("Finished by who began")),
+    (Kind.CONFIRMED.value, _("Held, and accepted")),
+    (Kind.REFUSED.value, _("Held, and refused")),
+    (Kind.HELD_REMINDER.value, _("Reminded of an open question")),
     (Kind.CONSENT_EXPIRING.value, _("Reminded that the consent ends")),
     (Kind.SELF_TEST.value, _("Self-test")),
     (Kind.UNKNOWN.value, _("Not understood")),

@@ -16,9 +16,9 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from business_os_banking import conf
-from business_os_banking.models.choices import CONNECTION_STATUSES, ENDED_BY, STATUS_REASONS
+from business_os_banking.models.choices import CONNECTION_STATUSES, ENDED_BY, HELD_REASONS, STATUS_REASONS
 from business_os_banking.models.fields import ExactCharField
-from business_os_banking.vocabulary import ENDED_HERE, LIVING_STATUSES, ConnectionStatus
+from business_os_banking.vocabulary import ENDED_HERE, LIVING_STATUSES, ConnectionStatus, HeldReason
 
 
 class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
@@ -42,6 +42,10 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         """Leave out the tombstones."""
         return self.exclude(status=ConnectionStatus.DISCONNECTED)
 
+    def held(self) -> BankingConnectionQuerySet:
+        """Return those of which a success is held: somebody has to answer whether it was meant."""
+        return self.filter(held_reason__gt="")
+
     def without_user(self) -> BankingConnectionQuerySet:
         """Return those that have been connected, of which the site has deleted the user, and that no tenant has."""
         return self.filter(user=None, tenant="", status__in=LIVING_STATUSES)
@@ -51,7 +55,8 @@ class BankingConnectionQuerySet(models.QuerySet["BankingConnection"]):
         soon = timezone.now() + timedelta(days=conf.settings.expiring_soon_days)
         waiting = Q(status=ConnectionStatus.INACTIVE)
         expiring = Q(status=ConnectionStatus.ACTIVE, consent_expires_at__lte=soon)
-        return self.filter(waiting | expiring) if needs else self.exclude(waiting | expiring)
+        attention = waiting | expiring | Q(held_reason=HeldReason.OTHER_BANK)
+        return self.filter(attention) if needs else self.exclude(attention)
 
     def with_checking(self) -> BankingConnectionQuerySet:
         """Select along what `BankingConnection.is_checking` asks for: for lists."""
@@ -105,6 +110,21 @@ class BankingConnection(models.Model):
     connected_at = models.DateTimeField(_("connected"), null=True, blank=True)
     disconnected_at = models.DateTimeField(_("disconnected"), null=True, blank=True)
     ended_by = models.CharField(_("ended by"), max_length=16, choices=ENDED_BY, blank=True, default="")
+    held_reason = models.CharField(_("held"), max_length=16, choices=HELD_REASONS, blank=True, default="")
+    held_session = models.ForeignKey(
+        "ConnectSession",
+        verbose_name=_("held attempt"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        db_index=False,
+    )
+    # The bank that it is at, as far as its owner may be told.
+    held_bank = models.CharField(_("held bank"), max_length=255, blank=True, default="", editable=False)
+    # Since when it is held.
+    held_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How many renewal links have been withdrawn; a link counts while it holds this number. See flows.invite.
     invitation = models.PositiveIntegerField(default=0, editable=False)
     # When the upstream was last seen to have its link: a page showed it, or it became known just then.
@@ -160,6 +180,11 @@ class BankingConnection(models.Model):
                 name="bob_connection_unseen",
                 condition=Q(seen_at__isnull=True, upstream_id__gt=""),
             ),
+            models.Index(
+                fields=["held_reason", "-id"],
+                name="bob_connection_held",
+                condition=Q(held_reason__gt=""),
+            ),
             # Written once or twice for a session; the everyday webhook names nothing new.
             models.Index(fields=["named_at", "id"], name="bob_connection_named"),
         ]
@@ -167,6 +192,7 @@ class BankingConnection(models.Model):
             ("check_bankingconnection", "Can check a bank connection now, which may cost credits"),
             ("renew_bankingconnection", "Can make and withdraw a link that renews a bank connection"),
             ("disconnect_bankingconnection", "Can disconnect a bank connection"),
+            ("answer_bankingconnection", "Can answer whether what was connected was meant"),
         ]
 
     def __str__(self) -> str:
@@ -224,7 +250,8 @@ class BankingConnection(models.Model):
     @property
     def needs_attention(self) -> bool:
         """Whether the owner should do something."""
-        return self.status == ConnectionStatus.INACTIVE or self.is_expiring_soon
+        is_asked = self.held_reason == HeldReason.OTHER_BANK
+        return self.status == ConnectionStatus.INACTIVE or self.is_expiring_soon or is_asked
 
     @property
     def is_ended_for_good(self) -> bool:

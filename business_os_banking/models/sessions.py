@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import uuid
 
 from django.db import models
@@ -9,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from business_os_banking.conf.secret import Secret
 from business_os_banking.models.choices import APIS, ERROR_GROUPS, SESSION_STATUSES
 from business_os_banking.models.connections import BankingConnection
 from business_os_banking.models.fields import ExactCharField
@@ -55,6 +58,7 @@ class ConnectSession(models.Model):
     stage = models.CharField(_("last stage"), max_length=64, blank=True, default="")
     returned_at = models.DateTimeField(_("browser came back"), null=True, blank=True)
     succeeded_at = models.DateTimeField(_("succeeded"), null=True, blank=True)
+    refused_at = models.DateTimeField(_("refused"), null=True, blank=True, editable=False)
     error_class = models.CharField(_("error"), max_length=128, blank=True, default="")
     error_group = models.CharField(
         _("kind of error"), max_length=32, choices=ERROR_GROUPS, blank=True, default=""
@@ -66,6 +70,10 @@ class ConnectSession(models.Model):
     idempotency_request = models.CharField(max_length=64, blank=True, default="", editable=False)
     # Whoever came with a renewal link may have no login to go on with; see the landing page.
     by_link = models.BooleanField(_("with a renewal link"), default=False)
+    # Whether the browser that began it has a cookie of ours to show when it comes back.
+    has_cookie = models.BooleanField(default=False, editable=False)
+    # SHA-256 of the key in the address that upstream alone is told: whoever opens that has finished at the bank.
+    return_key = models.CharField(max_length=64, blank=True, default="", editable=False)
     # While it waits: when the list is to be looked through for it next, how often it was, and when last.
     look_at = models.DateTimeField(null=True, blank=True, editable=False)
     looks = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -73,6 +81,9 @@ class ConnectSession(models.Model):
     # A digest of the key that opened it.
     opened_with = models.CharField(max_length=12, blank=True, default="", editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    # The key itself, while the session is being opened; the row has its digest alone.
+    key: Secret | None = None
 
     objects = ConnectSessionQuerySet.as_manager()
 
@@ -105,11 +116,22 @@ class ConnectSession(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("business_os_banking:return", args=[self.reference])
 
+    def make_key(self) -> None:
+        """Make the key of the address that it comes back to: 128 random bits, of which the row keeps the SHA-256."""
+        self.key = Secret(secrets.token_urlsafe(16))
+        self.return_key = hashlib.sha256(self.key.encode()).hexdigest()
+
+    def is_key(self, key: Secret) -> bool:
+        """Return whether *key* is the one that Business OS was told."""
+        return secrets.compare_digest(self.return_key, hashlib.sha256(key.encode()).hexdigest())
+
     @property
     def is_final(self) -> bool:
         """Whether nothing about it can change any more. Reads ``connection``: select it along."""
         # Anything else can: a success wins over every setback, however late it comes.
-        return self.status == SessionStatus.SUCCEEDED or self.connection.is_ended_for_good
+        if self.connection.is_ended_for_good:
+            return True
+        return self.status == SessionStatus.SUCCEEDED and self.connection.held_session_id != self.pk
 
 
 class SessionLink(models.Model):

@@ -11,6 +11,7 @@ from business_os_banking import wording
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import ConnectionStatus, SessionStatus
 from business_os_banking.web.actions import Action, actions_for
+from business_os_banking.wording import texts
 
 register = template.Library()
 
@@ -61,6 +62,6 @@ def banking_actions(context: RequestContext, connection: BankingConnection) -> l
 
 
 @register.simple_tag
-def banking_session_label(session: ConnectSession) -> wording.Text:
+def banking_session_label(session: ConnectSession) -> texts.Text:
     """Return the status of one attempt in a word or two."""
-    return wording.SESSION_LABELS[SessionStatus(session.status)]
+    return texts.SESSION_LABELS[SessionStatus(session.status)]

@@ -11,12 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking.adapter import may_renew
 from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import ConnectionStatus
-from business_os_banking.wording import Text
+from business_os_banking.wording.texts import Text
 
 
 @dataclass(frozen=True)
 class Action:
-    """A button: ``name`` (``renew`` or ``disconnect``), its text, where it leads, and whether it is the thing to do."""
+    """A button: ``name`` (``answer``, ``renew``, ``disconnect``), text, where it leads, whether it is the main one."""
 
     name: str
     label: Text
@@ -30,9 +30,11 @@ def actions_for(connection: BankingConnection, request: HttpRequest | None = Non
     Without a request it is what the state of the connection allows.
     """
     actions = []
+    if connection.held_reason:
+        actions.append(Action("answer", _("Answer"), connection.get_absolute_url(), is_main=True))
     if may_renew(connection, request):
         is_unfinished = connection.status == ConnectionStatus.PENDING and not connection.is_checking
-        is_main = is_unfinished or connection.needs_attention
+        is_main = not connection.held_reason and (is_unfinished or connection.needs_attention)
         actions.append(Action("renew", _renew_label(connection), _url("renew", connection), is_main))
     if connection.can_disconnect:
         is_pending = connection.status == ConnectionStatus.PENDING

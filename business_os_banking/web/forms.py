@@ -6,9 +6,10 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from business_os_banking import conf, wording
+from business_os_banking import conf
 from business_os_banking.flows.begin import check_email
 from business_os_banking.upstream.client import EMAIL_MAX_LENGTH
+from business_os_banking.wording import texts
 
 # In the customer's words; the technical value stays out of sight.
 API_CHOICES = [
@@ -54,6 +55,6 @@ class ConnectForm(forms.Form):
         return [scope for scope in self["scopes"].value() or [] if scope in offered]
 
 
-def scopes_in_words(scopes: Sequence[str]) -> list[tuple[str, wording.Text, wording.Text]]:
+def scopes_in_words(scopes: Sequence[str]) -> list[tuple[str, texts.Text, texts.Text]]:
     """Return (value, label, description) for each scope; one that we do not know stands for itself."""
-    return [(scope, *wording.SCOPES.get(scope, (scope, ""))) for scope in scopes]
+    return [(scope, *texts.SCOPES.get(scope, (scope, ""))) for scope in scopes]

@@ -19,11 +19,13 @@ from business_os_banking.flows.begin import HOUR
 from business_os_banking.flows.connect import agreed_scopes
 from business_os_banking.flows.invite import LinkNotValid, Why
 from business_os_banking.guards import throttle
-from business_os_banking.guards.responses import SeeOther, public, unlogged, without_secret
+from business_os_banking.guards.responses import SeeOther, is_from_here, public, unlogged, without_secret
 from business_os_banking.models import BankingConnection
+from business_os_banking.vocabulary import HeldReason
+from business_os_banking.web import proof
 from business_os_banking.web.forms import scopes_in_words
 from business_os_banking.web.pages import error_page, page, retry_after
-from business_os_banking.wording import Wording
+from business_os_banking.wording import Wording, texts
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,13 @@ LINK_USED = Wording(
     "good",
 )
 
+LINK_ELSEWHERE = Wording(
+    _("Please open the link itself"),
+    _("This came from another page than the one that the link opens. Nothing was changed."),
+    _("Open the link that you were sent, and continue from there."),
+    "warning",
+)
+
 _METHODS: Final = ("GET", "HEAD", "POST")
 _REFUSALS: Final = {
     Why.UNKNOWN: (LINK_UNKNOWN, 404),
@@ -63,8 +72,7 @@ _REFUSALS: Final = {
 
 # The API is called: in a transaction of the request, a crash would undo the row that was written before.
 @transaction.non_atomic_requests
-# No CSRF check: what lets somebody renew is the link, not a cookie, and a page that knows the link needs no tricks.
-# Django would log the path of what it refuses, as its decorators do, and browsers without cookies could not renew.
+# Not Django's CSRF check: it would log the path of what it refuses. `is_from_here` keeps other sites from posting.
 @csrf_exempt
 @public
 def invitation(request: HttpRequest, token: Secret) -> HttpResponse:
@@ -86,15 +94,32 @@ def _answer(request: HttpRequest, token: Secret) -> HttpResponse:
         words, status = _REFUSALS[error.why]
         return _error_page(request, words, status)
     if request.method != "POST":
-        return page(
-            request, "invitation.html", connection=connection, scopes=_scopes(connection), public=True
-        )
+        return proof.remember_link(_page(request, connection), connection)
+    # Another site could have somebody renew a stranger's connection without seeing whose it is.
+    if not is_from_here(request):
+        return _error_page(request, LINK_ELSEWHERE, 403)
     limit = conf.settings.connects_per_hour
     if not throttle.within("invitation", str(connection.reference), limit, HOUR):
-        response = _error_page(request, wording.TOO_MANY, 429)
+        response = _error_page(request, texts.TOO_MANY, 429)
         response["Retry-After"] = str(throttle.seconds_left(HOUR))
         return response
     return _start(request, connection)
+
+
+def _page(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
+    """Return the page that says what will happen; or that it is done, if only this browser was not known before."""
+    held = connection.held_session if connection.held_reason == HeldReason.OTHER_BROWSER else None
+    response = page(
+        request,
+        "invitation.html",
+        connection=connection,
+        scopes=_scopes(connection),
+        finish_url=held.get_absolute_url() if held and held.by_link else "",
+        public=True,
+    )
+    # A browser that may not say where it comes from could not post from here.
+    response["Referrer-Policy"] = "same-origin"
+    return response
 
 
 def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
@@ -104,6 +129,7 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
             connection,
             return_to=partial(adapter.get_return_to, request),
             custom_fields=adapter.get_custom_fields(request, connection),
+            has_cookie=proof.may_be_known_again(request),
         )
     except NotAllowed:
         return _error_page(request, LINK_WITHDRAWN, 410)
@@ -113,7 +139,7 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
         return retry_after(
             _error_page(request, words, 503, retry_url=request.path, reference=reference), error
         )
-    return SeeOther(session.connect_url)
+    return proof.remember_starter(SeeOther(session.connect_url), session)
 
 
 def _error_page(request: HttpRequest, words: Wording, status: int, **context: Any) -> HttpResponse:
@@ -121,7 +147,7 @@ def _error_page(request: HttpRequest, words: Wording, status: int, **context: An
     return error_page(request, words, status=status, public=True, list_url="", **context)
 
 
-def _scopes(connection: BankingConnection) -> list[tuple[str, wording.Text, wording.Text]]:
+def _scopes(connection: BankingConnection) -> list[tuple[str, texts.Text, texts.Text]]:
     try:
         credentials = credentials_of(connection.account, connection)
         return scopes_in_words(agreed_scopes(connection, credentials))

@@ -17,7 +17,9 @@ from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.guards.responses import public
 from business_os_banking.models import ConnectSession
 from business_os_banking.vocabulary import Group, group_of
+from business_os_banking.web.asking import Question, question_for
 from business_os_banking.web.pages import error_page, number, page
+from business_os_banking.wording import texts
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +36,19 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
     """Where the bank sends the browser back to. Public, and it shows nothing but what is stored."""
     session = _session(reference)
     if session is None:
-        return error_page(request, wording.UNKNOWN_ATTEMPT, status=404, public=True)
+        return error_page(request, texts.UNKNOWN_ATTEMPT, status=404, public=True)
     if session.returned_at is None and request.method == "GET":
         _note_return(request, session)
     stored = shown = wording.for_session(session)
+    if question := question_for(request, session):
+        return _question(request, session, question, stored)
     hint = ""
     visit = number(request, "n")
     slow = visit >= len(REFRESH_SECONDS)
     waiting = stored.tone == "waiting"
     if waiting:
         hint = _hint(request)
-        shown = wording.SLOW if slow else wording.for_hint(hint)
+        shown = texts.SLOW if slow else wording.for_hint(hint)
     stored_phase = _phase(session, stored)
     phase = "slow" if waiting and slow else "hinted" if hint else stored_phase
     next_page = {"n": visit + 1, **({"error_class": hint} if hint else {})}
@@ -56,10 +60,11 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         session=session,
         connection=session.connection,
         wording=shown,
+        question=None,
         stored=f"{stored_phase} {stored.title} {stored.text}",
         phase=phase,
         final=session.is_final,
-        slow=wording.SLOW,
+        slow=texts.SLOW,
         next_url=get_adapter().get_next_url(request, session) or list_url,
         leave_url=session.next_url or list_url,
         retry_url=retry_url,
@@ -71,6 +76,35 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         public=True,
     )
     # As a pop-up it comes from the bank's site; Django's default, same-origin, would cut it off its opener.
+    response["Cross-Origin-Opener-Policy"] = "unsafe-none"
+    return response
+
+
+def _question(
+    request: HttpRequest, session: ConnectSession, question: Question, stored: wording.Wording
+) -> HttpResponse:
+    """Return the page that asks who finished, or whether it was meant. Its script only looks whether that is over."""
+    list_url = reverse("business_os_banking:connection-list")
+    response = page(
+        request,
+        "return.html",
+        session=session,
+        connection=session.connection,
+        wording=question.wording,
+        question=question,
+        stored=f"{_phase(session, stored)} {stored.title} {stored.text}",
+        phase="question",
+        final=False,
+        slow=texts.SLOW,
+        leave_url=session.next_url or list_url,
+        list_url=list_url,
+        status_url=reverse("business_os_banking:session-status", args=[session.reference]),
+        check_url=request.path,
+        refresh_seconds=None,
+        public=True,
+    )
+    # A browser that may not say where it comes from fails Django's CSRF check. The address holds no secret.
+    response["Referrer-Policy"] = "same-origin"
     response["Cross-Origin-Opener-Policy"] = "unsafe-none"
     return response
 
@@ -88,7 +122,7 @@ def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse
             "status": "unknown",
             "connection_status": None,
             "group": None,
-            "message": str(wording.UNKNOWN_ATTEMPT.text),
+            "message": str(texts.UNKNOWN_ATTEMPT.text),
             "final": True,
         }
         return JsonResponse(gone, status=404)
@@ -116,6 +150,8 @@ def _session(reference: UUID | str) -> ConnectSession | None:
 
 def _phase(session: ConnectSession, stored: wording.Wording) -> str:
     """Return which actions the page offers: those with this word in their ``data-when``."""
+    if session.connection.held_reason and session.connection.held_session_id == session.pk:
+        return "held"
     if stored.tone == "waiting":
         return "waiting"
     if stored.tone == "good":

@@ -11,12 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from business_os_banking import conf, wording
 from business_os_banking.adapter import BankingAdapter, get_adapter
 from business_os_banking.exceptions import BusinessOSError, NotAllowed, NotYourEmail, Refused, TooManyAttempts
 from business_os_banking.flows import disconnect as disconnect_flow
+from business_os_banking.flows.answer import NothingHeld, NotYoursToAccept, accept, refuse
 from business_os_banking.flows.begin import HOUR, NOT_YOUR_EMAIL, account_for, begin, safe_next
 from business_os_banking.flows.connect import agreed_scopes
 from business_os_banking.flows.duplicates import known_connection
@@ -24,8 +25,11 @@ from business_os_banking.guards import throttle
 from business_os_banking.guards.responses import SeeOther, private
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import Group
+from business_os_banking.web import proof
+from business_os_banking.web.asking import question_about
 from business_os_banking.web.forms import ConnectForm, scopes_in_words
 from business_os_banking.web.pages import error_page, number, page, retry_after, retry_url
+from business_os_banking.wording import texts
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +75,7 @@ def connection_detail(request: HttpRequest, reference: UUID) -> HttpResponse:
         "connection_detail.html",
         connection=connection,
         wording=wording.for_connection(connection),
+        question=question_about(connection),
         sessions=list(connection.sessions.order_by("-pk")[:SESSIONS_SHOWN]),
         can_connect=adapter.can_connect(request),
     )
@@ -122,6 +127,32 @@ def disconnect(request: HttpRequest, reference: UUID) -> HttpResponse:
     return SeeOther(reverse("business_os_banking:connection-list"))
 
 
+@transaction.non_atomic_requests
+@private
+@require_POST
+def answer(request: HttpRequest, reference: UUID) -> HttpResponse:
+    """Take the answer whether what is held was meant, and lead on to the connection."""
+    connection = _visible(request, reference, get_adapter())
+    if connection is None:
+        return _unknown_connection(request)
+    try:
+        match request.POST.get("answer"):
+            case "accept":
+                accept(connection)
+                text = _("Thank you. The connection goes on with this bank.")
+            case "refuse":
+                refuse(connection)
+                text = _("Thank you. Nothing was changed, and the access that came about is being ended.")
+            case _:
+                return error_page(request, texts.UNKNOWN_CONNECTION, status=400)
+        messages.success(request, text, fail_silently=True)
+    except NothingHeld:
+        messages.info(request, _("This has been answered already."), fail_silently=True)
+    except NotYoursToAccept:
+        return error_page(request, texts.NOT_YOURS_TO_ACCEPT, status=403)
+    return SeeOther(connection.get_absolute_url())
+
+
 @private
 @require_safe
 def retry(request: HttpRequest, reference: UUID) -> HttpResponse:
@@ -138,9 +169,9 @@ def _start(
     try:
         account = account_for(request, connection, adapter)
     except NotAllowed:
-        return error_page(request, wording.NOT_ALLOWED, status=403)
+        return error_page(request, texts.NOT_ALLOWED, status=403)
     except Refused:
-        return error_page(request, wording.GROUPS[Group.SETUP], status=503)
+        return error_page(request, texts.GROUPS[Group.SETUP], status=503)
     if request.method != "POST":
         last = connection.sessions.order_by("-pk").first() if connection else None
         initial = {"api": last.api if last else account.api, "next": request.GET.get("next", "")}
@@ -159,19 +190,20 @@ def _start(
             email=form.cleaned_data["email"],
             scopes=form.cleaned_data["scopes"],
             next_url=next_url,
+            has_cookie=proof.may_be_known_again(request),
         )
     except NotAllowed:
-        return error_page(request, wording.NOT_ALLOWED, status=403)
+        return error_page(request, texts.NOT_ALLOWED, status=403)
     except NotYourEmail:
         form.add_error("email", NOT_YOUR_EMAIL)
         return _connect_page(request, form, connection, account, status=400)
     except TooManyAttempts:
-        response = error_page(request, wording.TOO_MANY, status=429)
+        response = error_page(request, texts.TOO_MANY, status=429)
         response["Retry-After"] = str(throttle.seconds_left(HOUR))
         return response
     except BusinessOSError as error:
         return _unavailable(request, error, connection, safe_next(request, next_url))
-    return SeeOther(session.connect_url)
+    return proof.remember_starter(SeeOther(session.connect_url), session)
 
 
 def _connect_page(
@@ -216,4 +248,4 @@ def _visible(request: HttpRequest, reference: UUID, adapter: BankingAdapter) -> 
 
 
 def _unknown_connection(request: HttpRequest) -> HttpResponse:
-    return error_page(request, wording.UNKNOWN_CONNECTION, status=404)
+    return error_page(request, texts.UNKNOWN_CONNECTION, status=404)

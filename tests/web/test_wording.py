@@ -12,6 +12,7 @@ from business_os_banking.vocabulary import (
     SessionStatus,
     StatusReason,
 )
+from business_os_banking.wording import texts
 
 ALL = {name: value for name, value in vars(wording).items() if isinstance(value, wording.Wording)} | {
     f"{name}.{key}": value
@@ -21,13 +22,13 @@ ALL = {name: value for name, value in vars(wording).items() if isinstance(value,
 
 
 def test_nothing_is_left_without_words() -> None:
-    assert set(wording.GROUPS) == set(Group)
-    assert set(wording.REASONS) == set(StatusReason)
-    assert set(wording.ENDED) == set(EndedBy)
-    assert set(wording.CONNECTION_LABELS) == set(ConnectionStatus)
-    assert set(wording.SESSION_LABELS) == set(SessionStatus)
+    assert set(texts.GROUPS) == set(Group)
+    assert set(texts.REASONS) == set(StatusReason)
+    assert set(texts.ENDED) == set(EndedBy)
+    assert set(texts.CONNECTION_LABELS) == set(ConnectionStatus)
+    assert set(texts.SESSION_LABELS) == set(SessionStatus)
     for error in BusinessOSError.__subclasses__():
-        assert error.__name__ in wording.ERRORS
+        assert error.__name__ in texts.ERRORS
     for error_class in KNOWN_CLASSES:
         assert wording.for_error(error_class).title
 
@@ -46,6 +47,6 @@ def test_texts_are_plain_and_lead_on(name: str) -> None:
 
 def test_the_upstreams_own_class_counts_where_it_speaks_of_the_customer() -> None:
     duplicated = InvalidRequest("no", error_class="ConnectionDuplicated")
-    assert wording.for_exception(duplicated) == wording.GROUPS[Group.ALREADY_CONNECTED]
+    assert wording.for_exception(duplicated) == texts.GROUPS[Group.ALREADY_CONNECTED]
     strange = InvalidRequest("no", error_class="WrongRequestFormat")
-    assert wording.for_exception(strange) == wording.ERRORS["InvalidRequest"]
+    assert wording.for_exception(strange) == texts.ERRORS["InvalidRequest"]

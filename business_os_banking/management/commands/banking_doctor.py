@@ -18,7 +18,7 @@ from business_os_banking.doctor.examine import examine
 from business_os_banking.doctor.findings import Finding
 from business_os_banking.doctor.records import figures_of
 from business_os_banking.doctor.upstream import MaySpend
-from business_os_banking.flows.reconcile import aliases
+from business_os_banking.flows.aliases import aliases
 
 
 class Command(BaseCommand):

@@ -43,6 +43,13 @@
     function show(answer) {
       const stored = `${answer.phase} ${answer.title} ${answer.message}`;
       const same = data.stored === stored;
+      // What is asked depends on whose browser this is, which the page alone is told.
+      if (data.phase === "question" ? !same : answer.phase === "held") {
+        stopped = true;
+        window.location.reload();
+        return;
+      }
+      if (data.phase === "question") return;
       data.final = String(answer.final);
       data.status = answer.status;
       data.connectionStatus = answer.connection_status;

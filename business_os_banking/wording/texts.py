@@ -4,31 +4,25 @@ Rules for every text: plain short sentences, never technical, never blaming, alw
 personal, because the landing page that shows them is public. Sites may use them in mails and messages, too.
 """
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from business_os_banking.exceptions import BusinessOSError
 from business_os_banking.vocabulary import (
-    ENDED_HERE,
     SESSION_EXPIRED,
     ConnectionStatus,
     EndedBy,
     Group,
+    HeldReason,
     SessionStatus,
     StatusReason,
-    group_of,
 )
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
-
-    from business_os_banking.models import BankingConnection, ConnectSession
-
-__all__ = ["Wording", "for_connection", "for_error", "for_exception", "for_session"]
 
 Text: TypeAlias = "str | _StrPromise"
 Tone = Literal["good", "waiting", "warning", "bad"]
@@ -293,6 +287,64 @@ ENDED: dict[EndedBy, Wording] = {
     ),
 }
 
+HELD: Final[dict[HeldReason, Wording]] = {
+    HeldReason.OTHER_BROWSER: Wording(
+        _("Finished in another browser"),
+        _(
+            "Somebody has signed in at a bank for this in another browser. Until it is clear who, nothing is connected."
+        ),
+        _("If that was you, open that browser and sign in there. If it was not, discard it."),
+    ),
+    HeldReason.OTHER_BANK: Wording(
+        _("Is that the bank you meant?"),
+        _("The renewal has ended at another bank than before. Until you answer, everything stays as it was."),
+        _("Please tell us which of the two you want."),
+    ),
+    HeldReason.LINK_WITHDRAWN: Wording(
+        _("We are looking into this renewal"),
+        _("The link that it was started with was withdrawn meanwhile, so it does not count yet."),
+        _("You need not do anything. If you have a question, contact us."),
+    ),
+}
+FINISH: Final = Wording(
+    _("One step is left"),
+    _(
+        "You have been at your bank in this browser, and it was started in another one. Nothing is connected yet."
+    ),
+    _("If you started it, sign in here, and it is done. If you did not, tell us: then nothing is connected."),
+)
+FINISH_AS_ANOTHER: Final = Wording(
+    _("One step is left"),
+    _("You have been at your bank in this browser, but another user account than yours has started it."),
+    _("Sign in with the account that started it. If that was not you, tell us: then nothing is connected."),
+)
+FINISH_BY_LINK: Final = Wording(
+    _("One step is left"),
+    _("You have been at your bank in this browser. The link that you were sent was opened in another one."),
+    _("Open the link once more, in this browser, and it is done. If you did not start this, tell us."),
+)
+FINISH_NOW: Final = Wording(
+    _("Was this you?"),
+    _("You have been at your bank in this browser. It was started in another one, with this user account."),
+    _("If that was you, finish it now. If it was not, tell us: then nothing is connected."),
+)
+NOT_YOURS_TO_ACCEPT: Final = Wording(
+    _("This cannot be confirmed here"),
+    _(
+        "Whoever signed in at the bank has to finish it in the browser that was used there, or we look into it."
+    ),
+    _("If you do not know what this is about, discard it. Nothing is connected then."),
+)
+REFUSED: Final = Wording(
+    _("Nothing was connected"),
+    _("We were told that this was not meant, so it does not count, and we end the access at the bank."),
+    _("If you want to connect a bank, start again."),
+)
+OTHER_BANK: Final = _(
+    "You renewed the connection with %(old)s, and it has ended at %(new)s. Until you answer, the connection with "
+    "%(old)s stays as it was."
+)
+
 CONNECTION_LABELS: dict[ConnectionStatus, Text] = {
     ConnectionStatus.PENDING: pgettext_lazy("state of a bank connection", "Not finished"),
     ConnectionStatus.ACTIVE: pgettext_lazy("state of a bank connection", "Connected"),
@@ -312,89 +364,3 @@ SCOPES: dict[str, tuple[Text, Text]] = {
     "holder_info": (_("The account holder"), _("Name and contact details, as your bank knows them.")),
     "transactions": (_("Transactions"), _("What was paid and received, when, and with which text.")),
 }
-
-
-# For these, trying again with the same link would fail again.
-_NO_SECOND_TRY = {Group.ALREADY_CONNECTED, Group.SETUP}
-
-
-def for_error(error_class: str) -> Wording:
-    """Return the wording for an error class: one of the upstream's, or the name of an exception of ours."""
-    return ERRORS.get(error_class) or GROUPS[group_of(error_class)]
-
-
-def for_exception(error: BusinessOSError) -> Wording:
-    """Return the wording for a call that failed.
-
-    The class that the upstream named counts if it is about the customer or the bank; else the kind of failure
-    says more.
-    """
-    is_about_us = group_of(error.error_class) in {Group.TRY_AGAIN, Group.SETUP}
-    by_kind = ERRORS.get(type(error).__name__)
-    return by_kind if is_about_us and by_kind else for_error(error.error_class)
-
-
-def for_hint(error_class: str) -> Wording:
-    """Return the wording while nothing is recorded but the error class in the return address: it never says failed."""
-    if not error_class:
-        return CHECKING
-    return HINT_CANCELLED if group_of(error_class) == Group.YOU_CANCELLED else HINT_OTHER
-
-
-def for_session(session: "ConnectSession") -> Wording:
-    """Return the wording for one attempt. Reads `session.connection`: select it along."""
-    words = _for_session(session)
-    if not session.by_link or words.tone == "waiting":
-        return words
-    # Whoever came with a renewal link may have no login, so that no page of ours is the next step.
-    if words.tone == "good":
-        return replace(words, next_step=_("You can close this page now."))
-    if session.connection.can_renew and session.error_group not in _NO_SECOND_TRY:
-        return replace(words, next_step=_("To try again, open the link that you were sent once more."))
-    return replace(words, next_step=_("If you have a question, ask the person who sent you the link."))
-
-
-def _for_session(session: "ConnectSession") -> Wording:
-    connection = session.connection
-    if connection.status == ConnectionStatus.DISCONNECTED and connection.ended_by in ENDED_HERE:
-        return ENDED[EndedBy(connection.ended_by)]
-    if session.status == SessionStatus.SUCCEEDED:
-        works = connection.status in {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
-        return CONNECTED if works else for_connection(connection)
-    if session.status in {SessionStatus.CREATED, SessionStatus.OPEN}:
-        return CHECKING
-    if session.status == SessionStatus.EXPIRED:
-        words = RAN_OUT
-    elif session.status == SessionStatus.CANCELLED:
-        words = GROUPS[Group.YOU_CANCELLED]
-    else:
-        words = for_error(session.error_class)
-    if connection.status == ConnectionStatus.ACTIVE:
-        # A renewal that did not work, or an old tab: nobody should fear for the link that works.
-        reassurance = _("Your connection with this bank keeps working.")
-        return replace(words, text=format_lazy("{} {}", words.text, reassurance))
-    return words
-
-
-def for_connection(connection: "BankingConnection") -> Wording:
-    """Return the wording for a connection as it stands now."""
-    if connection.status == ConnectionStatus.PENDING:
-        return RETURNED if connection.is_checking else PENDING
-    if connection.status == ConnectionStatus.DISCONNECTED:
-        return ENDED[EndedBy(connection.ended_by or EndedBy.PROVIDER)]
-    if connection.status == ConnectionStatus.INACTIVE:
-        return REASONS[StatusReason(connection.status_reason)] if connection.status_reason else INACTIVE
-    if connection.is_expiring_soon:
-        return EXPIRING
-    return STALE if connection.is_stale else ACTIVE
-
-
-def label_for_connection(connection: "BankingConnection") -> Text:
-    """Return the status of a connection in one or two words, for a badge."""
-    if connection.status == ConnectionStatus.ACTIVE and connection.is_expiring_soon:
-        return pgettext_lazy("state of a bank connection", "Ends soon")
-    if connection.status == ConnectionStatus.PENDING and connection.is_checking:
-        return pgettext_lazy("state of a bank connection", "Being checked")
-    if connection.status_reason == StatusReason.BANK_DISABLED:
-        return pgettext_lazy("state of a bank connection", "Out of service")
-    return CONNECTION_LABELS[ConnectionStatus(connection.status)]
