@@ -14,7 +14,7 @@ from business_os_banking import conf
 from business_os_banking.admin.display import Text
 from business_os_banking.doctor import findings
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.vocabulary import ConnectionStatus, SessionStatus, StatusReason
+from business_os_banking.vocabulary import ConnectionStatus, HeldReason, SessionStatus, StatusReason
 
 _ANSWER_TIMEOUT: Final = timedelta(minutes=15)  # after the browser came back
 _OPENING_TIMEOUT: Final = timedelta(minutes=5)
@@ -39,6 +39,10 @@ def next_step(connection: BankingConnection) -> Text:
         if connection.removals.all().stuck(timezone.now()).exists():
             return gettext(findings.ADVICE["removals-stuck"].fix)
         return _("Nothing: banking_reconcile removes it at the provider.")
+    if connection.held_reason == HeldReason.LINK_WITHDRAWN:
+        return _("Accept or refuse what the withdrawn link has led to.")
+    if connection.held_reason:
+        return _("A question is open, which the customer is asked. Answer it if you know what was meant.")
     if connection.status == ConnectionStatus.PENDING:
         return _for_pending(connection)
     if connection.status == ConnectionStatus.INACTIVE:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from business_os_banking import wording
 from business_os_banking.admin import advice, display, overview
 from business_os_banking.admin.actions import list_action, permission_method
+from business_os_banking.admin.answers import QUESTIONS, Accept, Refuse
 from business_os_banking.admin.base import ActingAdmin, ReferenceSearch, keys_by_reference
 from business_os_banking.admin.connection_actions import Check, Disconnect, Renew, ReplayAll, Withdraw
 from business_os_banking.admin.display import Text, Tone
@@ -28,7 +29,7 @@ from business_os_banking.admin.sessions import SessionInline
 from business_os_banking.flows import explain
 from business_os_banking.flows.consent import record_of_consent
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
-from business_os_banking.vocabulary import ConnectionStatus
+from business_os_banking.vocabulary import ConnectionStatus, HeldReason
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[BankingConnection]
@@ -96,7 +97,8 @@ class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
     check_selected = list_action(Check())
     renew_selected = list_action(Renew())
     disconnect_selected = list_action(Disconnect())
-    row_actions = (Check(), Renew(), Withdraw(), Disconnect(), ReplayAll())
+    row_actions = (Accept(), Refuse(), Check(), Renew(), Withdraw(), Disconnect(), ReplayAll())
+    has_answer_permission = permission_method("answer_bankingconnection")
     has_check_permission = permission_method("check_bankingconnection")
     has_renew_permission = permission_method("renew_bankingconnection")
     has_disconnect_permission = permission_method("disconnect_bankingconnection")
@@ -105,7 +107,16 @@ class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
     fieldsets: ClassVar[Any] = (
         (
             None,
-            {"fields": ("status_word", "operator_step", "customer_text", "owner_link", "tenant", "account")},
+            {
+                "fields": (
+                    "status_word",
+                    "operator_step",
+                    "customer_text",
+                    "owner_link",
+                    "tenant",
+                    "account",
+                )
+            },
         ),
         (
             _("Bank"),
@@ -134,6 +145,13 @@ class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = BankingConnection.objects.with_removal()
         return rows.order_by(*self.get_ordering(request)).select_related("user").defer("state", "baseline")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fieldsets; where a question is open, that comes first."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not obj.held_reason:
+            return fieldsets
+        return [(None, {"fields": ("open_question",)}), *fieldsets]
 
     def save_model(self, request: HttpRequest, obj: BankingConnection, form: Any, change: bool) -> None:
         # A webhook may have changed the row since the page was opened: write back what the form may change,
@@ -170,8 +188,20 @@ class BankingConnectionAdmin(ReferenceSearch, ActingAdmin):
         return display.lines(
             display.word(connection.get_status_display(), tone),
             connection.get_status_reason_display(),
+            gettext("A question is open") if connection.held_reason else "",
             gettext("Still to be removed upstream") if connection.removal_due else "",
         )
+
+    @admin.display(description=_("question"))
+    def open_question(self, connection: BankingConnection) -> SafeString:
+        """Tell what is asked, and who may answer it."""
+        if not connection.held_reason:
+            return display.lines()
+        banks = ""
+        if connection.held_bank:
+            banks = f"{connection.display_name} \u2192 {connection.held_bank}"
+        asked = QUESTIONS[HeldReason(connection.held_reason)]
+        return display.lines(display.word(connection.get_held_reason_display(), "bad"), banks, *asked)
 
     @admin.display(description=_("owner"))
     def owner(self, connection: BankingConnection) -> SafeString:

@@ -78,6 +78,7 @@ class ConnectionLookFilter(LookFilter):
         "attention": _("Needs attention"),
         "stuck": _("Stuck"),
         "ending": _("Consent ends soon"),
+        "held": _("Held"),
         "deleted": _("User deleted"),
     }
 
@@ -100,6 +101,8 @@ class ConnectionLookFilter(LookFilter):
         ending = (advice.consent_ending(now), "consent_expires_at")
         if self.value() == "ending":
             return [ending]
+        if self.value() == "held":
+            return [(Q(held_reason__gt=""), "-pk")]
         if self.value() == "deleted":
             return [(Q(pk__in=BankingConnection.objects.without_user().order_by().values("pk")), "-pk")]
         return [(Q(status=ConnectionStatus.INACTIVE), "-pk"), ending, _unremovable(now)]

@@ -78,7 +78,8 @@ def _entry(event: ConnectionEvent) -> Entry:
 
 
 def _text(event: ConnectionEvent) -> str:
-    words = [event.stage, event.error_class, str(event.assertions.get("reason", ""))]
+    said = (event.assertions.get("reason", ""), event.payload.get("why", ""))
+    words = [event.stage, event.error_class, *map(str, said)]
     extra = ", ".join(word for word in words if word)
     kind = str(event.get_kind_display())
     return f"{kind} ({extra})" if extra else kind

@@ -38,7 +38,7 @@ class Browser(Client):
 
     def press(self, page: str, **answer: str) -> Any:
         """Post the form on *page* that has a button with this *answer*."""
-        html = BeautifulSoup(self.get(page, follow=True).content, "html.parser")
+        html: Any = BeautifulSoup(self.get(page, follow=True).content, "html.parser")
         name, value = next(iter(answer.items()))
         button = html.find("button", {"name": name, "value": value})
         assert button is not None, f"no such button on {page}"
@@ -47,7 +47,7 @@ class Browser(Client):
         return self.post(form["action"] or page, {"csrfmiddlewaretoken": token, name: value})
 
     def offers(self, page: str) -> set[str]:
-        html = BeautifulSoup(self.get(page, follow=True).content, "html.parser")
+        html: Any = BeautifulSoup(self.get(page, follow=True).content, "html.parser")
         return {button["value"] for button in html.find_all("button", {"name": "answer"})}
 
     def starts(self, path: str = "/banking/connect/", **data: str) -> ConnectSession:
@@ -73,7 +73,7 @@ class Bank:
         for call in self.upstream.calls("POST"):
             body = json.loads(call.body or b"{}")
             if body["custom_fields"]["session"] == str(session.reference):
-                return urlsplit(body["return_to"]).path
+                return str(urlsplit(body["return_to"]).path)
         raise AssertionError("no connect call for this session")
 
     def says_yes(
