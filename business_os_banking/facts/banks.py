@@ -8,7 +8,7 @@ from typing import Final
 
 from django.db import transaction
 
-from business_os_banking.facts import announce, lifecycle, merging, sql
+from business_os_banking.facts import announce, at_banks, lifecycle, merging, sql
 from business_os_banking.facts.commits import after_commit
 from business_os_banking.facts.events import from_event, to_event
 from business_os_banking.facts.report import Report, digest_of
@@ -46,7 +46,7 @@ def adopt(account: str, provider_code: str, connections: Collection[int]) -> Non
 
     They have looked for it themselves, before their commit; this is for a change that came at that very moment.
     """
-    latest = merging.latest_change(account, provider_code)
+    latest = at_banks.latest_change(account, provider_code)
     if latest is not None:
         _merge(latest, connections)
 

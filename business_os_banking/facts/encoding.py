@@ -62,6 +62,7 @@ def _link(data: Mapping[str, Any]) -> Link:
     return Link(
         standing=_register(Standing, data.get("standing")),
         removed_at=_time(data.get("removed_at")),
+        last_removed_at=_time(data.get("last_removed_at")),
         last_success_at=_time(data.get("last_success_at")),
         trouble=_register(Noted, data.get("trouble")),
         listed=_register(Noted, data.get("listed")),

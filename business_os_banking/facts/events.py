@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from business_os_banking.facts import notes
-from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.fact import Fact
 from business_os_banking.facts.report import Report
 from business_os_banking.models import BankingConnection, ConnectionEvent
 from business_os_banking.upstream import masking
@@ -61,6 +62,7 @@ def from_event(event: ConnectionEvent) -> Report:
             dated=assertions.get("dated", True),
             final=assertions.get("final", False),
             link_works=assertions.get("link_works", False),
+            succeeded_at=_time(assertions.get("succeeded_at", "")),
             renews=assertions.get("renews", ""),
             proof_required=assertions.get("proof_required", False),
             doubt=assertions.get("doubt", ""),
@@ -76,6 +78,10 @@ def from_event(event: ConnectionEvent) -> Report:
         conflict=assertions.get("conflict", ""),
         payload=event.payload,
     )
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def fact_of(event: ConnectionEvent) -> Fact:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from business_os_banking.facts import notes
-from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.fact import Fact
 from business_os_banking.facts.report import Report, digest_of, when
 from business_os_banking.upstream.objects import ConnectionObject, Names
 from business_os_banking.upstream.times import Time
@@ -35,8 +35,9 @@ def report_of(item: ConnectionObject, account: str, now: datetime) -> Report:
         fact.kind,
         _text_of(_meaning(item)[1]),
         fact.error_class,
-        str(tokens),
+        str([token.hex for token in tokens]),
         str(sessions),
+        _text_of(fact.succeeded_at),
         str(sorted(fact.details.items())),
     )
     return Report(
@@ -70,6 +71,7 @@ def fact_of_object(item: ConnectionObject, received_at: datetime, time: Time = N
         error_class=item.error_class if is_failure else "",
         link_works=link_works,
         details=item.details,
+        succeeded_at=_success_before_it_stopped(item),
     )
     if is_failure and item.status in _STOPPED:
         return _needs_the_user(fact, item.status), names_session
@@ -102,7 +104,8 @@ def _meaning(item: ConnectionObject) -> tuple[Kind, Time, bool]:
     has_failed = item.failure_at is not None or item.has_error
     if item.status in _STOPPED:
         # An attempt that is under way has not failed because the link, as it was before, does not work.
-        return Kind.FAILED, item.failure_at or item.updated_at, not item.has_attempt or has_failed
+        is_about_session = not item.has_attempt or has_failed or _success_before_it_stopped(item) is not None
+        return Kind.FAILED, item.failure_at or item.updated_at, is_about_session
     if item.status not in {"active", ""}:
         return Kind.UNKNOWN, item.updated_at, True
     if not item.has_attempt:
@@ -116,6 +119,13 @@ def _meaning(item: ConnectionObject) -> tuple[Kind, Time, bool]:
     if item.last_success_at is not None:
         return Kind.SUCCEEDED, item.last_success_at, False
     return Kind.UNKNOWN, item.updated_at, True
+
+
+def _success_before_it_stopped(item: ConnectionObject) -> datetime | None:
+    """Return when the last attempt ended well, of a link that has stopped working since; ``None`` if it did not."""
+    if item.status not in _STOPPED or not isinstance(item.success_at, datetime):
+        return None
+    return item.success_at if _has_succeeded(item, has_failed=item.failure_at is not None) else None
 
 
 def _has_succeeded(item: ConnectionObject, *, has_failed: bool) -> bool:

@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import reduce
 from typing import Final, NamedTuple, TypeVar
 
+from business_os_banking.facts.fact import Fact
 from business_os_banking.vocabulary import (
     CANCELLED_CLASSES,
     REASONS,
@@ -26,42 +27,6 @@ from business_os_banking.vocabulary import (
 )
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """One thing that happened, as far as the merge cares.
-
-    ``dated`` is false where the source names a time that cannot be read: ``at`` is then the time of receipt.
-    ``final`` is for a removal that is proved. ``link_works`` tells that the upstream shows the link as one that works:
-    of a failure, that it is the session's alone; of a reading, that what was wrong with the link is over.
-    ``session`` is the reference of the connect session that the fact names through a token or our own key,
-    or ``""``; ``link`` is the upstream ``upstream_id``, or ``""``. ``details`` holds values for the
-    names in :data:`vocabulary.DETAILS` (texts; times in ISO 8601).
-
-    ``renews`` is the link that the connection stood on when a session opened, ``proof_required`` whether that was to be
-    proved. ``doubt`` is a nonce for a browser that came back and did not prove that it belongs to who began, ``proof``
-    one that is lifted, or of a browser that did. Of an answer about a held success, ``reason`` is why it was held.
-    """
-
-    kind: Kind
-    at: datetime
-    session: str = ""
-    link: str = ""
-    error_class: str = ""
-    stage: str = ""
-    reason: str = ""
-    ended_by: str = ""
-    provider_code: str = ""
-    provider_active: bool | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
-    dated: bool = True
-    final: bool = False
-    link_works: bool = False
-    renews: str = ""
-    proof_required: bool = False
-    doubt: str = ""
-    proof: str = ""
 
 
 class Setback(NamedTuple):
@@ -163,6 +128,7 @@ class Link:
 
     standing: Standing | None = None
     removed_at: datetime | None = None
+    last_removed_at: datetime | None = None
     last_success_at: datetime | None = None
     trouble: Noted | None = None
     listed: Noted | None = None  # MISSING or THERE: what was said last of whether the upstream has it
@@ -178,6 +144,7 @@ class Link:
         return Link(
             standing=_one(max, self.standing, other.standing),
             removed_at=_one(min, self.removed_at, other.removed_at),
+            last_removed_at=_one(max, self.last_removed_at, other.last_removed_at),
             last_success_at=_one(max, self.last_success_at, other.last_success_at),
             trouble=_one(max, self.trouble, other.trouble),
             listed=_one(max, self.listed, other.listed),
@@ -239,8 +206,9 @@ def evidence(fact: Fact) -> State:
 
 
 def _attempt_evidence(fact: Fact) -> Attempt:
+    success_at = fact.at if fact.kind is Kind.SUCCEEDED and fact.dated else fact.succeeded_at
     setback = None
-    if fact.kind in _SETBACK_STATUS:
+    if fact.kind in _SETBACK_STATUS and fact.succeeded_at is None:
         cancelled = fact.kind is Kind.FAILED and fact.error_class in CANCELLED_CLASSES
         rank, status = _SETBACK_STATUS[Kind.CANCELLED if cancelled else fact.kind]
         default = SESSION_EXPIRED if fact.kind is Kind.EXPIRED else ""
@@ -248,7 +216,7 @@ def _attempt_evidence(fact: Fact) -> Attempt:
     return Attempt(
         opened_at=fact.at if fact.kind is Kind.OPENED else None,
         returned_at=fact.at if fact.kind is Kind.RETURNED else None,
-        successes={fact.link: fact.at} if fact.kind is Kind.SUCCEEDED and fact.dated else {},
+        successes={fact.link: success_at} if success_at else {},
         undated={fact.link: fact.at} if fact.kind is Kind.SUCCEEDED and not fact.dated else {},
         named={fact.link: fact.at} if fact.link and fact.kind not in _ANSWERS else {},
         setback=setback,
@@ -285,10 +253,12 @@ def _link_evidence(fact: Fact) -> Link:
         standing = Standing(fact.at, NEEDS_USER, reason) if reason else None
     bare = fact.at if succeeded and not fact.session else None
     details = {key: Noted(fact.at, value) for key, value in fact.details.items() if value}
+    removed_at = fact.at if fact.kind is Kind.REMOVED and fact.final else None
     return Link(
         standing=standing,
-        removed_at=fact.at if fact.kind is Kind.REMOVED and fact.final else None,
-        last_success_at=fact.at if succeeded else None,
+        removed_at=removed_at,
+        last_removed_at=removed_at,
+        last_success_at=fact.at if succeeded else fact.succeeded_at,
         trouble=trouble,
         listed=Noted(fact.at, _LISTED[fact.kind]) if fact.kind in _LISTED and not fact.final else None,
         first_bare_success_at=bare,

@@ -13,9 +13,9 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from business_os_banking.facts import announce, lifecycle, notes, removals, sql
+from business_os_banking.facts import announce, at_banks, lifecycle, notes, removals, sql
 from business_os_banking.facts.encoding import from_json, to_json
-from business_os_banking.facts.events import forget, from_event, keep_own_duplicate
+from business_os_banking.facts.events import forget, keep_own_duplicate
 from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.match import Match
 from business_os_banking.facts.report import Report
@@ -38,14 +38,15 @@ class Merged:
     connections: tuple[int, ...]
     before: list[State]
     after: list[State]
+    banks: list[set[str]]  # by connection, the codes at which it turns out to be just now
 
     def learnt_links(self) -> set[str]:
         """Return the upstream ids that are known only since this merge."""
         return _links(self.after) - _links(self.before)
 
     def learnt_banks(self) -> set[str]:
-        """Return the bank codes that are known only since this merge."""
-        return _banks(self.after) - _banks(self.before)
+        """Return the codes of banks at which a connection turns out to be since this merge."""
+        return set().union(*self.banks)
 
 
 def _links(states: list[State]) -> set[str]:
@@ -55,12 +56,7 @@ def _links(states: list[State]) -> set[str]:
 
 def _names(states: list[State]) -> set[str]:
     """Return what others can be found by: the links and the banks that *states* know."""
-    return _links(states) | {f"bank {code}" for code in _banks(states)}
-
-
-def _banks(states: list[State]) -> set[str]:
-    codes = (link.told().get("provider_code", "") for state in states for link in state.links.values())
-    return {code for code in codes if code}
+    return _links(states) | {f"bank {code}" for code in at_banks.codes_of(states)}
 
 
 def merge_into(
@@ -99,11 +95,11 @@ def merge_into(
     outcome = _outcome(report, rows, changed=bool(store) or before != after)
     event.outcome = (Outcome.FAILED if is_unusable else outcome).value
     keep_own_duplicate(event, rows)
-    if outcome is Outcome.UNMATCHED and not match.conflict and removals.of_the_erased(report):
+    if outcome is Outcome.UNMATCHED and removals.of_the_erased(report):
         forget(event)
         due = []
     set_announcements(event, due)
-    return Merged(tuple(row.pk for row in rows), before, after)
+    return Merged(tuple(row.pk for row in rows), before, after, at_banks.newly_at(rows, before, after))
 
 
 def _note(kind: Kind, after: list[State]) -> str:
@@ -132,7 +128,10 @@ def join(report: Report, match: Match, rows: list[BankingConnection]) -> tuple[l
     before = [state_of(row) for row in rows]
     if match.session:
         before = [_with_session(state, match, row.pk) for state, row in zip(before, rows, strict=True)]
-    return before, _with_banks(report.account, match.new_bank, before, _merged(report, match, rows, before))
+    after = _merged(report, match, rows, before)
+    return before, at_banks.with_banks(
+        report.account, match.new_bank, after, at_banks.newly_at(rows, before, after)
+    )
 
 
 def set_announcements(event: ConnectionEvent, due: list[announce.Announcement]) -> None:
@@ -158,24 +157,6 @@ def _merged(report: Report, match: Match, rows: list[BankingConnection], before:
         for row, old in zip(rows, before, strict=True)
     ]
     return _with_shared_link(report, after)
-
-
-def _with_banks(account: str, new_bank: str, before: list[State], after: list[State]) -> list[State]:
-    """Add what is known of a bank to the connections that turn out to be there just now; of *new_bank*, nothing is."""
-    for code in _banks(after) - _banks(before) - {new_bank}:
-        change = latest_change(account, code)
-        if change is not None:
-            asserted = lifecycle.evidence(from_event(change).fact)
-            after = [state | asserted if code in _banks([state]) else state for state in after]
-    return after
-
-
-def latest_change(account: str, provider_code: str) -> ConnectionEvent | None:
-    """Return the event that told last whether this bank is switched on."""
-    changes = ConnectionEvent.objects.filter(
-        account=account, kind=Kind.PROVIDER_CHANGED, provider_code=provider_code
-    )
-    return changes.order_by("-occurred_at", "-pk").first()
 
 
 def _with_shared_link(report: Report, states: list[State]) -> list[State]:

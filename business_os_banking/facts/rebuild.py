@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from business_os_banking.facts.encoding import from_json, to_json
 from business_os_banking.facts.events import fact_of
 from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.rows import connection_columns, session_columns
+from business_os_banking.facts.same_bank import is_same_bank
+from business_os_banking.facts.status import view_connection
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, batches
 from business_os_banking.vocabulary import Kind, Outcome
 
@@ -84,7 +86,7 @@ def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Diff
     wanted = connection_columns(state)
     pairs = {name: (getattr(connection, name), value) for name, value in wanted.items()}
     # The stored state is compared as a state: how its JSON is written may differ between versions.
-    pairs["state"] = (to_json(from_json(connection.state)), wanted["state"])
+    pairs["state"] = (_comparable(from_json(connection.state)), _comparable(state))
     yield from _differences(f"connection {connection.reference}", pairs)
     for session in ConnectSession.objects.filter(connection=connection).order_by("pk"):
         reference = str(session.reference)
@@ -98,6 +100,12 @@ def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Diff
     if not check and any(stored != value for stored, value in pairs.values()):
         BankingConnection.objects.filter(pk=connection.pk).update(**wanted, updated_at=timezone.now())
         removals.ask(connection, state, timezone.now())
+
+
+def _comparable(state: State) -> dict[str, Any]:
+    """Return *state* as JSON, of its banks the current one alone: it hears of another when it comes to be there."""
+    code = view_connection(state, is_same_bank).details.get("provider_code", "")
+    return to_json(replace(state, banks={key: bank for key, bank in state.banks.items() if key == code}))
 
 
 def _are_same(stored: Any, value: Any) -> bool:

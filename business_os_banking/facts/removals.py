@@ -10,12 +10,20 @@ from uuid import UUID
 from django.db.models import Q
 
 from business_os_banking import conf
+from business_os_banking.facts.events import NAMING_NOBODY
 from business_os_banking.facts.lifecycle import State
+from business_os_banking.facts.lookup import Name
 from business_os_banking.facts.report import Report
 from business_os_banking.facts.same_bank import is_same_bank
 from business_os_banking.facts.status import view_connection
 from business_os_banking.facts.unneeded import refused, superseded, to_remove
-from business_os_banking.models import BankingConnection, ConnectSession, Removal, RemovalQuerySet
+from business_os_banking.models import (
+    BankingConnection,
+    ConnectionEvent,
+    ConnectSession,
+    Removal,
+    RemovalQuerySet,
+)
 from business_os_banking.models.removals import digest_of, digests_of
 from business_os_banking.vocabulary import Kind
 
@@ -139,11 +147,51 @@ def of_the_erased(report: Report) -> bool:
     if not digests:
         return False
     rows = list(Removal.objects.filter(digest__in=digests, connection=None))
-    if report.fact.link and any(row.of_session for row in rows):
-        keys = {key for row in rows for key in row.known_to}
-        ask_for(report.account, report.fact.link, report.received_at, keys=keys)
+    if any(row.of_session for row in rows):
+        _learn_of_the_erased(report, {key for row in rows for key in row.known_to})
     if report.fact.kind is Kind.SUCCEEDED and report.fact.dated:
         # It works after its removal: whatever proved that was wrong.
         settled = [row.pk for row in rows if row.settled_at is not None and row.settled_at < report.fact.at]
         reopen(Removal.objects.filter(pk__in=settled), report.fact.link, report.received_at)
     return bool(rows)
+
+
+def is_of_the_erased(account: str, link: str) -> bool:
+    """Return whether *link* is to be kept nowhere: it was of somebody erased, and its removal is settled."""
+    rows = Removal.objects.filter(digest__in=digests_of("link", account, link), connection=None)
+    return bool(link) and rows.exclude(settled_at=None).exists()
+
+
+def names_of_the_erased(names: Collection[Name]) -> set[Name]:
+    """Return which of *names* are tokens and references of erased sessions that might still succeed."""
+    accounts = {account for _kind, account, _value in names}
+    watched = Removal.objects.filter(of_session=True, connection=None)
+    erased: set[Name] = set()
+    for account in accounts:
+        if not watched.filter(account=account).exists():
+            continue
+        digests = {
+            digest: name
+            for name in names
+            if name[0] != "link" and name[1] == account
+            for digest in digests_of(name[0], account, str(name[2]))
+        }
+        rows = watched.filter(digest__in=list(digests)).values_list("digest", flat=True)
+        erased |= {digests[digest] for digest in rows}
+    return erased
+
+
+def _learn_of_the_erased(report: Report, keys: Collection[str]) -> None:
+    """Have removed what *report* names, and keep what else such a session would be known by."""
+    if report.pending_token is not None:
+        digest = digest_of("token", report.account, str(report.pending_token))
+        row = Removal(account=report.account, digest=digest, of_session=True, requested_at=report.received_at)
+        row.known_to = sorted(keys)
+        Removal.objects.bulk_create([row], ignore_conflicts=True)
+    if report.fact.link:
+        ask_for(report.account, report.fact.link, report.received_at, keys=keys)
+        # What came before, by the link alone, is about the same.
+        strays = ConnectionEvent.objects.filter(
+            account=report.account, upstream_id=report.fact.link, connection=None
+        )
+        strays.exclude(kind=Kind.PROVIDER_CHANGED).update(**NAMING_NOBODY)

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from business_os_banking.exceptions import BusinessOSError
-from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.fact import Fact
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.upstream import values
 from business_os_banking.upstream.client import OpenedSession
@@ -58,6 +58,7 @@ class Report:
             "dated": None if self.fact.dated else False,
             "final": self.fact.final or None,
             "link_works": self.fact.link_works or None,
+            "succeeded_at": self.fact.succeeded_at.isoformat() if self.fact.succeeded_at else "",
             "renews": self.fact.renews,
             "proof_required": self.fact.proof_required or None,
             "doubt": self.fact.doubt,
@@ -203,10 +204,10 @@ def seen(connection: BankingConnection, now: datetime, *, works: bool = False) -
     return _of_connection(connection, fact, Source.READ, fact.link, now.isoformat())
 
 
-def removed(connection: BankingConnection, upstream_id: str, now: datetime) -> Report:
-    """Report that our own DELETE of an upstream connection was carried out."""
+def removed(connection: BankingConnection, upstream_id: str, now: datetime, requested_at: datetime) -> Report:
+    """Report that our own DELETE of an upstream connection was carried out, as it was asked for at *requested_at*."""
     fact = Fact(kind=Kind.REMOVED, at=now, link=upstream_id, final=True)
-    return _of_connection(connection, fact, Source.READ, upstream_id)
+    return _of_connection(connection, fact, Source.READ, upstream_id, requested_at.isoformat())
 
 
 def _of_connection(connection: BankingConnection, fact: Fact, source: Source, *parts: str) -> Report:

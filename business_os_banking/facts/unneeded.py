@@ -6,7 +6,7 @@ Pure, as :mod:`business_os_banking.facts.lifecycle` is.
 from business_os_banking.facts.held import SameBank, bank_of, same_bank, walk
 from business_os_banking.facts.lifecycle import Attempt, Link, State, answer_key, unnamed
 from business_os_banking.facts.status import gone_since, link_of
-from business_os_banking.facts.successes import successes_of
+from business_os_banking.facts.successes import Success, successes_of
 from business_os_banking.vocabulary import HeldReason
 
 
@@ -46,8 +46,15 @@ def superseded(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, .
         for s in successes.accepted
         if not gone_since(link_of(state, s, s.link))
         and (is_confirmed or is_same_bank(bank_of(state, s), bank))
+        and not _is_opened_later(state, s, current)
     }
     return tuple(sorted(others - {"", current.link} - {s.link for s in successes.held}))
+
+
+def _is_opened_later(state: State, other: Success, current: Success) -> bool:
+    """Whether *other* is of a later session: what passes for current then may be a late word of the older one."""
+    one, two = (state.attempts.get(s.session, Attempt()).opened_at for s in (other, current))
+    return one is not None and two is not None and one > two
 
 
 def refused(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, ...]:
@@ -59,4 +66,11 @@ def refused(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, ...]
 
 
 def _is_removed(state: State, session: str, link: str) -> bool:
-    return any(state.links.get(key, Link()).removed_at for key in (link, unnamed(session)))
+    return is_removed(state.links.get(link, Link()) | state.links.get(unnamed(session), Link()))
+
+
+def is_removed(link: Link) -> bool:
+    """Return whether our own removal of *link* is proved, and nothing proves since then that it works."""
+    if link.last_removed_at is None:
+        return False
+    return link.last_success_at is None or link.last_success_at <= link.last_removed_at

@@ -151,6 +151,15 @@ def _store(report: Report, values: Mapping[str, Any]) -> None:
     raise Unintelligible("The upstream gave a pending_token that it had given before.")
 
 
+def _is_there(session: ConnectSession) -> bool:
+    """Read *session* again; return whether it has not been erased while the call was under way."""
+    try:
+        session.refresh_from_db()
+    except ConnectSession.DoesNotExist:
+        return False
+    return True
+
+
 def _open(
     session: ConnectSession, account: Account, return_to: Callable[[ConnectSession], str]
 ) -> ConnectSession:
@@ -178,14 +187,15 @@ def _open(
     except BusinessOSError as error:
         logger.warning("Connect session %s could not be opened: %s", session.reference, error)
         record(refused(session, error, timezone.now()))
-        session.refresh_from_db()
-        error.session = session
+        if _is_there(session):
+            error.session = session
         raise
     except Exception:
         # The site's own hook, say. The session must not look as if it were still being opened.
         record(refused(session, BusinessOSError(error_class="Interrupted"), timezone.now()))
         raise
-    session.refresh_from_db()
+    if not _is_there(session):
+        raise BusinessOSError("The connection was erased meanwhile.", error_class="Interrupted")
     # The webhook may have been faster than the answer, and an ended session keeps no address; the person
     # still has to be sent somewhere.
     session.connect_url = answer.connect_url.open()

@@ -20,6 +20,7 @@ from business_os_banking.exceptions import InvalidRequest, NotFound, let_through
 from business_os_banking.facts.interpret import report_of
 from business_os_banking.facts.lookup import Name, known, names_of
 from business_os_banking.facts.record import record
+from business_os_banking.facts.removals import is_of_the_erased, names_of_the_erased
 from business_os_banking.facts.report import Report, digest_of, seen
 from business_os_banking.flows import learning
 from business_os_banking.flows.budget import Share
@@ -140,7 +141,8 @@ def push_anchor(state: AccountState, *starts: str) -> None:
     with transaction.atomic():
         # As they are now: one of them may have been forgotten since this reading began.
         kept = AccountState.objects.select_for_update().get(pk=state.pk).anchors
-        anchors = ([anchor for anchor in kept if anchor not in starts] + list(starts))[-_ANCHORS:]
+        new = [start for start in starts if not is_of_the_erased(state.alias, start)]
+        anchors = ([anchor for anchor in kept if anchor not in new] + new)[-_ANCHORS:]
         if anchors != kept:
             store(state, anchors=anchors)
 
@@ -196,4 +198,5 @@ def _ours(reports: list[Report]) -> list[Report]:
         by_link: set[Name] = {("link", report.account, report.fact.link)} if report.fact.link else set()
         names[report.digest] = names_of(report) | by_link
     matchable = known({name for some in names.values() for name in some})
+    matchable |= names_of_the_erased({name for some in names.values() for name in some} - matchable)
     return [report for report in reports if matchable & names[report.digest]]

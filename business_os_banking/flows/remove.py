@@ -27,6 +27,7 @@ from business_os_banking.facts.removals import links_to_remove
 from business_os_banking.facts.report import removed
 from business_os_banking.facts.retries import retried
 from business_os_banking.facts.rows import state_of
+from business_os_banking.facts.unneeded import is_removed
 from business_os_banking.flows import learning
 from business_os_banking.flows.learning import keys_of
 from business_os_banking.models import BankingConnection, ConnectSession, Removal, RemovalQuerySet, batches
@@ -113,7 +114,9 @@ def _settle(removal: Removal, evidence: Evidence, now: datetime, reason: str) ->
         connection = BankingConnection.objects.filter(pk=removal.connection_id or 0).first()
         if connection is not None:
             # It locks whoever shares the link, in order.
-            record(removed(connection, removal.upstream_id, now))
+            record(removed(connection, removal.upstream_id, now, removal.requested_at))
+            # Somebody may have erased it while that waited for its lock.
+            connection = BankingConnection.objects.select_for_update().filter(pk=connection.pk).first()
         Removal.objects.filter(pk=removal.pk, settled_at=None).update(
             evidence=evidence.value, reason=reason, settled_at=now, left_at=None, leased_until=None
         )
@@ -172,11 +175,16 @@ def _locked_connection(removal: Removal) -> BankingConnection | None:
 
 def _is_in_use(row: Removal) -> bool:
     """Whether anybody stands on the link, whoever it is, or is at the bank with it: removing it would cut them off."""
-    living = BankingConnection.objects.living().filter(account=row.account, upstream_id=row.upstream_id)
+    # One that the provider's word has ended may come back, unless our own removal has.
+    standing = BankingConnection.objects.filter(account=row.account, upstream_id=row.upstream_id)
+    for connection in standing.exclude(ended_by__in=ENDED_HERE):
+        link = state_of(connection).links.get(row.upstream_id)
+        if link is None or not is_removed(link):
+            return True
     held = BankingConnection.objects.living().filter(
         account=row.account, held_session__upstream_id=row.upstream_id
     )
-    if living.exists() or held.exists():
+    if held.exists():
         return True
     named = Q(upstream_id=row.upstream_id) | Q(links__upstream_id=row.upstream_id)
     waiting = ConnectSession.objects.waiting().filter(named, connection__account=row.account)
@@ -187,8 +195,8 @@ def _is_wanted(row: Removal, connection: BankingConnection, now: datetime) -> bo
     """Whether the state of *connection* still wants it removed. If nothing does any more, the row goes."""
     state = state_of(connection)
     link = state.links.get(row.upstream_id)
-    if link is not None and link.removed_at is not None:
-        _settle(row, Evidence.SAID, link.removed_at, "")  # somebody was killed between the two
+    if link is not None and link.last_removed_at is not None and is_removed(link):
+        _settle(row, Evidence.SAID, link.last_removed_at, "")  # somebody was killed between the two
         return False
     links = links_to_remove(state)
     if row.upstream_id not in links:

@@ -14,6 +14,7 @@ from typing import Final
 from django.utils.translation import gettext_noop as _
 
 from business_os_banking import conf
+from business_os_banking.facts.removals import is_of_the_erased
 from business_os_banking.flows import learning, pages
 from business_os_banking.flows.looks import due_sessions, note_looks, waiting_sessions
 from business_os_banking.flows.missing import note_missing
@@ -21,12 +22,14 @@ from business_os_banking.flows.pages import Page
 from business_os_banking.flows.reading import JITTER, Reading
 from business_os_banking.models import AccountState, BankingConnection, Removal, batches
 from business_os_banking.models.clocks import is_past, is_waiting, is_within
-from business_os_banking.vocabulary import ENDED_HERE, ConnectionStatus
+from business_os_banking.vocabulary import ENDED_HERE, SESSION_MAX_LIFE, ConnectionStatus
 
 logger = logging.getLogger(__name__)
 
 _LEADS_NOWHERE: Final = _("the list of connections leads to a page that is not there")
 _IGNORED: Final = _("the list of connections shows its first page only (from_id is ignored)")
+# What was erased while it was under way may still succeed so long after.
+_STILL_UNDER_WAY: Final = 2 * SESSION_MAX_LIFE
 _CIRCLE: Final = _("the pages of the list of connections lead in a circle")
 
 
@@ -40,8 +43,10 @@ def is_due(state: AccountState, now: datetime) -> bool:
         if is_within(state.read_at, now, _between()):
             return False
         # Before the first session is over, so that its end finds the tail.
-        return _has_links(state.alias) or waiting_sessions(state.alias).exists()
-    return not is_waiting(state.sweep_next_at, now, _between() * (1 + JITTER)) and _has_links(state.alias)
+        return _has_links(state.alias, now) or waiting_sessions(state.alias).exists()
+    return not is_waiting(state.sweep_next_at, now, _between() * (1 + JITTER)) and _has_links(
+        state.alias, now
+    )
 
 
 def sweep(alias: str, state: AccountState, reading: Reading, most: int | None = None) -> None:
@@ -80,10 +85,14 @@ def _between() -> timedelta:
     return timedelta(hours=conf.settings.read_every_hours)
 
 
-def _has_links(alias: str) -> bool:
+def _has_links(alias: str, now: datetime) -> bool:
     """Whether the upstream may hold a link of ours, even one that was called gone, if perhaps by the wrong list."""
     if Removal.objects.due().filter(account=alias, asked_at__isnull=False).exists():
         return True  # that the list lacks it would prove that it was removed
+    # Nor is there a row of ours for what was erased while it was under way.
+    erased = Removal.objects.filter(account=alias, of_session=True, requested_at__gte=now - _STILL_UNDER_WAY)
+    if erased.exists():
+        return True
     links = BankingConnection.objects.filter(account=alias).exclude(upstream_id="")
     if links.exclude(status=ConnectionStatus.DISCONNECTED).exists():
         return True
@@ -115,6 +124,10 @@ def _advance(state: AccountState, page: Page, started: datetime) -> bool:
     """Move on to the page after *page*; return whether nobody else has."""
     count = state.sweep_pages + 1
     is_power_of_two = not count & (count - 1)
+    if is_of_the_erased(state.alias, page.next_id):
+        # The cursor may not be kept, so the next reading begins anew; by then the list begins pages elsewhere.
+        _end(state, Reading(now=started), sweep_next_at=started)
+        return False
     values = {
         "sweep_cursor": page.next_id,
         "sweep_pages": count,

@@ -14,7 +14,7 @@ from django.utils import timezone
 from business_os_banking.adapter import email_of
 from business_os_banking.conf import SCOPES
 from business_os_banking.conf.secret import Secret, Token
-from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.fact import Fact
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import Report, digest_of, opened
 from business_os_banking.flows.disconnect import disconnect

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from business_os_banking.facts import notes
+from business_os_banking.facts.fact import Fact
 from business_os_banking.facts.interpret import fact_of_object, kind_of_failure, name_conflict
-from business_os_banking.facts.lifecycle import Fact
 from business_os_banking.facts.report import Report, digest_of, when
 from business_os_banking.upstream import values
 from business_os_banking.upstream.objects import (

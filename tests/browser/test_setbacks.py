@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Page, Route, expect
 
-from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.fact import Fact
 from business_os_banking.facts.record import record
 from business_os_banking.facts.report import digest_of, expired, returned
 from business_os_banking.models import BankingConnection, ConnectSession

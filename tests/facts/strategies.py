@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from business_os_banking.facts.lifecycle import Fact
+from business_os_banking.facts.fact import Fact
 from business_os_banking.vocabulary import KNOWN_CLASSES, EndedBy, Kind, StatusReason
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

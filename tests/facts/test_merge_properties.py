@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from business_os_banking.facts.encoding import from_json, to_json
-from business_os_banking.facts.lifecycle import Fact, State, merge, merge_all
+from business_os_banking.facts.fact import Fact
+from business_os_banking.facts.lifecycle import State, merge, merge_all
 from business_os_banking.facts.status import view_connection, view_session
 from business_os_banking.facts.unneeded import to_remove
 from business_os_banking.vocabulary import ConnectionStatus, EndedBy, Kind, SessionStatus

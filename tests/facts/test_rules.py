@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from business_os_banking.facts.lifecycle import NEEDS_USER, Attempt, Fact, Link, Standing, State, merge_all
+from business_os_banking.facts.fact import Fact
+from business_os_banking.facts.lifecycle import (
+    NEEDS_USER,
+    Attempt,
+    Link,
+    Standing,
+    State,
+    merge_all,
+)
 from business_os_banking.facts.status import ConnectionView, SessionView, view_connection, view_session
 from business_os_banking.facts.unneeded import superseded, to_remove
 from business_os_banking.vocabulary import Kind

@@ -8,7 +8,14 @@ from datetime import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business_os_banking.facts.lifecycle import GOOD, Fact, Link, State, merge, merge_all
+from business_os_banking.facts.fact import Fact
+from business_os_banking.facts.lifecycle import (
+    GOOD,
+    Link,
+    State,
+    merge,
+    merge_all,
+)
 from business_os_banking.facts.status import view_connection, view_session
 from business_os_banking.facts.unneeded import superseded, to_remove
 from business_os_banking.vocabulary import ConnectionStatus, Kind, SessionStatus
