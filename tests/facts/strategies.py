@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -31,8 +33,21 @@ facts = st.builds(
     dated=st.booleans(),
     final=st.booleans(),
     link_works=st.booleans(),
+    renews=st.sampled_from(["", "", "A"]),
+    proof_required=st.sampled_from([False, False, False, True]),
+    doubt=st.sampled_from(["", "", "", "n1", "n2"]),
+    proof=st.sampled_from(["", "", "n1", "n2"]),
     details=st.dictionaries(
         st.sampled_from(["provider_code", "provider_name"]), st.sampled_from(["bank_xf", "other_xf"])
     ),
 )
 fact_lists = st.lists(facts, max_size=8)
+
+# Nobody doubts, withdraws or refuses anything in these: every success counts.
+HELD = {Kind.WITHDRAWN, Kind.REFUSED}
+
+
+def unheld(known: list[Fact]) -> list[Fact]:
+    """Return *known* without what could hold a success, or make it count no more."""
+    none: dict[str, Any] = {"doubt": "", "renews": "", "proof_required": False}
+    return [replace(fact, **none) for fact in known if fact.kind not in HELD]
