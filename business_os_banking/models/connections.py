@@ -111,6 +111,7 @@ class BankingConnection(models.Model):
     disconnected_at = models.DateTimeField(_("disconnected"), null=True, blank=True)
     ended_by = models.CharField(_("ended by"), max_length=16, choices=ENDED_BY, blank=True, default="")
     held_reason = models.CharField(_("held"), max_length=16, choices=HELD_REASONS, blank=True, default="")
+    # The tables would each refer to the other: without a constraint, rows can be deleted and loaded in any order.
     held_session = models.ForeignKey(
         "ConnectSession",
         verbose_name=_("held attempt"),
@@ -120,6 +121,7 @@ class BankingConnection(models.Model):
         editable=False,
         related_name="+",
         db_index=False,
+        db_constraint=False,
     )
     # The bank that it is at, as far as its owner may be told.
     held_bank = models.CharField(_("held bank"), max_length=255, blank=True, default="", editable=False)
