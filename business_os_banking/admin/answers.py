@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from business_os_banking.admin.connection_actions import ConnectionAction
 from business_os_banking.admin.display import Text
-from business_os_banking.flows.answer import NothingHeld, accept, refuse
+from business_os_banking.flows.answer import NothingHeld, accept, question_of, refuse
 from business_os_banking.models import BankingConnection
 from business_os_banking.vocabulary import EndedBy, HeldReason
 
@@ -43,6 +43,7 @@ class WhyForm(forms.Form):
     why = forms.CharField(
         label=_("Reason"), max_length=200, help_text=_("How do you know? No names, please: it is kept.")
     )
+    question = forms.CharField(widget=forms.HiddenInput, required=False)
 
 
 class _Answer(ConnectionAction):
@@ -55,7 +56,8 @@ class _Answer(ConnectionAction):
         return bool(row.held_reason)
 
     def form(self, request: HttpRequest, rows: Connections) -> WhyForm:
-        return WhyForm(request.POST if "why" in request.POST else None)
+        question = question_of(rows[0])
+        return WhyForm(request.POST if "why" in request.POST else None, initial={"question": question})
 
     def describe(self, rows: Connections) -> list[Text]:
         return [*QUESTIONS[HeldReason(rows[0].held_reason)], self.consequence(rows[0])]
@@ -63,8 +65,8 @@ class _Answer(ConnectionAction):
     def consequence(self, row: BankingConnection) -> Text:
         raise NotImplementedError
 
-    def answer(self, row: BankingConnection, why: str) -> Text:
-        """Give the answer; return what to tell the operator."""
+    def answer(self, row: BankingConnection, given: dict[str, str]) -> Text:
+        """Answer, with what was *given* in the form; return what to tell the operator."""
         raise NotImplementedError
 
     def do(
@@ -74,7 +76,7 @@ class _Answer(ConnectionAction):
         (row,) = rows
         self.log(admin, request, [row])
         try:
-            text = self.answer(row, form.cleaned_data["why"])
+            text = self.answer(row, form.cleaned_data)
             admin.message_user(request, str(text), messages.SUCCESS)
         except NothingHeld:  # somebody has answered since the page was shown
             admin.message_user(request, str(self.nothing_due), messages.WARNING)
@@ -94,8 +96,8 @@ class Accept(_Answer):
             return gettext("From then on the connection is one with %(bank)s.") % {"bank": row.held_bank}
         return _("From then on the connection stands on it.")
 
-    def answer(self, row: BankingConnection, why: str) -> Text:
-        accept(row, by=EndedBy.OPERATOR, why=why)
+    def answer(self, row: BankingConnection, given: dict[str, str]) -> Text:
+        accept(row, by=EndedBy.OPERATOR, **given)
         return _("It is accepted.")
 
 
@@ -112,6 +114,6 @@ class Refuse(_Answer):
     def consequence(self, row: BankingConnection) -> Text:
         return _("It counts no more, and its access is removed at the provider. This cannot be undone.")
 
-    def answer(self, row: BankingConnection, why: str) -> Text:
-        refuse(row, why=why)
+    def answer(self, row: BankingConnection, given: dict[str, str]) -> Text:
+        refuse(row, by=EndedBy.OPERATOR, **given)
         return _("It is refused.")

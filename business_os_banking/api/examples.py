@@ -36,6 +36,7 @@ CONNECTION: Final[dict[str, Any]] = {
     "ended_by": None,
     "held_reason": None,
     "held_bank": "",
+    "held_question": "",
     "created_at": "2026-11-02T09:29:44Z",
     "updated_at": "2026-11-02T09:31:07Z",
 }

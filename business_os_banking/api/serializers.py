@@ -12,6 +12,7 @@ from rest_framework import serializers
 from business_os_banking import conf, wording
 from business_os_banking.adapter import may_renew
 from business_os_banking.api.fields import Mail, Moment, Switch, Text, Tone, Vocabulary, Word, WordingText
+from business_os_banking.flows.answer import question_of
 from business_os_banking.flows.begin import check_email
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.models.clocks import is_waiting
@@ -78,8 +79,14 @@ class ConnectionSerializer(serializers.Serializer[Any]):
     held_bank = serializers.CharField(
         read_only=True, help_text="The bank that it is at, where that may be told: the one to ask about."
     )
+    held_question = serializers.SerializerMethodField(
+        help_text="Send it along with the answer: it tells this question from a later one."
+    )
     created_at = Moment(read_only=True)
     updated_at = Moment(read_only=True)
+
+    def get_held_question(self, connection: BankingConnection) -> str:
+        return question_of(connection)
 
     def words(self, connection: BankingConnection) -> Wording:
         return wording.for_connection(connection)
@@ -222,6 +229,11 @@ class AnswerSerializer(Strict):
     """Whether what is held was meant."""
 
     answer = Word(("accept", "refuse"), "Answer")
+    question = Text(
+        required=False,
+        max_length=16,
+        help_text="The `held_question` that was answered; if another one is open by now, nothing is done.",
+    )
 
 
 class FinishSerializer(Strict):

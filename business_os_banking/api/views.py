@@ -111,7 +111,8 @@ class Answer(_ConnectionView):
         serializer = AnswerSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         do = accept if serializer.validated_data["answer"] == "accept" else refuse
-        return Response(self.describe(do(connection)))
+        question = serializer.validated_data.get("question", "")
+        return Response(self.describe(do(connection, question=question)))
 
 
 class _SessionView(BankingView):

@@ -46,8 +46,8 @@ def of_connection(before: str, after: str, connection: int, session: int | None)
 
 def of_hold(row: BankingConnection, changed: Mapping[str, Any]) -> list[Announcement]:
     """Return what is due where by the columns that have *changed* a success of *row* is held from now on."""
-    reason, session = changed["held_reason"], changed["held_session_id"]
-    if not reason or (reason, session) == (row.held_reason, row.held_session_id):
+    reason, session, link = (changed[name] for name in ("held_reason", "held_session_id", "held_link"))
+    if not reason or (reason, session, link) == (row.held_reason, row.held_session_id, row.held_link):
         return []
     return [{"signal": "connection_held", "connection": row.pk, "session": session}]
 

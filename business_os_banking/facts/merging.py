@@ -20,6 +20,8 @@ from business_os_banking.facts.lifecycle import State
 from business_os_banking.facts.match import Match
 from business_os_banking.facts.report import Report
 from business_os_banking.facts.rows import connection_columns, session_columns, state_of, state_of_session
+from business_os_banking.facts.same_bank import is_same_bank
+from business_os_banking.facts.status import view_connection
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession, SessionLink
 from business_os_banking.vocabulary import (
     ENDED_HERE,
@@ -179,11 +181,12 @@ def save(
     named: str = "",
     store: Mapping[str, Any] | None = None,
     received_at: datetime | None = None,
+    anew: bool = False,
 ) -> list[announce.Announcement]:
     """Write the columns that changed from *old* to *new*; return what that makes due.
 
     *session* and *named* are the key and the reference of the session that the fact was about, *store* holds
-    further columns for it.
+    further columns for it. *anew*, they are read off the state also where that has not changed.
     """
     due: list[announce.Announcement] = []
     for reference in touched(old, new):
@@ -196,8 +199,8 @@ def save(
             if was["status"] != now["status"]:
                 pk = session if reference == named else _session_key(row, reference)
                 due += announce.of_session(was["status"], now["status"], row.pk, pk)
-    if old != new:
-        changed = connection_columns(new)
+    if old != new or anew:
+        changed = connection_columns(new, row)
         if changed["upstream_id"] != row.upstream_id:
             # Those were said of the link before; a page has not shown this one yet.
             changed |= {"missing_since": None, "seen_at": None, "seen_by": ""}
@@ -207,6 +210,8 @@ def save(
             changed["read_due_at"] = (received_at or timezone.now()) + _READ_AFTER
         if held := announce.of_hold(row, changed):
             changed["held_at"] = timezone.now()
+        elif row.held_at and not (changed["held_reason"] or view_connection(new, is_same_bank).has_moot):
+            changed["held_at"] = None
         changed["baseline"] = baseline(row, old)
         written = {name: value for name, value in changed.items() if value != getattr(row, name)}
         sql.update(cursor, BankingConnection, {"id": row.pk}, {**written, "updated_at": timezone.now()})

@@ -50,7 +50,7 @@ def _changes(row: BankingConnection, old: State, new: State) -> Iterator[Change]
     if old == new:
         return
     reference = str(row.reference)
-    for column, value in connection_columns(new).items():
+    for column, value in connection_columns(new, row).items():
         if column not in _UNSEEN and getattr(row, column) != value:
             yield Change(BankingConnection, reference, column, getattr(row, column), value)
     for session in merging.touched(old, new):

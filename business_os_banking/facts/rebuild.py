@@ -83,7 +83,7 @@ def _rebuild_one(connection: BankingConnection, *, check: bool) -> Iterator[Diff
     if not connection.state and not ConnectionEvent.objects.filter(connection=connection).exists():
         return  # a row that a site imported, of which no fact has spoken: its columns are all there is
     state = state_from_log(connection)
-    wanted = connection_columns(state)
+    wanted = connection_columns(state, connection)
     pairs = {name: (getattr(connection, name), value) for name, value in wanted.items()}
     # The stored state is compared as a state: how its JSON is written may differ between versions.
     pairs["state"] = (_comparable(from_json(connection.state)), _comparable(state))

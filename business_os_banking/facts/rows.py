@@ -79,8 +79,11 @@ def state_of_session(session: ConnectSession) -> State:
     return State(attempts={str(session.reference): attempt}, links={link: good} if good and link else {})
 
 
-def connection_columns(state: State) -> dict[str, Any]:
-    """Return the columns of a connection that follow from *state*."""
+def connection_columns(state: State, row: BankingConnection | None = None) -> dict[str, Any]:
+    """Return the columns of a connection that follow from *state*.
+
+    What *row* shows of a link that is hidden is emptied; without one, whatever such a link could have shown.
+    """
     view = view_connection(state, is_same_bank)
     columns: dict[str, Any] = {
         "state": to_json(state),
@@ -94,6 +97,7 @@ def connection_columns(state: State) -> dict[str, Any]:
         "ended_by": view.ended_by.value if view.ended_by else "",
         "held_reason": view.held_reason.value if view.held_reason else "",
         "held_session_id": _key_of(view.held_session),
+        "held_link": view.held_link,
         "held_bank": view.held_bank[: _LONGEST["provider_name"]],
     }
     columns |= _consent(view)
@@ -101,9 +105,12 @@ def connection_columns(state: State) -> dict[str, Any]:
     for name, value in view.details.items():
         if value and name in DETAILS and name != "consent_expires_at":
             columns[name] = _typed(name, value)
-    if view.hides_details:
-        empty = {name: None if name in _NULLABLE else "" for name in DETAILS if name != "consent_expires_at"}
-        columns = {**empty, **columns}
+    for name in {name for details in view.hidden for name in details} - columns.keys():
+        shown = _text(getattr(row, name)) if row else None
+        if shown is None or any(
+            _text(_typed(name, told[name])) == shown for told in view.hidden if name in told
+        ):
+            columns[name] = None if name in _NULLABLE else ""
     return columns
 
 

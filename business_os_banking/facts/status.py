@@ -9,7 +9,15 @@ from datetime import datetime
 from functools import reduce
 from operator import or_
 
-from business_os_banking.facts.held import SameBank, Walk, bank_of, same_bank, walk
+from business_os_banking.facts.held import (
+    Held,
+    SameBank,
+    bank_of,
+    hidden_links,
+    is_refused,
+    same_bank,
+    walk,
+)
 from business_os_banking.facts.lifecycle import (
     GOOD,
     MISSING,
@@ -63,9 +71,12 @@ class ConnectionView:
     consent_expires_at: datetime | None  # as the provider said since then
     held_reason: HeldReason | None
     held_session: str  # the reference of the session whose success is held
+    held_link: str
     held_bank: str  # the name, else the code, of the bank that it is at; not of what another browser finished
-    # Something was told of the connection that its owner may not have meant: no column may show it.
-    hides_details: bool
+    has_moot: bool  # something is held that nobody is asked about any more
+    hidden: tuple[
+        Mapping[str, str], ...
+    ]  # details that no column may show: of links that its owner may not have meant
 
 
 def view_session(state: State, reference: str) -> SessionView:
@@ -81,8 +92,15 @@ def view_session(state: State, reference: str) -> SessionView:
         error_class=error_class,
         error_group=group_of(error_class) if attempt.setback and not successes else None,
         stage=attempt.progress.value if attempt.progress else "",
-        refused_at=min(attempt.refused.values(), default=None),
+        refused_at=_refused_at(attempt, successes),
     )
+
+
+def _refused_at(attempt: Attempt, successes: list[Success]) -> datetime | None:
+    """Return when the session was refused, unless one of its successes was not."""
+    is_whole = all(is_refused(attempt, success.link) for success in successes)
+    is_refused_at_all = "" in attempt.refused or successes
+    return min(attempt.refused.values(), default=None) if is_whole and is_refused_at_all else None
 
 
 def _session_status(attempt: Attempt, *, succeeded: bool) -> SessionStatus:
@@ -110,7 +128,8 @@ def view_connection(state: State, is_same_bank: SameBank = same_bank) -> Connect
         [current] if current else [],
     )
     link = link_of(state, current, link_id)
-    details = _about(state, successes, link).told()
+    hidden = hidden_links(state, successes)
+    details = _about(state, current, link, hidden).told()
     question = None if state.ended else successes.question
     status, reason = _connection_status(state, current, link, details.get("provider_code", ""))
     ended_at, ended_by = _ending(state, current, link)
@@ -126,10 +145,12 @@ def view_connection(state: State, is_same_bank: SameBank = same_bank) -> Connect
         details=details,
         consented_at=_consented_at(current),
         consent_expires_at=_consent_end(current, link),
-        held_reason=successes.reason if question else None,
-        held_session=question.session if question else "",
-        held_bank=_held_bank(state, question) if successes.reason != HeldReason.OTHER_BROWSER else "",
-        hides_details=bool(successes.held or successes.refused),
+        held_reason=question.reason if question else None,
+        held_session=question.success.session if question else "",
+        held_link=question.success.link if question else "",
+        held_bank=_held_bank(state, question),
+        has_moot=any(held.reason != HeldReason.OTHER_BANK for held in successes.moot),
+        hidden=tuple(state.links[key].told() for key in sorted(hidden) if key in state.links),
     )
 
 
@@ -143,20 +164,18 @@ def link_of(state: State, current: Success | None, link_id: str) -> Link:
     return link | Link(standing=Standing(current.at, GOOD, ""), last_success_at=current.at)
 
 
-def _about(state: State, successes: Walk, link: Link) -> Link:
-    """Return the link whose details describe the connection: until one works, whatever is known of any.
-
-    Of what is held or refused, nothing.
-    """
-    if successes.current is not None:
+def _about(state: State, current: Success | None, link: Link, hidden: set[str]) -> Link:
+    """Return the link whose details describe the connection: until one works, whatever is known of any not *hidden*."""
+    if current is not None:
         return link
-    hidden = {key for s in (*successes.held, *successes.refused) for key in (s.link, unnamed(s.session))}
     return reduce(or_, (link for key, link in state.links.items() if key not in hidden), Link())
 
 
-def _held_bank(state: State, question: Success | None) -> str:
-    bank = bank_of(state, question) if question else None
-    return (bank.name or bank.code) if bank else ""
+def _held_bank(state: State, question: Held | None) -> str:
+    if question is None or question.reason == HeldReason.OTHER_BROWSER:
+        return ""
+    bank = bank_of(state, question.success)
+    return bank.name or bank.code
 
 
 def gone_since(link: Link) -> datetime | None:

@@ -29,8 +29,8 @@ def superseded(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, .
 
     One that somebody has confirmed to be another bank has replaced them, too. What is held has replaced nothing.
     """
-    successes = walk(state, is_same_bank)
-    current = successes.current
+    told = walk(state, is_same_bank)
+    current = told.current
     if (
         state.ended
         or current is None
@@ -38,17 +38,25 @@ def superseded(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, .
         or gone_since(link_of(state, current, current.link))
     ):
         return ()
-    attempt = state.attempts.get(current.session, Attempt())
-    is_confirmed = answer_key(HeldReason.OTHER_BANK, current.link) in attempt.confirmed
-    bank = bank_of(state, current)
-    others = {
-        s.link
-        for s in successes.accepted
-        if not gone_since(link_of(state, s, s.link))
-        and (is_confirmed or is_same_bank(bank_of(state, s), bank))
-        and not _is_opened_later(state, s, current)
-    }
-    return tuple(sorted(others - {"", current.link} - {s.link for s in successes.held}))
+    others: set[str] = set()
+    is_chain = True
+    for older, newer in zip(told.accepted[-2::-1], told.accepted[::-1], strict=False):
+        is_chain = is_chain and _has_replaced(state, newer, older, is_same_bank)
+        is_same = is_chain or is_same_bank(bank_of(state, older), bank_of(state, current)) is True
+        is_alive = not gone_since(link_of(state, older, older.link))
+        if is_same and is_alive and not _is_opened_later(state, older, current):
+            others.add(older.link)
+    return tuple(
+        sorted(others - {"", current.link} - {held.success.link for held in (*told.held, *told.moot)})
+    )
+
+
+def _has_replaced(state: State, newer: Success, older: Success, is_same_bank: SameBank) -> bool:
+    """Whether both banks are known, and the same, or somebody has confirmed that the newer one is meant."""
+    is_same = is_same_bank(bank_of(state, older), bank_of(state, newer))
+    attempt = state.attempts.get(newer.session, Attempt())
+    is_confirmed = answer_key(HeldReason.OTHER_BANK, newer.link) in attempt.confirmed
+    return is_same is True or (is_same is False and is_confirmed)
 
 
 def _is_opened_later(state: State, other: Success, current: Success) -> bool:
@@ -59,9 +67,9 @@ def _is_opened_later(state: State, other: Success, current: Success) -> bool:
 
 def refused(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, ...]:
     """Return the links of refused successes on which no other success stands, and whose removal nothing proves."""
-    successes = walk(state, is_same_bank)
-    standing = {s.link for s in (*successes.accepted, *successes.held)}
-    links = {s.link for s in successes.refused if s.link and not _is_removed(state, s.session, s.link)}
+    told = walk(state, is_same_bank)
+    standing = {s.link for s in (*told.accepted, *(held.success for held in (*told.held, *told.moot)))}
+    links = {s.link for s in told.refused if s.link and not _is_removed(state, s.session, s.link)}
     return tuple(sorted(links - standing))
 
 

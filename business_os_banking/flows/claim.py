@@ -156,6 +156,7 @@ def _single_flight(
         repr(sorted(wanted.custom_fields.items())),
         wanted.next_url,
         "" if by_link is None else f"by link {by_link}",
+        "in a browser" if wanted.has_cookie else "",
     )
 
 

@@ -85,7 +85,7 @@ def _write_connections(rows: list[BankingConnection], states: dict[int, State]) 
     changed = {"updated_at", "baseline"}
     for row in rows:
         row.updated_at = timezone.now()
-        for name, value in connection_columns(states[row.pk]).items():
+        for name, value in connection_columns(states[row.pk], row).items():
             if getattr(row, name) != value:
                 setattr(row, name, value)
                 changed.add(name)

@@ -181,9 +181,7 @@ def _is_in_use(row: Removal) -> bool:
         link = state_of(connection).links.get(row.upstream_id)
         if link is None or not is_removed(link):
             return True
-    held = BankingConnection.objects.living().filter(
-        account=row.account, held_session__upstream_id=row.upstream_id
-    )
+    held = BankingConnection.objects.held().filter(account=row.account, held_link=row.upstream_id)
     if held.exists():
         return True
     named = Q(upstream_id=row.upstream_id) | Q(links__upstream_id=row.upstream_id)

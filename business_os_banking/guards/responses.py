@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings as django_settings
 from django.contrib.auth.decorators import login_not_required, login_required
@@ -67,9 +67,15 @@ def is_from_here(request: HttpRequest) -> bool:
 
 
 def without_secret(request: HttpRequest, secret: Secret) -> HttpRequest:
-    """Return *request* with ``***`` in its path for *secret*: whatever logs or reports an error shows the path."""
+    """Return *request* with ``***`` for *secret* in its path, wherever that is: logs and reports of errors show it."""
     if secret:
-        request.path = request.path.replace(secret.open(), "***")
+        shown = {quote(secret.open(), safe=""), secret.open()}
+        for text in shown:
+            request.path, request.path_info = (
+                path.replace(text, "***") for path in (request.path, request.path_info)
+            )
+            for name in {"PATH_INFO", "REQUEST_URI", "RAW_URI"} & request.META.keys():
+                request.META[name] = str(request.META[name]).replace(text, "***")
     return request
 
 

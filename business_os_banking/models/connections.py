@@ -123,9 +123,11 @@ class BankingConnection(models.Model):
         db_index=False,
         db_constraint=False,
     )
+    # The link that it is on.
+    held_link = ExactCharField(max_length=128, blank=True, default="", editable=False)
     # The bank that it is at, as far as its owner may be told.
     held_bank = models.CharField(_("held bank"), max_length=255, blank=True, default="", editable=False)
-    # Since when it is held.
+    # Since when it, or what is moot by now, is held: to be answered for, or refused, in time.
     held_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How many renewal links have been withdrawn; a link counts while it holds this number. See flows.invite.
     invitation = models.PositiveIntegerField(default=0, editable=False)
@@ -186,6 +188,9 @@ class BankingConnection(models.Model):
                 fields=["held_reason", "-id"],
                 name="bob_connection_held",
                 condition=Q(held_reason__gt=""),
+            ),
+            models.Index(
+                fields=["held_at"], name="bob_connection_held_at", condition=Q(held_at__isnull=False)
             ),
             # Written once or twice for a session; the everyday webhook names nothing new.
             models.Index(fields=["named_at", "id"], name="bob_connection_named"),

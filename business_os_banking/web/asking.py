@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from business_os_banking import wording
+from business_os_banking.flows.answer import TOO_MANY, question_of
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import HeldReason
 from business_os_banking.web import proof
@@ -24,6 +25,7 @@ class Question:
     wording: Wording
     kind: Literal["finish", "accept", "refuse", "none"]
     url: str
+    token: str = ""  # what the question is told from others by
     can_finish: bool = False  # the answer "it was me" is believed, or leads to where one signs in
 
 
@@ -45,12 +47,15 @@ def question_about(connection: BankingConnection) -> Question | None:
         return None
     url = reverse("business_os_banking:connection-answer", args=[connection.reference])
     is_theirs = connection.held_reason == HeldReason.OTHER_BANK
-    return Question(wording.for_held(connection), "accept" if is_theirs else "refuse", url)
+    kind: Literal["accept", "refuse"] = "accept" if is_theirs else "refuse"
+    return Question(wording.for_held(connection), kind, url, question_of(connection))
 
 
 def _to_finish(request: HttpRequest, session: ConnectSession) -> Question:
     url = reverse("business_os_banking:return-answer", args=[session.reference])
-    if proof.can_prove(request, session):
+    if proof.doubt_of(request, session) == TOO_MANY:
+        return Question(texts.FINISH_WITH_US, "finish", url)
+    if proof.is_who_began(request, session):
         return Question(texts.FINISH_NOW, "finish", url, can_finish=True)
     if session.by_link:
         return Question(texts.FINISH_BY_LINK, "finish", url)

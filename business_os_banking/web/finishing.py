@@ -55,14 +55,16 @@ def answer(request: HttpRequest, reference: UUID) -> HttpResponse:
     Only in the browser that came with the key. The first counts only from somebody who may see the connection.
     """
     session = _session(reference)
-    doubt = proof.doubt_of(request, session) if session else ""
-    if session is None or not doubt:
+    if session is None or not proof.visitor_of(request, session):
         return error_page(request, texts.UNKNOWN_ATTEMPT, status=404 if session is None else 403, public=True)
     page = SeeOther(session.get_absolute_url())
+    doubt = proof.doubt_of(request, session)
+    if not doubt:
+        return page  # it has been answered before: a button was pressed twice
     match request.POST.get("answer"):
         case "not_mine":
             disown(session)
-        case "mine" if proof.can_prove(request, session):
+        case "mine" if proof.is_who_began(request, session):
             prove(session, doubt)
         case "mine" if not session.by_link:
             # They come back to the page, with the same question, and signed in.

@@ -21,7 +21,6 @@ from business_os_banking.flows.invite import LinkNotValid, Why
 from business_os_banking.guards import throttle
 from business_os_banking.guards.responses import SeeOther, is_from_here, public, unlogged, without_secret
 from business_os_banking.models import BankingConnection
-from business_os_banking.vocabulary import HeldReason
 from business_os_banking.web import proof
 from business_os_banking.web.forms import scopes_in_words
 from business_os_banking.web.pages import error_page, page, retry_after
@@ -108,13 +107,13 @@ def _answer(request: HttpRequest, token: Secret) -> HttpResponse:
 
 def _page(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
     """Return the page that says what will happen; or that it is done, if only this browser was not known before."""
-    held = connection.held_session if connection.held_reason == HeldReason.OTHER_BROWSER else None
+    doubted = proof.doubted_session(connection)
     response = page(
         request,
         "invitation.html",
         connection=connection,
         scopes=_scopes(connection),
-        finish_url=held.get_absolute_url() if held and held.by_link else "",
+        finish_url=doubted.get_absolute_url() if doubted else "",
         public=True,
     )
     # A browser that may not say where it comes from could not post from here.
@@ -129,7 +128,7 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
             connection,
             return_to=partial(adapter.get_return_to, request),
             custom_fields=adapter.get_custom_fields(request, connection),
-            has_cookie=proof.may_be_known_again(request),
+            has_cookie=True,
         )
     except NotAllowed:
         return _error_page(request, LINK_WITHDRAWN, 410)

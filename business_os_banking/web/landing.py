@@ -69,6 +69,7 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         leave_url=session.next_url or list_url,
         retry_url=retry_url,
         list_url=list_url,
+        connect_url=reverse("business_os_banking:connect"),
         status_url=reverse("business_os_banking:session-status", args=[session.reference]),
         check_url=request.path,
         refresh_url=f"{request.path}?{urlencode(next_page)}",
@@ -152,6 +153,8 @@ def _phase(session: ConnectSession, stored: wording.Wording) -> str:
     """Return which actions the page offers: those with this word in their ``data-when``."""
     if session.connection.held_reason and session.connection.held_session_id == session.pk:
         return "held"
+    if session.refused_at:
+        return "refused"
     if stored.tone == "waiting":
         return "waiting"
     if stored.tone == "good":

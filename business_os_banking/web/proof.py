@@ -10,7 +10,6 @@ import logging
 import secrets
 from datetime import timedelta
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.signing import BadSignature, Signer
@@ -23,8 +22,9 @@ from business_os_banking.adapter import get_adapter
 from business_os_banking.facts.encoding import from_json
 from business_os_banking.facts.held import open_doubts
 from business_os_banking.facts.lifecycle import Attempt
+from business_os_banking.flows.answer import TOO_MANY
 from business_os_banking.models import BankingConnection, ConnectSession
-from business_os_banking.vocabulary import SESSION_MAX_LIFE, ConnectionStatus, SessionStatus
+from business_os_banking.vocabulary import SESSION_MAX_LIFE, SessionStatus
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,10 @@ STARTER: Final = "banking_starter"  # this browser began the session
 VISITOR: Final = "banking_visitor"  # this browser finished it at the bank, and did not prove that it began it
 LINK: Final = "banking_link"  # this browser has opened a renewal link of the connection
 _SALT: Final = "business_os_banking.web.proof"
-# A session lives for a day at most, and some banks send people back late.
-_KEPT: Final = SESSION_MAX_LIFE + timedelta(days=1)
+# A session lives for a day at most, and some banks send people back late. Before a link that a renewal has replaced is
+# removed, nobody comes back from that any more.
+_LATE: Final = timedelta(hours=1)
+_KEPT: Final = SESSION_MAX_LIFE + _LATE
 _MOST_DOUBTS: Final = 10
 
 
@@ -42,17 +44,6 @@ class Return(NamedTuple):
 
     doubt: str = ""
     proof: str = ""
-
-
-def may_be_known_again(request: HttpRequest) -> bool:
-    """Return whether a cookie that is set now will be sent where people come back to, at ``SITE_URL``."""
-    back = urlsplit(conf.settings.site_url or "").hostname
-    domain = (django_settings.SESSION_COOKIE_DOMAIN or "").lstrip(".").lower()
-    if back is None:
-        return True
-    if domain:
-        return back == domain or back.endswith(f".{domain}")
-    return back == urlsplit(f"//{request.get_host()}").hostname
 
 
 def remember_starter(response: HttpResponse, session: ConnectSession) -> HttpResponse:
@@ -76,33 +67,44 @@ def remember_link(response: HttpResponse, connection: BankingConnection) -> Http
 
 def of_return(request: HttpRequest, session: ConnectSession) -> Return:
     """Return what the browser that came with the key says. The cookie counts first, then the login."""
-    if conf.settings.return_proof == "off" or _is_late(session):
+    is_asked = conf.settings.return_proof != "off" or bool(_attempt(session).required_at)
+    if not is_asked or _is_late(session):
         return Return()
-    if _is(request, STARTER, str(session.reference)) or _is_who_began(request, session):
-        return Return(proof=secrets.token_hex(8))
+    # One for each way to prove it, so that a reload says nothing new.
+    if _is(request, STARTER, str(session.reference)):
+        return Return(proof="cookie")
+    if is_who_began(request, session):
+        return Return(proof="login")
     if _may_look_after_it(request):
         return Return()
     # What was begun through the API has no cookie: there, who is not signed in may well be who began.
     if not session.has_cookie and not request.user.is_authenticated:
         return Return()
-    doubts = _attempt(session).doubts
-    if (doubt := _visitor(request, session)) in doubts:
+    attempt = _attempt(session)
+    if (doubt := visitor_of(request, session)) in attempt.doubts:
         return Return(doubt=doubt)
-    return Return() if len(doubts) >= _MOST_DOUBTS else Return(doubt=secrets.token_hex(8))
+    if attempt.proofs and session.connection.removals.exists():
+        return (
+            Return()
+        )  # who began has finished, and the link that it has replaced is going: nothing to go back to
+    return Return(doubt=TOO_MANY if len(attempt.doubts) >= _MOST_DOUBTS else secrets.token_hex(8))
 
 
 def doubt_of(request: HttpRequest, session: ConnectSession) -> str:
     """Return the doubt that this browser has raised and not lifted, while that still matters; else ``""``."""
-    doubt = _visitor(request, session)
-    if not doubt or session.refused_at or session.connection.status == ConnectionStatus.DISCONNECTED:
+    doubt = visitor_of(request, session)
+    if not doubt or session.refused_at or session.connection.is_ended_for_good:
         return ""
     is_open = session.status in {SessionStatus.CREATED, SessionStatus.OPEN, SessionStatus.SUCCEEDED}
     return doubt if is_open and doubt in open_doubts(_attempt(session)) else ""
 
 
-def can_prove(request: HttpRequest, session: ConnectSession) -> bool:
-    """Return whether this browser belongs to somebody who may see the connection, or who has its renewal link."""
-    return _is_who_began(request, session)
+def doubted_session(connection: BankingConnection) -> ConnectSession | None:
+    """Return the latest session that was begun with a renewal link and finished in a browser which nobody knows yet."""
+    attempts = from_json(connection.state).attempts
+    doubted = [reference for reference, attempt in attempts.items() if open_doubts(attempt)]
+    sessions = connection.sessions.filter(reference__in=doubted, by_link=True, refused_at=None)
+    return sessions.order_by("-pk").first() if doubted else None
 
 
 def may_see(request: HttpRequest, connection: BankingConnection) -> bool:
@@ -112,7 +114,8 @@ def may_see(request: HttpRequest, connection: BankingConnection) -> bool:
     return get_adapter().visible_connections(request).filter(pk=connection.pk).exists()
 
 
-def _is_who_began(request: HttpRequest, session: ConnectSession) -> bool:
+def is_who_began(request: HttpRequest, session: ConnectSession) -> bool:
+    """Return whether this browser is of somebody who may see the connection, or who has opened its renewal link."""
     if session.by_link and _is(request, LINK, _of_link(session.connection)):
         return True
     try:
@@ -135,14 +138,15 @@ def _may_look_after_it(request: HttpRequest) -> bool:
 
 def _is_late(session: ConnectSession) -> bool:
     """Whether nobody comes back from the bank any more: an old address in a browser's history proves nothing."""
-    return timezone.now() > (session.expires_at or session.created_at) + _KEPT
+    return timezone.now() > (session.expires_at or session.created_at + SESSION_MAX_LIFE) + _LATE
 
 
 def _attempt(session: ConnectSession) -> Attempt:
     return from_json(session.connection.state).attempts.get(str(session.reference), Attempt())
 
 
-def _visitor(request: HttpRequest, session: ConnectSession) -> str:
+def visitor_of(request: HttpRequest, session: ConnectSession) -> str:
+    """Return the doubt that this browser has once raised; ``""`` if none."""
     reference, _, doubt = _read(request, VISITOR).partition(":")
     return doubt if reference == str(session.reference) else ""
 

@@ -135,19 +135,23 @@ def answer(request: HttpRequest, reference: UUID) -> HttpResponse:
     connection = _visible(request, reference, get_adapter())
     if connection is None:
         return _unknown_connection(request)
+    question = request.POST.get("question", "")
     try:
         match request.POST.get("answer"):
             case "accept":
-                accept(connection)
+                accept(connection, question=question)
                 text = _("Thank you. The connection goes on with this bank.")
             case "refuse":
-                refuse(connection)
-                text = _("Thank you. Nothing was changed, and the access that came about is being ended.")
+                refuse(connection, question=question)
+                text = _(
+                    "Thank you. Everything stays as it was. The other bank can have a connection of its own: "
+                    "connect it anew."
+                )
             case _:
                 return error_page(request, texts.UNKNOWN_CONNECTION, status=400)
         messages.success(request, text, fail_silently=True)
     except NothingHeld:
-        messages.info(request, _("This has been answered already."), fail_silently=True)
+        messages.info(request, _("This has been answered, or has changed meanwhile."), fail_silently=True)
     except NotYoursToAccept:
         return error_page(request, texts.NOT_YOURS_TO_ACCEPT, status=403)
     return SeeOther(connection.get_absolute_url())
@@ -190,7 +194,7 @@ def _start(
             email=form.cleaned_data["email"],
             scopes=form.cleaned_data["scopes"],
             next_url=next_url,
-            has_cookie=proof.may_be_known_again(request),
+            has_cookie=True,
         )
     except NotAllowed:
         return error_page(request, texts.NOT_ALLOWED, status=403)

@@ -323,6 +323,13 @@ FINISH_BY_LINK: Final = Wording(
     _("You have been at your bank in this browser. The link that you were sent was opened in another one."),
     _("Open the link once more, in this browser, and it is done. If you did not start this, tell us."),
 )
+FINISH_WITH_US: Final = Wording(
+    _("We are looking into this"),
+    _(
+        "This has been finished in several browsers, so we cannot tell who started it. Nothing is connected yet."
+    ),
+    _("If you did not start it, tell us here. If you did, contact us or start again."),
+)
 FINISH_NOW: Final = Wording(
     _("Was this you?"),
     _("You have been at your bank in this browser. It was started in another one, with this user account."),

@@ -140,6 +140,7 @@ def test_a_reading_settles_what_a_failure_without_a_time_said(known: list[Fact],
     known = [fact for fact in known if fact.kind in harmless and fact.link != "B"]
     success = Fact(kind=Kind.SUCCEEDED, at=at(20), session="s1", link="A")
     failure = Fact(kind=Kind.CONSENT_ENDED, at=at(100 + seconds), link="A", dated=False)
+    known = unheld(known)
     state = merge_all([*known, success, failure])
     assert view_connection(state).status is ConnectionStatus.INACTIVE
     reading = Fact(kind=Kind.SEEN, at=at(200), link="A", link_works=True)

@@ -352,13 +352,16 @@ def test_off_holds_nothing(bank: Bank, mallory: User) -> None:
 
 
 def test_a_site_whose_cookies_do_not_reach_where_people_come_back(bank: Bank, anna: User) -> None:
-    """There no browser could be known again, so none is doubted for it."""
+    """There nobody is believed for it: one signs in once, where one comes back. A check warns of it."""
     with override_settings(BUSINESS_OS_BANKING={**SETTING, "SITE_URL": "https://www.shop.example"}):
         browser = Browser(anna)
         session = browser.starts()
-        assert "banking_starter" not in browser.cookies
-        Browser().get(bank.return_to(session))
+        back = Browser()  # at the other host, without the cookies of this one
+        back.get(bank.return_to(session))
         bank.says_yes(session, "7")
+        assert state_of(session.connection)[:2] == ("pending", "other_browser")
+        back.force_login(anna)
+        back.press(session.get_absolute_url(), answer="mine")
         assert state_of(session.connection)[:2] == ("active", "")
 
 
