@@ -128,6 +128,16 @@ OPERATIONS: Final = {
         (*_ALWAYS, 400, 404, 409, 413, 415),
         serializers.AnswerSerializer,
     ),
+    "session": Operation(
+        "bank_session_detail",
+        "Show how a session stands",
+        "For polling: ask again after `poll_after` seconds, until `final`. A setback is not final, since a success "
+        "wins over it however late it comes; show it, and go on asking.",
+        200,
+        serializers.SessionSerializer,
+        examples.SESSION,
+        (*_ALWAYS, 404),
+    ),
     "finish": Operation(
         "bank_session_finish",
         "Finish in an app",
@@ -138,16 +148,6 @@ OPERATIONS: Final = {
         examples.SESSION,
         (*_ALWAYS, 400, 404, 413, 415),
         serializers.FinishSerializer,
-    ),
-    "session": Operation(
-        "bank_session_detail",
-        "Show how a session stands",
-        "For polling: ask again after `poll_after` seconds, until `final`. A setback is not final, since a success "
-        "wins over it however late it comes; show it, and go on asking.",
-        200,
-        serializers.SessionSerializer,
-        examples.SESSION,
-        (*_ALWAYS, 404),
     ),
 }
 NAMES: Final[dict[Kind, str]] = {

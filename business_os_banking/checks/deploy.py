@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
@@ -57,6 +58,10 @@ def check_addresses(**_: Any) -> Iterator[CheckMessage]:
         elif url and not addresses.is_protected(url):
             text = " is plain http, so customers come back from their bank unprotected"
             yield SITE["SITE_URL"].problem("W008", text)
+        if url and (other := _host_without_cookie(urlsplit(url).hostname or "")):
+            text = f" is on another host than {other}: who starts there comes back without the cookie that knows them"
+            hint = "Redirect to one host, or set SESSION_COOKIE_DOMAIN to what both have in common."
+            yield problem("W014", f"{SITE['SITE_URL'].key()}{text}.", hint)
         for credentials in map(account, settings.accounts):
             for host in credentials.connect_url_hosts:
                 # Business OS on this machine is the sandbox, which has a check of its own.
@@ -85,3 +90,14 @@ def check_log(**_: Any) -> Iterator[CheckMessage]:
         text = f"Warnings of the logger {_REFUSALS} are dropped, and with them why a webhook was refused."
         level = 'LOGGING["loggers"]["business_os_banking"] = {"level": "INFO"}'
         yield problem("W013", text, f'Write {level}, and LOGGING["disable_existing_loggers"] = False.')
+
+
+def _host_without_cookie(back: str) -> str:
+    """Return a host of this site whose cookies are not sent to *back*, where people come back to; ``""`` if none."""
+    domain = (django_settings.SESSION_COOKIE_DOMAIN or "").lstrip(".").lower()
+    if domain:
+        return "" if back == domain or back.endswith(f".{domain}") else domain
+    # The test runner adds the host of its client.
+    allowed = set(django_settings.ALLOWED_HOSTS) - {"*", "testserver"}
+    others = sorted(host.lstrip(".").lower() for host in allowed)
+    return next((host for host in others if host != back and not addresses.is_loopback(host)), "")

@@ -129,7 +129,7 @@ class Settings:
     stale_days = Setting(kinds.NUMBER, 7, "after how long without news a connection counts as stale")
     webhook_max_bytes = Setting(kinds.WHOLE, 65_536, "the largest webhook that is read")
     return_proof = Setting(
-        _PROOF, "asked", "what a success needs that another browser finished; see *Threats*"
+        _PROOF, "asked", "what a success needs that another browser finished"
     )
     hold_other_bank = Setting(kinds.SWITCH, True, "ask where a renewal has ended at another bank")
     same_banks = Setting(kinds.PAIRS, [], "pairs of bank codes that are one bank")

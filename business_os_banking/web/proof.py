@@ -22,6 +22,7 @@ from business_os_banking.adapter import get_adapter
 from business_os_banking.facts.encoding import from_json
 from business_os_banking.facts.held import open_doubts
 from business_os_banking.facts.lifecycle import Attempt
+from business_os_banking.facts.report import digest_of
 from business_os_banking.flows.answer import TOO_MANY
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import SESSION_MAX_LIFE, SessionStatus
@@ -152,7 +153,7 @@ def visitor_of(request: HttpRequest, session: ConnectSession) -> str:
 
 
 def _of_link(connection: BankingConnection) -> str:
-    return f"{connection.reference}:{connection.invitation}"
+    return digest_of("renewal link", str(connection.reference), str(connection.invitation))[:32]
 
 
 def _page(session: ConnectSession) -> str:

@@ -31,7 +31,8 @@ CAPTIONS = (
     "what a site, its people and its timers meet",
     "texts, and mistakes of set-up",
     "what is done",
-    "facts, and the site's own answers",
+    "facts",
+    "the site's own answers",
     "tables, Business OS, and limits",
     "settings and words",
 )

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NAME = "acme"
 LOOK_ALIKES = ["Acme", "ACME", "acme ", "acme\t", "ácme", "ａcme"]  # noqa: RUF001 - a full-width letter
 BY_NAME = {
-    BankingConnection: {"tenant", "account", "upstream_id", "provider_code"},
+    BankingConnection: {"tenant", "account", "upstream_id", "provider_code", "held_link"},
     ConnectSession: {"upstream_id"},
     SessionLink: {"upstream_id"},
     ConnectionEvent: {"account", "upstream_id", "provider_code", "digest"},

@@ -30,7 +30,9 @@ ROUTES: dict[str, tuple[str, str, int, int, int]] = {
     "detail": ("get", "connections/{connection}/", 200, 404, 403),
     "renew": ("post", "connections/{connection}/renew/", 201, 404, 403),
     "disconnect": ("post", "connections/{connection}/disconnect/", 200, 404, 403),
+    "answer": ("post", "connections/{connection}/answer/", 400, 404, 403),
     "session": ("get", "sessions/{session}/", 200, 404, 403),
+    "finish": ("post", "sessions/{session}/finish/", 400, 404, 403),
 }
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 

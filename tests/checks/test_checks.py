@@ -134,6 +134,9 @@ FAULTS: list[tuple[str, Any]] = [
     ("E011", {"ACCOUNTS": {"default": HEALTHY, "a" * 65: HEALTHY}}),
     ("E011", {"ACCOUNTS": {"default": HEALTHY, 1: HEALTHY}}),
     ("E011", {"ACCOUNTS": {"default": HEALTHY, "a" * 65: HEALTHY}}),
+    ("E039", whole(RETURN_PROOF="always")),
+    ("E004", whole(SAME_BANKS=[["a"]])),
+    ("E004", whole(SAME_BANKS=["ab"])),
     ("E012", {"ACCOUNTS": {"default": "key"}}),
     ("E013", account(APIKEY="x")),
     ("E013", account(SITE_URL="x")),
@@ -351,7 +354,7 @@ def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- before deployment only ---
 
-DEPLOY_IDS = ("W007", "W008", "W009", "W010", "W011", "W013")
+DEPLOY_IDS = ("W007", "W008", "W009", "W010", "W011", "W013", "W014")
 
 
 @pytest.mark.parametrize(
@@ -359,6 +362,13 @@ DEPLOY_IDS = ("W007", "W008", "W009", "W010", "W011", "W013")
     [
         ("W007", account(), {"ALLOWED_HOSTS": ["*"]}),
         ("W008", whole(SITE_URL="http://bank.example"), {}),
+        ("W014", whole(SITE_URL="https://www.bank.example"), {"SESSION_COOKIE_DOMAIN": ".bank.test"}),
+        ("W014", whole(SITE_URL="https://www.bank.example"), {"ALLOWED_HOSTS": ["bank.example"]}),
+        (
+            "W014",
+            whole(SITE_URL="https://bank.example"),
+            {"ALLOWED_HOSTS": ["www.bank.example", "bank.example"]},
+        ),
         (
             "W009",
             account(),

@@ -222,9 +222,9 @@ def test_the_context_of_every_partial_is_used_there() -> None:
 def test_every_mail_is_named_with_its_context() -> None:
     assert sorted(column("templates.md", "mails")) == sorted(path.name for path in TEMPLATES.glob("mail/*"))
     mail = (PACKAGE / "mail.py").read_text(encoding="utf-8")
-    given = re.findall(r'^        "(\w+)": ', mail, re.MULTILINE)
-    assert given
-    assert f"All three are given `{given[0]}`, `{given[1]}`" in text("templates.md")
+    given = re.findall(r"(\w+)=(?:days|url|f\")", mail)
+    assert set(given) == {"days", "renew_url", "answer_url"}
+    assert "All of them are given `connection`" in text("templates.md")
     assert all(f"`{name}`" in text("templates.md") for name in given)
 
 

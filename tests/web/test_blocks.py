@@ -18,6 +18,7 @@ PARTIALS = {
     "_connection_actions.html": "connection_list.html",
     "_icon.html": "connect.html",
     "_outcome.html": "error.html",
+    "_question.html": "return.html",
     "_shared.html": "connect.html",
     "_status_badge.html": "connection_list.html",
 }
@@ -50,6 +51,13 @@ def disconnect(browser: Browser, eva: Any) -> str:
 
 def error(browser: Browser, eva: Any) -> str:
     return "/banking/connections/00000000-0000-0000-0000-000000000000/"
+
+
+def held(browser: Browser, eva: Any) -> str:
+    session = a_session(a_connection(eva), "succeeded")
+    values = {"held_reason": "other_bank", "held_session": session, "held_bank": "Winterbank"}
+    type(session.connection).objects.filter(pk=session.connection_id).update(**values)
+    return session.connection.get_absolute_url()
 
 
 PAGES: dict[str, Callable[[Browser, Any], str]] = {
@@ -111,7 +119,7 @@ def test_the_frame_of_every_page(browser: Browser, eva: Any, settings: Any, name
 
 @pytest.mark.parametrize("name", PARTIALS)
 def test_each_partial(browser: Browser, eva: Any, settings: Any, name: str) -> None:
-    url = PAGES[PARTIALS[name]](browser, eva)
+    url = (held if name == "_question.html" else PAGES[PARTIALS[name]])(browser, eva)
     replace(settings, {name: MARK})
     assert MARK in browser.get(url).content.decode()
 

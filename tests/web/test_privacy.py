@@ -113,6 +113,7 @@ def test_only_the_next_page_of_the_attempt_itself_is_linked(stranger: Browser, d
     assert {str(link["href"]) for link in html.select("a")} == {
         "/books/",
         "/banking/",
+        "/banking/connect/",
         f"/banking/return/{session.reference}/",
         f"/banking/sessions/{session.reference}/retry/",
     }
