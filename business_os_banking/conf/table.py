@@ -128,9 +128,7 @@ class Settings:
     expiring_soon_days = Setting(kinds.NUMBER, 14, "how long before a consent ends customers should renew it")
     stale_days = Setting(kinds.NUMBER, 7, "after how long without news a connection counts as stale")
     webhook_max_bytes = Setting(kinds.WHOLE, 65_536, "the largest webhook that is read")
-    return_proof = Setting(
-        _PROOF, "asked", "what a success needs that another browser finished"
-    )
+    return_proof = Setting(_PROOF, "asked", "what a success needs that another browser finished")
     hold_other_bank = Setting(kinds.SWITCH, True, "ask where a renewal has ended at another bank")
     same_banks = Setting(kinds.PAIRS, [], "pairs of bank codes that are one bank")
     held_days = Setting(kinds.NUMBER, 7, "how long a question about a success stays open")

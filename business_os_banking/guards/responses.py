@@ -54,6 +54,15 @@ def public(view: View) -> View:
     return login_not_required(guarded(view, PUBLIC_HEADERS))
 
 
+def keep_opener(response: HttpResponse) -> HttpResponse:
+    """Let *response* keep the page that opened it as a pop-up, on the way to the bank's site and back.
+
+    With Django's default, ``same-origin``, any response on that way would cut it off, redirects included.
+    """
+    response["Cross-Origin-Opener-Policy"] = "unsafe-none"
+    return response
+
+
 def is_from_here(request: HttpRequest) -> bool:
     """Return whether a form of this site was sent, as far as the browser tells: all that are in use do, for a POST.
 

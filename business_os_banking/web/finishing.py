@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from business_os_banking.conf.secret import Secret
 from business_os_banking.facts.record import record_return
 from business_os_banking.flows.answer import disown, prove
-from business_os_banking.guards.responses import SeeOther, public, unlogged, without_secret
+from business_os_banking.guards.responses import SeeOther, keep_opener, public, unlogged, without_secret
 from business_os_banking.models import ConnectSession
 from business_os_banking.web import proof
 from business_os_banking.web.pages import error_page
@@ -31,7 +31,7 @@ def finish(request: HttpRequest, reference: UUID, key: Secret) -> HttpResponse:
 def _finish(request: HttpRequest, reference: UUID, key: Secret) -> HttpResponse:
     page = reverse("business_os_banking:return", args=[reference])
     query = request.META.get("QUERY_STRING", "")
-    response = SeeOther(f"{page}?{query}" if query else page)
+    response = keep_opener(SeeOther(f"{page}?{query}" if query else page))
     session = _session(reference)
     if request.method != "GET" or session is None or not session.is_key(key):
         return response
@@ -57,7 +57,7 @@ def answer(request: HttpRequest, reference: UUID) -> HttpResponse:
     session = _session(reference)
     if session is None or not proof.visitor_of(request, session):
         return error_page(request, texts.UNKNOWN_ATTEMPT, status=404 if session is None else 403, public=True)
-    page = SeeOther(session.get_absolute_url())
+    page = keep_opener(SeeOther(session.get_absolute_url()))
     doubt = proof.doubt_of(request, session)
     if not doubt:
         return page  # it has been answered before: a button was pressed twice

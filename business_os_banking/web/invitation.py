@@ -19,7 +19,14 @@ from business_os_banking.flows.begin import HOUR
 from business_os_banking.flows.connect import agreed_scopes
 from business_os_banking.flows.invite import LinkNotValid, Why
 from business_os_banking.guards import throttle
-from business_os_banking.guards.responses import SeeOther, is_from_here, public, unlogged, without_secret
+from business_os_banking.guards.responses import (
+    SeeOther,
+    is_from_here,
+    keep_opener,
+    public,
+    unlogged,
+    without_secret,
+)
 from business_os_banking.models import BankingConnection
 from business_os_banking.web import proof
 from business_os_banking.web.forms import scopes_in_words
@@ -138,7 +145,7 @@ def _start(request: HttpRequest, connection: BankingConnection) -> HttpResponse:
         return retry_after(
             _error_page(request, words, 503, retry_url=request.path, reference=reference), error
         )
-    return proof.remember_starter(SeeOther(session.connect_url), session)
+    return proof.remember_starter(keep_opener(SeeOther(session.connect_url)), session)
 
 
 def _error_page(request: HttpRequest, words: Wording, status: int, **context: Any) -> HttpResponse:

@@ -14,7 +14,7 @@ from business_os_banking import wording
 from business_os_banking.adapter import get_adapter
 from business_os_banking.facts.record import record_return
 from business_os_banking.flows.duplicates import known_connection
-from business_os_banking.guards.responses import public
+from business_os_banking.guards.responses import keep_opener, public
 from business_os_banking.models import ConnectSession
 from business_os_banking.vocabulary import Group, group_of
 from business_os_banking.web.asking import Question, question_for
@@ -76,9 +76,7 @@ def returned(request: HttpRequest, reference: UUID | str) -> HttpResponse:
         refresh_seconds=REFRESH_SECONDS[visit] if waiting and not slow else None,
         public=True,
     )
-    # As a pop-up it comes from the bank's site; Django's default, same-origin, would cut it off its opener.
-    response["Cross-Origin-Opener-Policy"] = "unsafe-none"
-    return response
+    return keep_opener(response)
 
 
 def _question(
@@ -106,8 +104,7 @@ def _question(
     )
     # A browser that may not say where it comes from fails Django's CSRF check. The address holds no secret.
     response["Referrer-Policy"] = "same-origin"
-    response["Cross-Origin-Opener-Policy"] = "unsafe-none"
-    return response
+    return keep_opener(response)
 
 
 @public

@@ -22,7 +22,7 @@ from business_os_banking.flows.begin import HOUR, NOT_YOUR_EMAIL, account_for, b
 from business_os_banking.flows.connect import agreed_scopes
 from business_os_banking.flows.duplicates import known_connection
 from business_os_banking.guards import throttle
-from business_os_banking.guards.responses import SeeOther, private
+from business_os_banking.guards.responses import SeeOther, keep_opener, private
 from business_os_banking.models import BankingConnection, ConnectSession
 from business_os_banking.vocabulary import Group
 from business_os_banking.web import proof
@@ -207,7 +207,7 @@ def _start(
         return response
     except BusinessOSError as error:
         return _unavailable(request, error, connection, safe_next(request, next_url))
-    return proof.remember_starter(SeeOther(session.connect_url), session)
+    return proof.remember_starter(keep_opener(SeeOther(session.connect_url)), session)
 
 
 def _connect_page(
