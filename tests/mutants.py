@@ -25,7 +25,8 @@ ROOT: Final = Path(__file__).parent.parent
 PACKAGE: Final = "business_os_banking"
 # What concerns the modules of a room; before it come the files that are named as the module is.
 TESTS: Final = {
-    "facts": "facts held flows accounts reading webhooks/test_reading.py web/test_return.py admin/test_actions.py hostile",
+    "facts": "facts held flows accounts reading webhooks/test_reading.py web/test_return.py admin/test_actions.py "
+    "hostile",
     "flows": "flows held reading accounts web/test_connect.py web/test_invitation.py admin/test_actions.py "
     "admin/test_overview.py privacy/test_erase.py api/test_idempotency.py",
     "upstream": "upstream reading hostile/test_answers.py flows/test_reconcile.py flows/test_connect.py doctor privacy",
