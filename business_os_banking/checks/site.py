@@ -2,19 +2,35 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings as django_settings
+from django.contrib.auth.models import AnonymousUser
 from django.core.checks import CheckMessage, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, router
-from django.urls import NoReverseMatch, reverse
+from django.template import engines
+from django.template.backends.django import DjangoTemplates
+from django.test import RequestFactory
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+from django.utils.translation import override
 
 from business_os_banking.checks.settings import TAG
 from business_os_banking.conf import settings
 from business_os_banking.conf.kinds import problem
 from business_os_banking.conf.table import SITE
 from business_os_banking.models import BankingConnection
+
+_MARK: Final = "business-os-banking-page"
+_ANY: Final = "00000000-0000-0000-0000-000000000001"
+_PAGES: Final[Mapping[str, list[str]]] = {
+    "webhook": [],
+    "connection-list": [],
+    "connect": [],
+    "return-finish": [_ANY, "key"],
+    "invitation": ["token"],
+    "api:connection-list": [],
+}
 
 
 @register(TAG)
@@ -37,16 +53,69 @@ def check_environment(**_: Any) -> Iterator[CheckMessage]:
 
 @register(TAG)
 def check_urls(**_: Any) -> Iterator[CheckMessage]:
-    """Check that the app's URLs are included."""
+    """Check that the app's URLs are included, and that nothing before them answers in their place."""
     try:
-        reverse("business_os_banking:webhook")
+        yield from _shadowed()
+        yield from _in_languages()
     except NoReverseMatch:
         text = "The URLs of business_os_banking are not included: no bank can be connected, no webhook can arrive."
         where = getattr(django_settings, "ROOT_URLCONF", None) or "your ROOT_URLCONF"
         hint = f'Add path("banking/", include("business_os_banking.urls")) to urlpatterns in {where}.'
-        yield problem("W003", text, hint)
+        yield _unreachable(text, hint)
     except Exception:  # noqa: BLE001 - a URLconf that cannot be imported is reported by Django itself
         return
+
+
+def _unreachable(text: str, hint: str) -> CheckMessage:
+    return problem("W003", text, hint)
+
+
+def _shadowed() -> Iterator[CheckMessage]:
+    """Yield a problem for each of our pages that another URL pattern answers."""
+    for name, arguments in _PAGES.items():
+        path = reverse(f"business_os_banking:{name}", args=arguments)
+        try:
+            answering = resolve(path)
+        except Resolver404:  # an urlconf of the request's own: what it will be is not known here
+            continue
+        if not answering.view_name.endswith(f"business_os_banking:{name}"):
+            by = answering.route or answering.view_name
+            text = f'Another URL pattern, "{by}", answers {path}: the pages of business_os_banking are behind it.'
+            hint = "Include business_os_banking.urls before any pattern that catches all, such as a CMS's."
+            yield _unreachable(text, hint)
+            return
+
+
+def _in_languages() -> Iterator[CheckMessage]:
+    """Yield a problem if the path of the webhook depends on a language: its sender has none."""
+    paths = set()
+    for code, _name in django_settings.LANGUAGES[:5]:
+        with override(code):
+            paths.add(reverse("business_os_banking:webhook"))
+    if len(paths) > 1:
+        text = f"The webhook's address depends on the language ({', '.join(sorted(paths))}), and its sender has none."
+        yield problem("W015", text, "Include business_os_banking.urls outside i18n_patterns().")
+
+
+@register(TAG)
+def check_frame(**_: Any) -> Iterator[CheckMessage]:
+    """Check that the site's frame has the block that the pages fill, as far as it can be rendered here."""
+    source = (
+        '{% extends "business_os_banking/base.html" %}{% block banking_page %}' + _MARK + "{% endblock %}"
+    )
+    try:
+        engine = next(each for each in engines.all() if isinstance(each, DjangoTemplates))
+        request = RequestFactory().get("/")
+        request.user = AnonymousUser()
+        html = engine.from_string(source).render({"public": True}, request)
+    except Exception:  # noqa: BLE001 - it may need a session, or the database
+        return
+    if _MARK not in html:
+        text = "The site's business_os_banking/base.html loses the block banking_page: the pages are empty."
+        frame = (
+            '{% extends "base.html" %}{% block content %}{% block banking_page %}{% endblock %}{% endblock %}'
+        )
+        yield problem("W016", text, f"Write {frame}, with the block in which your base.html shows a page.")
 
 
 @register(TAG)
