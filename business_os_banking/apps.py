@@ -11,7 +11,7 @@ class BusinessOSBankingConfig(AppConfig):
 
     def ready(self) -> None:
         from business_os_banking import mail, signals
-        from business_os_banking.checks import deploy, settings  # noqa: F401 - checks register themselves
+        from business_os_banking.checks import database, deploy, settings  # noqa: F401 - checks register themselves
 
         signals.consent_expiring.connect(mail.send_consent_reminder, dispatch_uid="business_os_banking.mail")
         signals.connection_held.connect(mail.send_question, dispatch_uid="business_os_banking.mail")

@@ -123,6 +123,9 @@ class Settings:
     accounts = Setting(_ACCOUNTS, {}, "the accounts, by alias")
     adapter = Setting(kinds.TEXT, "business_os_banking.adapter.BankingAdapter", "dotted path of your adapter")
     site_url = Setting(_ORIGIN, None, "public origin of where customers come back to, and of links in mails")
+    site_name = Setting(
+        kinds.TEXT, "", "what pages call this site; else as `django.contrib.sites` does, or its host"
+    )
     session_minutes = Setting(kinds.NUMBER, 60, "how long a session lives if Business OS does not say")
     expiry_grace_minutes = Setting(kinds.NUMBER, 15, "how long after its end a session may still be heard of")
     expiring_soon_days = Setting(kinds.NUMBER, 14, "how long before a consent ends customers should renew it")

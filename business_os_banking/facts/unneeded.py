@@ -38,6 +38,9 @@ def superseded(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, .
         or gone_since(link_of(state, current, current.link))
     ):
         return ()
+    # A success that named the link alone is the session's own only as far as is known: nothing is removed for it.
+    if state.attempts.get(current.session, Attempt()).successes.keys().isdisjoint({current.link, ""}):
+        return ()
     others: set[str] = set()
     is_chain = True
     for older, newer in zip(told.accepted[-2::-1], told.accepted[::-1], strict=False):

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from business_os_banking import wording
+from business_os_banking import conf, wording
 from business_os_banking.adapter import may_renew
 from business_os_banking.exceptions import BusinessOSError
 from business_os_banking.models import BankingConnection
@@ -24,6 +24,8 @@ def page(request: HttpRequest, template: str, *, status: int = 200, **context: A
 
 
 def _site_name(request: HttpRequest) -> str:
+    if conf.settings.site_name:
+        return conf.settings.site_name
     try:
         return str(get_current_site(request).name)
     except (ObjectDoesNotExist, ImproperlyConfigured):

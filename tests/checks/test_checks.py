@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from business_os_banking import conf
 from business_os_banking.adapter import BankingAdapter
-from business_os_banking.checks import deploy, rules, site
+from business_os_banking.checks import database, deploy, rules, site
 from business_os_banking.checks import settings as settings_checks
 from business_os_banking.conf import accessor, kinds, table
 from business_os_banking.webhooks.verifiers import Verifier
@@ -527,12 +527,12 @@ def test_the_suite_itself_is_healthy() -> None:
 
 
 def test_each_id_has_one_meaning_and_is_tested() -> None:
-    modules = (kinds, table, accessor, deploy, rules, settings_checks, site)
+    modules = (kinds, table, accessor, deploy, rules, settings_checks, site, database)
     ids = re.findall(r'"([EW]\d{3})"', "".join(map(inspect.getsource, modules)))
     repeated = {number for number in ids if ids.count(number) > 1}
     # Three kinds of numbers, two kinds of paths, three lists of classes, and a key that an adapter may bring.
     assert repeated == {"E005", "E015", "E030", "E037"}
-    elsewhere = {"E033", "E034", "E036", "W002", "W003", "W004", "W015", "W016"}
+    elsewhere = {"E033", "E034", "E036", "W002", "W003", "W004", "W015", "W016", "W017", "W018"}
     assert set(ids) == {number for number, _ in FAULTS} | elsewhere | set(DEPLOY_IDS)
 
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from business_os_banking.flows.disconnect import disconnect
@@ -26,6 +27,7 @@ from tests.callbacks import SECRET
 from tests.upstream.fake import Upstream, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
+START = timezone.now() - timedelta(hours=3)  # once: two of one moment must not fall into two seconds
 
 
 def post(body: dict[str, Any]) -> None:
@@ -44,7 +46,7 @@ def begin(user: User, connection: BankingConnection | None = None) -> ConnectSes
 
 
 def at(minutes: float) -> str:
-    return f"{timezone.now() - timedelta(hours=3) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{START + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def success(session: ConnectSession, link: str, minutes: float, bank: str = "") -> None:
@@ -202,6 +204,26 @@ def test_a_success_after_a_proved_removal_is_removed_too(upstream: Upstream, use
     reconcile(later + timedelta(minutes=10))
     assert not Removal.objects.unsettled().exists()
     check()
+
+
+def test_a_renewal_that_only_named_the_link_of_another_connection_replaces_nothing(
+    upstream: Upstream, user: User
+) -> None:
+    """It is at the bank, where a link is named that another connection stands on; that one is refreshed meanwhile."""
+    bank = {"provider_code": "alpha_xf", "provider_name": "alpha_xf", "country_code": "DE"}
+    mine = begin(user)
+    success(mine, "7", 1, "alpha_xf")
+    other = begin(user)
+    success(other, "8", 2, "alpha_xf")
+    renewal = begin(user, mine.connection)
+    post(callbacks.notify(renewal.pending_token, "start", connection_id="8", time=at(10)))
+    post(callbacks.success(None, "8", time=at(20), **bank))
+    setting = {**django_settings.BUSINESS_OS_BANKING, "DISCONNECT_SUPERSEDED": True}
+    with override_settings(BUSINESS_OS_BANKING=setting):
+        post(callbacks.success(None, "8", time=at(21), **bank))
+        reconcile(timezone.now() + timedelta(days=2))
+    assert not upstream.calls("DELETE")
+    assert not Removal.objects.exists()
 
 
 # --- What is left of the erased ----------------------------------------------------------------------------

@@ -429,7 +429,10 @@ def test_what_is_shared_is_no_difference(upstream: Upstream, user: User, kind: s
     assert [str(difference) for difference in rebuild(check=True)] == []
 
 
-def test_what_a_fixture_cuts_off_is_no_difference(upstream: Upstream, user: User, tmp_path: Any) -> None:
+@pytest.mark.parametrize("form", ["json", "jsonl", "xml"])
+def test_what_a_fixture_cuts_off_is_no_difference(
+    upstream: Upstream, user: User, tmp_path: Any, form: str
+) -> None:
     """``dumpdata`` keeps milliseconds."""
     session = start(user)
     for body in (
@@ -437,8 +440,8 @@ def test_what_a_fixture_cuts_off_is_no_difference(upstream: Upstream, user: User
         callbacks.fail(session.pending_token, connection_id="5", time=timezone.now().isoformat()),
     ):
         deliver(body)
-    fixture = str(tmp_path / "site.json")
-    call_command("dumpdata", "business_os_banking", output=fixture)
+    fixture = str(tmp_path / f"site.{form}")
+    call_command("dumpdata", "business_os_banking", format=form, output=fixture)
     ConnectionEvent.objects.all().delete()
     BankingConnection.objects.all().delete()
     call_command("loaddata", fixture, verbosity=0)

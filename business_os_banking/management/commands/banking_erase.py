@@ -7,12 +7,13 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from business_os_banking.flows.erase import erase
+from business_os_banking.management.base import BankingCommand
 
 
-class Command(BaseCommand):
+class Command(BankingCommand):
     help = (
         "Deletes all bank connections of a user or a tenant, with their sessions and events, and has them removed at "
         "the provider: now if it answers, else banking_reconcile goes on with it. Exit code: 0; 1: no such user."

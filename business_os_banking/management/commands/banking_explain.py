@@ -7,13 +7,14 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from business_os_banking.flows.consent import record_of_consent
 from business_os_banking.flows.explain import explain, find
+from business_os_banking.management.base import BankingCommand
 
 
-class Command(BaseCommand):
+class Command(BankingCommand):
     help = (
         "Prints the record of a connection's consents, then its timeline: every fact, its source, and its effect or "
         "why it had none. "

@@ -6,14 +6,14 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
 
 from business_os_banking.flows.export import export
+from business_os_banking.management.base import BankingCommand
 from business_os_banking.management.commands.banking_erase import user_named
 
 
-class Command(BaseCommand):
+class Command(BankingCommand):
     help = (
         "Prints, as one JSON object, everything that the app holds of a user: bank connections, sessions, events, and "
         "the record of each consent. It is personal: mind where you write it. Exit code: 0; 1 there is no such user."

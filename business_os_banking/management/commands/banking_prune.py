@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from business_os_banking.flows.prune import prune
+from business_os_banking.management.base import BankingCommand
 
 
-class Command(BaseCommand):
+class Command(BankingCommand):
     help = (
         "Empties the bodies of events older than PAYLOAD_DAYS, clears sessions as old of their e-mail address, "
         "custom fields and addresses, and deletes events older than EVENT_DAYS, all in small batches. Never "

@@ -5,12 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from business_os_banking.facts.rebuild import rebuild
+from business_os_banking.management.base import BankingCommand
 
 
-class Command(BaseCommand):
+class Command(BankingCommand):
     help = (
         "Recomputes the state of every connection from the log of facts and prints each difference from what is "
         "stored; without --check it also writes what the log says. Runs beside live traffic. "

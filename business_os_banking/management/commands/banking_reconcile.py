@@ -6,14 +6,13 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from business_os_banking.flows.reconcile import preview, reconcile
+from business_os_banking.management.base import BankingCommand
 
 _NOT_COUNTS = {"credits", "due", "problems", "needs_a_person"}
 
 
-class Command(BaseCommand):
+class Command(BankingCommand):
     help = (
         "Applies events that failed or matched nothing, tells receivers what they have not heard, reads back "
         "what webhooks did not bring, expires sessions that ran out, removes upstream what was ended here, and "

@@ -6,13 +6,14 @@ from argparse import ArgumentParser
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from business_os_banking.facts.replay import replay, select
+from business_os_banking.management.base import BankingCommand
 from business_os_banking.vocabulary import Outcome
 
 
-class Command(BaseCommand):
+class Command(BankingCommand):
     help = (
         "Applies stored events again, oldest first. It is always safe: an event that has had its effect has no "
         "other. Choose events by id, by outcome or by time; at least one of these is needed. "
