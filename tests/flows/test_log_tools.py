@@ -465,3 +465,27 @@ def test_a_change_of_another_bank_is_no_difference(upstream: Upstream, user: Use
     statuses = dict(BankingConnection.objects.values_list("upstream_id", "status"))
     assert statuses == {"1": "active", "2": "inactive"}
     assert [str(difference) for difference in rebuild(check=True)] == []
+
+
+def test_a_check_mends_nothing(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    deliver(callbacks.success(session.pending_token, "5"))
+    BankingConnection.objects.update(status="pending", provider_name="Written around the door")
+    ConnectSession.objects.update(status="open")
+    before = list(BankingConnection.objects.values()), list(ConnectSession.objects.values())
+    assert {difference.column for difference in rebuild(check=True)} == {"status"}
+    assert (list(BankingConnection.objects.values()), list(ConnectSession.objects.values())) == before
+
+
+def test_what_says_nothing_is_filed_under_the_session_that_it_names(upstream: Upstream, user: User) -> None:
+    session = start(user)
+    body = callbacks.body(token=session.pending_token, connection_id="5")
+    body["data"] |= {
+        "id": "5",
+        "status": "active",
+        "provider_code": "bank_xf",
+        "last_attempt": {"finished": False},
+    }
+    deliver(body)
+    event = ConnectionEvent.objects.get(source="webhook")
+    assert (event.kind, event.session) == ("unknown", session)
