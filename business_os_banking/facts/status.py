@@ -209,7 +209,9 @@ def _connection_status(
     about_the_bank = (
         standing is None or standing.rank == GOOD or standing.reason == StatusReason.BANK_DISABLED
     )
-    if bank and about_the_bank and not (standing and standing.at > bank.at):
+    # That a reading shows the link says nothing of the bank: a success does.
+    last = standing.at if standing and standing.rank != GOOD else link.last_success_at
+    if bank and about_the_bank and not (last and last > bank.at):
         standing = Standing(bank.at, bank.rank, StatusReason.BANK_DISABLED)
     if standing and standing.rank == NEEDS_USER:
         return ConnectionStatus.INACTIVE, StatusReason(standing.reason) if standing.reason else None

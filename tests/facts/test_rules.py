@@ -575,3 +575,14 @@ def test_until_one_works_whatever_is_known_of_any_link_describes_the_connection(
         fact(Kind.PROGRESSED, 2, link="A", stage="start", details={"provider_name": "Demobank"})
     )
     assert view.details == {"provider_name": "Demobank"}
+
+
+def test_that_a_reading_shows_the_link_does_not_switch_its_bank_on() -> None:
+    bank: dict[str, Any] = {"details": {"provider_code": "bank_xf"}}
+    known = [
+        success(1, **bank),
+        Fact(kind=Kind.PROVIDER_CHANGED, at=at(5), provider_code="bank_xf", provider_active=False),
+        Fact(kind=Kind.SEEN, at=at(9), link="A", link_works=True),
+    ]
+    assert view_connection(merge_all(known)).status == "inactive"
+    assert view_connection(merge_all([*known, success(12, **bank)])).status == "active"
