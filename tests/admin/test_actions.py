@@ -27,7 +27,7 @@ from tests.upstream.fake import Upstream, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OF_CONNECTIONS = ("check", "renew", "withdraw", "disconnect", "replay")
+OF_CONNECTIONS = ("check", "renew", "withdraw", "disconnect", "replay", "answer")
 OF_EVENTS = ("replay", "match", "ignore", "unignore")
 PERMISSIONS = {
     ("bankingconnection", "check"): "check_bankingconnection",
@@ -35,6 +35,8 @@ PERMISSIONS = {
     ("bankingconnection", "withdraw"): "renew_bankingconnection",
     ("bankingconnection", "disconnect"): "disconnect_bankingconnection",
     ("bankingconnection", "replay"): "replay_connectionevent",
+    ("bankingconnection", "accept"): "answer_bankingconnection",
+    ("bankingconnection", "refuse"): "answer_bankingconnection",
     ("removal", "settle"): "settle_removal",
     ("connectionevent", "replay"): "replay_connectionevent",
     ("connectionevent", "match"): "match_connectionevent",
@@ -66,7 +68,8 @@ def stray() -> ConnectionEvent:
 def row_for(model: str, verb: str) -> Any:
     """Return a row at which there is something to do."""
     if model == "bankingconnection":
-        return make_connection(None)
+        held = {"held_reason": "other_bank"} if verb in {"accept", "refuse"} else {}
+        return make_connection(None, **held)
     if model == "removal":
         return Removal.objects.create(upstream_id="777", digest="777")
     ignored_at = timezone.now() if verb == "unignore" else None

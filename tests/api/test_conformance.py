@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.long
 
 # As it is by default, and 413: what is wrong may be too long besides.
 REFUSED = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "5xx"]
+KEY = "the-key-that-leads-back"
 config = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}})
 schema = openapi.from_dict(yaml.safe_load((DOCS / "openapi.yaml").read_text(encoding="utf-8")), config=config)
 schema.app = get_wsgi_application()
@@ -51,9 +53,10 @@ def site(upstream: Upstream, settings: Any) -> None:
 
 @pytest.fixture
 def places(user: User) -> dict[str, str]:
-    """What exists, so that not every address made up leads nowhere."""
+    """What exists, so that not every address made up leads nowhere, and the key that leads back to it."""
     connection = a_connection(user)
-    return {"connections": str(connection.reference), "sessions": str(a_session(connection).reference)}
+    session = a_session(connection, return_key=sha256(KEY.encode()).hexdigest())
+    return {"connections": str(connection.reference), "sessions": str(session.reference)}
 
 
 @pytest.mark.once
@@ -66,6 +69,8 @@ def test_every_answer_is_as_described(case: Any, site: None, places: dict[str, s
         case.path_parameters = dict.fromkeys(case.path_parameters, places[kind])
         # What the description cannot say of a good key: that it has not come before.
         case.headers.update({name: uuid.uuid4().hex for name in case.headers if name == KEY_HEADER})
+        if case.path.endswith("/finish/"):
+            case.body = {"key": KEY}  # nor which one belongs to the session
     case.call_and_validate()
     # What one request has ended, the next may try again.
     BankingConnection.objects.update(status="active", ended_by="", state={})

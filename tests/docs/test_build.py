@@ -51,6 +51,16 @@ def test_commands_that_are_named_exist() -> None:
         "banking_session",
         "banking_actions",
         "banking_upstream",  # the fixture
+        # cookies
+        "banking_starter",
+        "banking_visitor",
+        "banking_link",
+        # blocks of templates
+        "banking_page",
+        "banking_title",
+        "banking_head",
+        "banking_messages",
+        "banking_content",
     }
     assert named - others <= known
 

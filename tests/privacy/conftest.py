@@ -38,7 +38,7 @@ def evidence(django_db_setup: None, django_db_blocker: Any) -> Evidence:
                 _follow(found, Upstream(mock))
                 for call in mock.calls:
                     sent = call.request
-                    found.saw("Business OS", sent.url, sent.headers, sent.body)
+                    found.saw("Business OS", sent.url, *sent.headers.values(), sent.body)
             _speak_for_real(found.people[0])
         finally:
             call_command("flush", verbosity=0, interactive=False)

@@ -58,6 +58,7 @@ class Journey:
         self.browser = Browser(evidence, person)
         self.browser.force_login(self.user)
         self.visits = count()
+        self.addresses: dict[int, str] = {}  # where each session leads back to
         self.times = count()
 
     @property
@@ -102,7 +103,11 @@ class Journey:
         answer = connect_answer(connect_url=self.person.new_connect_url(), pending_token=token)
         self.upstream.connect_answers(200, {**known, **answer, "business-os": known})
         assert self.connect(url=url).status_code == 303
-        return ConnectSession.objects.select_related("connection").get(pending_token=token)
+        session = ConnectSession.objects.select_related("connection").get(pending_token=token)
+        called = json.loads(self.upstream.calls("POST")[-1].body or "")
+        self.addresses[session.pk] = called["return_to"].removeprefix("https://site.example")
+        self.person.own("return key", self.addresses[session.pk].split("/")[-2])
+        return session
 
     def told(
         self, body: dict[str, Any], *, answer: int = 200, url: str = "/banking/webhook/", **more: Any
@@ -152,7 +157,8 @@ class Journey:
             "connection_secret": SECRETS[0],
             "next": f"/books/?q={person.one('next address')}",
         }
-        self.browser.see("return page", f"/banking/return/{session.reference}/?{urlencode(told)}")
+        back = self.browser.see("return page", f"{self.addresses[session.pk]}?{urlencode(told)}")
+        assert self.browser.see("return page", back["Location"]).status_code == 200
         stranger = Browser(self.evidence)
         stranger.see("return page", f"/banking/return/{session.reference}/")
         stranger.see("return page", f"/banking/sessions/{session.reference}/status/")

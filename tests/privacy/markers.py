@@ -19,7 +19,10 @@ SECRETS: Final = ("whsec_TUFSS0VSU0VDUkVUMDEyMzQ1Njc4OWFiY2RlZg==", "MARKERsecre
 SITE: Final = "the site"
 # What no table, page, mail or log of ours may hold, wherever it comes from.
 NOWHERE: Final = frozenset(
-    {"IBAN", "holder name", "error message", "customer id", "API key", "webhook secret", "renewal link"}
+    {
+        *("IBAN", "holder name", "error message", "customer id"),
+        *("API key", "webhook secret", "renewal link", "return key"),
+    }
 )
 
 

@@ -59,8 +59,12 @@ def public() -> Row:
     return Row(owner=shown, others=shown, anonymous=shown, argument="session")
 
 
-PUBLIC = {"return", "session-status", "invitation"}
+PUBLIC = {"return", "return-finish", "return-answer", "session-status", "invitation"}
 REFUSED: dict[str, int | str] = {"POST": 403, "HEAD": 200}
+# Whether or not the key is right, all are led on to the page; only the right one is noted (tests/held).
+LED_ON: dict[str, int | str] = {"GET": "/banking/return/", "HEAD": "/banking/return/"}
+# Only a browser that came with the key may answer.
+UNASKED: dict[str, int | str] = {"POST": 403}
 GUESSED: dict[str, int | str] = {"GET": 404, "HEAD": 404, "POST": 404}
 BANK = "https://www.saltedge.com/"
 ROWS: dict[str, Row] = {
@@ -80,6 +84,15 @@ ROWS: dict[str, Row] = {
         argument="session",
     ),
     "return": public(),
+    "return-finish": Row(owner=LED_ON, others=LED_ON, anonymous=LED_ON, argument="key"),
+    "return-answer": Row(owner=UNASKED, others=UNASKED, anonymous=UNASKED, argument="session"),
+    # What is answered, and by whom: tests/held.
+    "connection-answer": Row(
+        owner={"POST": 400},
+        others={"POST": 404},
+        anonymous=dict.fromkeys(METHODS, LOGIN),
+        argument="connection",
+    ),
     "session-status": public(),
     # Whoever has a link may use it (tests/web/test_invitation.py); nobody can guess one.
     "invitation": Row(owner=GUESSED, others=GUESSED, anonymous=GUESSED, argument="guess"),
@@ -162,6 +175,7 @@ def test_everybody_gets_what_is_theirs_and_nothing_else(
         "connection": [connection.reference],
         "session": [session.reference],
         "guess": [connection.reference.hex],
+        "key": [session.reference, "a-key-that-is-wrong"],
     }
     subject = subjects.get(row.argument)
     url = reverse(f"business_os_banking:{name}", args=subject)

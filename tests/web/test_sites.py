@@ -16,6 +16,7 @@ from django.core.handlers.wsgi import get_script_name
 from django.db import transaction
 from django.test.utils import override_script_prefix
 
+from business_os_banking.conf.secret import Secret
 from business_os_banking.models import BankingConnection, ConnectionEvent, ConnectSession
 
 from .conftest import Browser, Upstream, a_connection, a_session, soup
@@ -168,11 +169,15 @@ def test_the_journey(site: Site, eva: Any, upstream: Upstream) -> None:
     assert (answer.status_code, urlsplit(answer["Location"]).hostname) == (303, "www.saltedge.com")
     return_to = json.loads(upstream.calls[0].body)["return_to"]
     session = ConnectSession.objects.get()
-    assert return_to == f"{site.origin}{site.home}return/{session.reference}/"
+    page = f"{site.home}return/{session.reference}/"
+    key = return_to.removeprefix(f"{site.origin}{page}").removesuffix("/")
+    assert session.is_key(Secret(key))
     assert session.next_url == site.next_url
 
-    # Back, without any cookie, before the webhook.
-    landing = stranger.look(f"{return_to}?upstream_id=111")
+    # Back, before the webhook, to the address without the key, which anybody may open.
+    back = person.get(f"{return_to}?upstream_id=111")
+    assert (back.status_code, back["Location"]) == (303, f"{page}?upstream_id=111")
+    landing = stranger.look(back["Location"])
     state = landing.select_one("[data-bank-return]")
     assert state is not None
     assert state["data-phase"] == "waiting"
@@ -180,10 +185,10 @@ def test_the_journey(site: Site, eva: Any, upstream: Upstream) -> None:
     assert stranger.get(str(state["data-status-url"])).json()["status"] == "open"
     tell(stranger, token, "111", "2026-01-25T10:40:47.965Z")
     assert stranger.get(str(state["data-status-url"])).json()["status"] == "succeeded"
-    done = stranger.look(return_to).select_one("[data-bank-return]")
+    done = stranger.look(page).select_one("[data-bank-return]")
     assert done is not None
     assert done["data-phase"] == "done"
-    assert link_to(stranger.look(return_to), "/books/") == site.next_url
+    assert link_to(stranger.look(page), "/books/") == site.next_url
 
     # The list knows it, and it can be renewed.
     connection = BankingConnection.objects.get()
