@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.example.conftest import Project
 
 SECONDS = 10
@@ -17,6 +19,7 @@ def test_they_pass_and_take_seconds(project: Project) -> None:
     assert float(ran[2]) < SECONDS
 
 
+@pytest.mark.long
 def test_a_real_key_is_never_used_in_them(project: Project) -> None:
     real = {"BUSINESS_OS_API_KEY": "real", "BUSINESS_OS_WEBHOOK_SECRETS": "real", "DEBUG": "true"}
     said = project.manage("test", "example_project", "--verbosity=0", **real)

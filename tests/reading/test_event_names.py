@@ -172,7 +172,7 @@ def test_what_is_not_believed_connects_nobody(upstream: Upstream, user: User, na
 
 
 @pytest.mark.parametrize("name", NOT_BELIEVED)
-@pytest.mark.parametrize("where", ["body", "header"])
+@pytest.mark.parametrize("where", ["body", pytest.param("header", marks=pytest.mark.long)])
 def test_what_is_not_believed_disconnects_nobody(
     upstream: Upstream, user: User, name: str, where: str
 ) -> None:
