@@ -165,8 +165,8 @@ ADVICE: Final[dict[str, Advice]] = {
     "webhook-not-found": Advice(
         "error",
         _NO_WEBHOOKS,
-        "Compare the prefix in your urls.py, and what the proxy passes on, with {path}. If the site is mounted "
-        "below a path: --url https://www.example.com/that-path",
+        "Compare the prefix in your urls.py, and what the proxy passes on, with {path}. No pattern of yours that "
+        "catches all may stand before it. If the site is mounted below a path: --url https://www.example.com/that-path",
     ),
     "webhook-unknown-account": Advice(
         "error", _NO_WEBHOOKS, f"{_RESTART}; the alias must be in BUSINESS_OS_ACCOUNTS."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, re_path
 from django.utils import timezone
 
 from business_os_banking.adapter import BankingAdapter
@@ -91,6 +93,22 @@ def test_a_wrong_prefix_is_named(serve: Serve, doctor: Any) -> None:
     found = doctor("--url", f"{serve()}/shop")
     assert set(found) == {"webhook-not-found"}
     assert "/banking/webhook/default/" in found["webhook-not-found"]["fix"]
+
+
+def the_cms(request: HttpRequest, **_: Any) -> HttpResponse:
+    return HttpResponse("<h1>Our pages</h1>", status=405 if request.method == "POST" else 404)
+
+
+# A catch-all of the site's stands before the app's addresses.
+urlpatterns = [re_path("^.*$", the_cms), path("banking/", include("business_os_banking.urls"))]
+
+
+def test_a_catch_all_before_the_webhook_is_named(serve: Serve, site: Any, doctor: Any) -> None:
+    site.ROOT_URLCONF = __name__
+    found = doctor("--url", serve())
+    assert {"W003"} < set(found)
+    assert "answers /banking/webhook/" in found["W003"]["what"]
+    assert "before any pattern" in found["W003"]["fix"]
 
 
 def test_an_address_where_nobody_answers_is_named(serve: Serve, doctor: Any) -> None:
