@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import unfold
+import unfold  # type: ignore[import-untyped]
 
 from business_os_banking.models import BankingConnection
 from tests.web.test_blocks import replace
