@@ -204,9 +204,8 @@ _DIFFERENT = {
 def multiply(row: BankingConnection, count: int, *, who: str) -> None:
     """Copy *row* so many times, for the user whose key is *who*, in SQL."""
     table = row._meta.db_table
-    columns = {
-        field.column: f"t.{field.column}" for field in row._meta.concrete_fields if not field.primary_key
-    }
+    names = [str(field.column) for field in row._meta.concrete_fields if not field.primary_key]
+    columns = {name: f"t.{name}" for name in names}
     columns |= {**_DIFFERENT, "user_id": who}
     with database.cursor() as cursor:
         cursor.execute(
