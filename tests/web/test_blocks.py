@@ -140,6 +140,27 @@ def test_a_site_whose_own_blocks_have_the_commonest_names(
     assert after.endswith("[actions][messages]")
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{% for message in messages %}<b>{{ message }}</b>{% endfor %}{% block banking_page %}{% endblock %}",
+        "{% if messages %}<b>{% for message in messages %}{{ message }}{% endfor %}</b>{% endif %}"
+        "{% block banking_page %}{% endblock %}",
+        "{% if messages %}{% endif %}{% block banking_page %}{% endblock %}",
+    ],
+    ids=["shown", "shown if there are any", "asked for only"],
+)
+def test_messages_that_the_frame_has_shown_are_not_shown_twice(
+    browser: Browser, eva: Any, settings: Any, frame: str
+) -> None:
+    connection = a_connection(eva, "pending")
+    replace(settings, {"base.html": frame})
+    browser.submit(f"/banking/connections/{connection.reference}/disconnect/")
+    html = browser.get("/banking/").content.decode()
+    assert html.count("is removed from your list.") == 1
+    assert ("bank-message" in html) == ("<b>" not in frame)
+
+
 @pytest.mark.parametrize("name", PARTIALS)
 def test_each_partial(browser: Browser, eva: Any, settings: Any, name: str) -> None:
     url = (held if name == "_question.html" else PAGES[PARTIALS[name]])(browser, eva)
