@@ -144,8 +144,10 @@ def test_a_site_whose_own_blocks_have_the_commonest_names(
     "frame",
     [
         "{% for message in messages %}<b>{{ message }}</b>{% endfor %}{% block banking_page %}{% endblock %}",
-        "{% if messages %}<b>{% for message in messages %}{{ message }}{% endfor %}</b>{% endif %}"
-        "{% block banking_page %}{% endblock %}",
+        (
+            "{% if messages %}<b>{% for message in messages %}{{ message }}{% endfor %}</b>{% endif %}"
+            "{% block banking_page %}{% endblock %}"
+        ),
         "{% if messages %}{% endif %}{% block banking_page %}{% endblock %}",
     ],
     ids=["shown", "shown if there are any", "asked for only"],
