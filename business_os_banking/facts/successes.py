@@ -34,9 +34,10 @@ def successes_of(state: State) -> list[Success]:
     turn a setback into a success where another session is known to have reached the link.
     """
     successes = [
-        Success(at, reference, link, at)
+        Success(since, reference, link, since)
         for reference, attempt in state.attempts.items()
         for link, at in attempt.successes.items()
+        for since in [_since(state, reference, link, at)]
     ]
     own = {(s.session, s.link) for s in successes}
     for reference, attempt in state.attempts.items():
@@ -54,6 +55,20 @@ def successes_of(state: State) -> list[Success]:
             if success := _inherited(link, key, reference, attempt, named_at, is_first=position == 0):
                 successes.append(success)
     return successes
+
+
+def _since(state: State, reference: str, link: str, at: datetime) -> datetime:
+    """Return when the session first reached *link*, of which its own word comes from *at*.
+
+    What came first may have named the link alone. That is the session's if none has mentioned the link before it, and
+    it had been opened by then. Else a late word of an older session would pass for the latest success.
+    """
+    opened_at = state.attempts[reference].opened_at
+    bare_at = state.links.get(link, Link()).first_bare_success_at
+    if opened_at is None or bare_at is None or not opened_at <= bare_at < at:
+        return at
+    namers = [(attempt.named[link], ref) for ref, attempt in state.attempts.items() if link in attempt.named]
+    return bare_at if min(namers, default=(at, reference))[1] == reference else at
 
 
 def _inherited(

@@ -47,7 +47,7 @@ def superseded(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, .
         is_chain = is_chain and _has_replaced(state, newer, older, is_same_bank)
         is_same = is_chain or is_same_bank(bank_of(state, older), bank_of(state, current)) is True
         is_alive = not gone_since(link_of(state, older, older.link))
-        if is_same and is_alive and not _is_opened_later(state, older, current):
+        if is_same and is_alive and not _may_be_later(state, older, current):
             others.add(older.link)
     return tuple(
         sorted(others - {"", current.link} - {held.success.link for held in (*told.held, *told.moot)})
@@ -62,10 +62,12 @@ def _has_replaced(state: State, newer: Success, older: Success, is_same_bank: Sa
     return is_same is True or (is_same is False and is_confirmed)
 
 
-def _is_opened_later(state: State, other: Success, current: Success) -> bool:
-    """Whether *other* is of a later session: what passes for current then may be a late word of the older one."""
-    one, two = (state.attempts.get(s.session, Attempt()).opened_at for s in (other, current))
-    return one is not None and two is not None and one > two
+def _may_be_later(state: State, other: Success, current: Success) -> bool:
+    """Whether *other* is of a later session, or its own word is: *current* may be the older one then."""
+    theirs, ours = (state.attempts.get(s.session, Attempt()) for s in (other, current))
+    if theirs.successes.get(other.link, other.at) > current.at:
+        return True
+    return theirs.opened_at is not None and ours.opened_at is not None and theirs.opened_at > ours.opened_at
 
 
 def refused(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, ...]:

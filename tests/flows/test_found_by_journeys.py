@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -288,3 +289,34 @@ def test_erased_while_the_call_is_under_way(upstream: Upstream, user: User) -> N
     post(callbacks.success(token, "7", time=at(1)))
     assert list(Removal.objects.unsettled().values_list("upstream_id", flat=True)) == ["7"]
     assert not ConnectionEvent.objects.exclude(pending_token=None).exists()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_a_late_word_of_an_older_session_is_no_later_success(
+    upstream: Upstream, user: User, order: tuple[int, ...], settings: Any
+) -> None:
+    """The success of the first named its link alone; after the renewal, a refresh of that link named its session."""
+    settings.BUSINESS_OS_BANKING = {**settings.BUSINESS_OS_BANKING, "DISCONNECT_SUPERSEDED": True}
+    with time_machine.travel(START, tick=True):
+        first = begin(user)
+    with time_machine.travel(START + timedelta(minutes=30), tick=True):
+        renewal = begin(user, first.connection)
+    bank = {"provider_code": "herbst_de", "provider_name": "Herbst", "country_code": "DE"}
+    letters = [
+        callbacks.success(None, "7001", time=at(5), **bank),
+        callbacks.success(renewal.pending_token, "7002", time=at(35), **bank),
+        callbacks.success(first.pending_token, "7001", time=at(60), **bank),
+    ]
+    for place in order:
+        post(letters[place])
+    connection = BankingConnection.objects.get()
+    assert (connection.status, connection.upstream_id) == ("active", "7002")
+    first.refresh_from_db()
+    assert (first.status, first.succeeded_at) == (
+        "succeeded",
+        START.replace(microsecond=0) + timedelta(minutes=5),
+    )
+    # Neither is removed: the word of the old link is the latest.
+    reconcile(timezone.now() + timedelta(days=2))
+    assert not Removal.objects.exists()
+    call_command("banking_rebuild", "--check", verbosity=0)
