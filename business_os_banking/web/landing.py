@@ -122,6 +122,10 @@ def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse
             "group": None,
             "message": str(texts.UNKNOWN_ATTEMPT.text),
             "final": True,
+            "title": str(texts.UNKNOWN_ATTEMPT.title),
+            "next_step": str(texts.UNKNOWN_ATTEMPT.next_step),
+            "tone": texts.UNKNOWN_ATTEMPT.tone,
+            "phase": "attention",
         }
         return JsonResponse(gone, status=404)
     stored = wording.for_session(session)

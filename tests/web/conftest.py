@@ -98,7 +98,7 @@ def soup(response: Any) -> BeautifulSoup:
 def text_of(response: Any) -> str:
     """What a person reads on the page, without what is hidden."""
     html = soup(response)
-    for hidden in html.select("[hidden], noscript, head, svg, .bank-hidden"):
+    for hidden in html.select("[hidden], [data-when=unscripted], noscript, head, svg, .bank-hidden"):
         hidden.decompose()
     return " ".join(html.get_text(" ").split())
 
@@ -106,7 +106,7 @@ def text_of(response: Any) -> str:
 def actions_of(response: Any) -> dict[str, str]:
     """The links and buttons that can be seen: what they say, and where they lead."""
     html = soup(response)
-    for hidden in html.select("[hidden], noscript, .bank-hidden"):
+    for hidden in html.select("[hidden], [data-when=unscripted], noscript, .bank-hidden"):
         hidden.decompose()
     found = html.select(".bank-button")
     return {" ".join(item.get_text().split()): str(item.get("href", "")) for item in found}

@@ -19,7 +19,7 @@
     let timer = 0;
     let tries = 0;
     let troubles = 0;
-    let until = Date.now() + WATCH_FOR;
+    let until = performance.now() + WATCH_FOR; // no clock that somebody sets
     let asking = false;
     let stopped = data.final === "true";
 
@@ -84,7 +84,7 @@
       window.clearTimeout(timer);
       if (stopped && data.final === "true" && tellOpener()) window.setTimeout(() => window.close(), 1500);
       if (stopped || document.hidden) return;
-      if (Date.now() >= until) {
+      if (performance.now() >= until) {
         if (data.tone === "waiting") {
           write("waiting", data.slowTitle, data.slowText, data.slowNext);
           enter("slow");
@@ -112,6 +112,9 @@
         });
         if (response.status === 404) {
           stopped = true; // the attempt was erased: nothing more to learn
+          const gone = await response.json();
+          write(gone.tone, gone.title, gone.message, gone.next_step);
+          enter("attention");
           return;
         }
         if (!response.ok) throw new Error(String(response.status));
@@ -130,7 +133,7 @@
     if (check) {
       check.addEventListener("click", (event) => {
         event.preventDefault();
-        until = Date.now() + WATCH_FOR;
+        until = performance.now() + WATCH_FOR;
         tries = 0;
         window.clearTimeout(timer);
         ask();
@@ -147,6 +150,7 @@
       window.clearTimeout(timer);
       if (!document.hidden && !stopped) ask();
     });
+    enter(data.phase); // hides what is for pages whose script does not run
     plan();
   }
 
