@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.example.conftest import MANAGE, Project
-from tests.packaging.server import Browser
+from tests.packaging.server import Browser, comes_back
 
 pytestmark = pytest.mark.long
 
@@ -51,15 +51,6 @@ def through_the_bank(browser: Browser, page: str, bank: str) -> str:
     answer = browser.submit(widget, {"action": "allow"})
     assert answer.status_code == 303
     return comes_back(browser, answer.headers["Location"])
-
-
-def comes_back(browser: Browser, return_to: str) -> str:
-    """Open the address that the bank leads back to, and return where that leads: the same, without the key."""
-    answer = browser.get(return_to)
-    assert answer.status_code == 303
-    landing = answer.headers["Location"]
-    assert re.fullmatch(r"/banking/return/[0-9a-f-]+/(\?.*)?", landing), landing
-    return landing
 
 
 def wait_for_note(browser: Browser, page: str) -> str:

@@ -114,3 +114,12 @@ class Browser:
     def log_in(self, path: str, username: str, password: str) -> None:
         answer = self.submit(path, {"username": username, "password": password, "next": "/"})
         assert answer.status_code == 302, answer.text
+
+
+def comes_back(browser: Browser, return_to: str) -> str:
+    """Open the address that the bank leads back to, and return where that leads: the same, without the key."""
+    answer = browser.get(return_to)
+    assert answer.status_code == 303
+    landing = answer.headers["Location"]
+    assert re.fullmatch(r"/banking/return/[0-9a-f-]+/(\?.*)?", landing), landing
+    return landing

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.packaging.conftest import Site
-from tests.packaging.server import Browser, free_port, serving
+from tests.packaging.server import Browser, comes_back, free_port, serving
 from tests.packaging.upstream import FakeUpstream, fake_upstream, signed, success
 
 pytestmark = pytest.mark.packaging
@@ -85,11 +85,12 @@ def connect(running: Running, way: str) -> None:
     return_to = urlsplit(call["body"]["return_to"])
     assert return_to.path.startswith("/banking/return/")
 
-    # The browser comes back before the webhook, without any cookie.
-    page = Browser(browser.origin).get(return_to.path)
+    # The browser comes back before the webhook; the address without the key is for anybody.
+    landing = comes_back(browser, return_to.path)
+    page = Browser(browser.origin).get(landing)
     assert page.status_code == 200
     assert page.headers["Cache-Control"] == "no-store, private"
-    reference = return_to.path.rstrip("/").rsplit("/", 1)[1]
+    reference = landing.rstrip("/").rsplit("/", 1)[1]
     status = f"/banking/sessions/{reference}/status/"
     assert browser.get(status).json()["status"] == "open"
 
