@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import django
 import pytest
 from bs4 import BeautifulSoup
 from django.conf import settings as site
@@ -322,7 +323,8 @@ def test_error_page_and_mail_show_no_key(
     monkeypatch.setattr(finishing, "_session", boom)
     c = Browser()
     c.raise_request_exception = False
-    with override_settings(ADMINS=[("a", "a@x.example")], DEBUG=False, LOGGING_CONFIG=None):
+    admins: list[Any] = [("a", "a@x.example")] if django.VERSION < (6, 0) else ["a@x.example"]
+    with override_settings(ADMINS=admins, DEBUG=False, LOGGING_CONFIG=None):
         h = AdminEmailHandler(include_html=True)
         lg = logging.getLogger("django.request")
         lg.addHandler(h)
