@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.utils.urls import replace_query_param
 
 from business_os_banking.api.base import BankingView
@@ -30,6 +31,13 @@ from business_os_banking.flows.disconnect import disconnect
 from business_os_banking.models import BankingConnection, ConnectSession
 
 
+def _valid(serializer_class: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+    """Return what *data* says; raise `ValidationError` where that cannot be."""
+    serializer = serializer_class(data=data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
 class _ConnectionView(BankingView):
     def get_connection(self, reference: UUID) -> BankingConnection:
         """Return the connection with this reference; raise `UnknownConnection` unless this person may see it."""
@@ -42,9 +50,7 @@ class _ConnectionView(BankingView):
     def begin_session(self, request: Request, connection: BankingConnection | None) -> Response:
         """Open a session on *connection*, or on a new one, and respond with both: 201."""
         key = idempotency_key(request)
-        serializer = ConnectSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        values: dict[str, Any] = dict(serializer.validated_data)
+        values = _valid(ConnectSerializer, request.data)
         values["next_url"] = values.pop("next", "")
         session = begin(self.site_request, connection, adapter=self.adapter, idempotency_key=key, **values)
         data = {**self.describe(session.connection), "session": SessionSerializer(session).data}
@@ -61,9 +67,8 @@ class Connections(_ConnectionView):
     operations = {"GET": "list", "POST": "create"}
 
     def get(self, request: Request) -> Response:
-        serializer = QuerySerializer(data=single_values(request.query_params))
-        serializer.is_valid(raise_exception=True)
-        page = page_of(self.adapter.visible_connections(self.site_request), serializer.validated_data)
+        asked = _valid(QuerySerializer, single_values(request.query_params))
+        page = page_of(self.adapter.visible_connections(self.site_request), asked)
         return Response(
             {
                 "next": self._link(page.next),
@@ -108,11 +113,9 @@ class Answer(_ConnectionView):
 
     def post(self, request: Request, reference: UUID) -> Response:
         connection = self.get_connection(reference)
-        serializer = AnswerSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        do = accept if serializer.validated_data["answer"] == "accept" else refuse
-        question = serializer.validated_data.get("question", "")
-        return Response(self.describe(do(connection, question=question)))
+        given = _valid(AnswerSerializer, request.data)
+        do = accept if given["answer"] == "accept" else refuse
+        return Response(self.describe(do(connection, question=given.get("question", ""))))
 
 
 class _SessionView(BankingView):
@@ -141,9 +144,7 @@ class Finish(_SessionView):
 
     def post(self, request: Request, reference: UUID) -> Response:
         session = self.get_session(reference)
-        serializer = FinishSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        if not finish(session, Secret(serializer.validated_data["key"])):
+        if not finish(session, Secret(_valid(FinishSerializer, request.data)["key"])):
             raise ValidationError({"key": [_("This is not the key of the address that led back here.")]})
         return Response(SessionSerializer(self.get_session(reference)).data)
 

@@ -63,8 +63,8 @@ def latest_change(account: str, provider_code: str) -> ConnectionEvent | None:
         for event in page:
             if latest is not None and event.occurred_at < latest.occurred_at:
                 return latest
-            told = event.assertions.get("provider_active")
-            if told is not None and (latest is None or told):
+            is_active = event.assertions.get("provider_active")
+            if is_active is not None and (latest is None or is_active):
                 latest = event
         start += _PAGE
     return latest

@@ -29,8 +29,8 @@ def superseded(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, .
 
     One that somebody has confirmed to be another bank has replaced them, too. What is held has replaced nothing.
     """
-    told = walk(state, is_same_bank)
-    current = told.current
+    successes = walk(state, is_same_bank)
+    current = successes.current
     if (
         state.ended
         or current is None
@@ -43,14 +43,16 @@ def superseded(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, .
         return ()
     others: set[str] = set()
     is_chain = True
-    for older, newer in zip(told.accepted[-2::-1], told.accepted[::-1], strict=False):
+    for older, newer in zip(successes.accepted[-2::-1], successes.accepted[::-1], strict=False):
         is_chain = is_chain and _has_replaced(state, newer, older, is_same_bank)
         is_same = is_chain or is_same_bank(bank_of(state, older), bank_of(state, current)) is True
         is_alive = not gone_since(link_of(state, older, older.link))
         if is_same and is_alive and not _may_be_later(state, older, current):
             others.add(older.link)
     return tuple(
-        sorted(others - {"", current.link} - {held.success.link for held in (*told.held, *told.moot)})
+        sorted(
+            others - {"", current.link} - {held.success.link for held in (*successes.held, *successes.moot)}
+        )
     )
 
 
@@ -72,9 +74,11 @@ def _may_be_later(state: State, other: Success, current: Success) -> bool:
 
 def refused(state: State, is_same_bank: SameBank = same_bank) -> tuple[str, ...]:
     """Return the links of refused successes on which no other success stands, and whose removal nothing proves."""
-    told = walk(state, is_same_bank)
-    standing = {s.link for s in (*told.accepted, *(held.success for held in (*told.held, *told.moot)))}
-    links = {s.link for s in told.refused if s.link and not _is_removed(state, s.session, s.link)}
+    successes = walk(state, is_same_bank)
+    standing = {
+        s.link for s in (*successes.accepted, *(held.success for held in (*successes.held, *successes.moot)))
+    }
+    links = {s.link for s in successes.refused if s.link and not _is_removed(state, s.session, s.link)}
     return tuple(sorted(links - standing))
 
 

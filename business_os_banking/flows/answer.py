@@ -106,8 +106,8 @@ def look_again(connection: BankingConnection) -> None:
 
 def _answer(connection: BankingConnection, question: str, *, by: str, why: str, is_meant: bool) -> None:
     with transaction.atomic():
-        told = _locked(connection)
-        held, now = told.question if told else None, timezone.now()
+        successes = _locked(connection)
+        held, now = successes.question if successes else None, timezone.now()
         is_other = bool(question) and question != question_of(connection)
         if held is None or held.success.link != connection.held_link or is_other:
             _look_again(connection)
@@ -120,7 +120,7 @@ def _answer(connection: BankingConnection, question: str, *, by: str, why: str, 
             if is_meant:
                 record(confirmed(session, held.success.link, held.reason, now, why))
             else:
-                for link in _links_held_with(told, held.success.session, held.reason):
+                for link in _links_held_with(successes, held.success.session, held.reason):
                     record(refused_success(session, link, Source.OPERATOR, now, why))
     if changed:
         raise NothingHeld("Nothing is held, or something else by now.")
@@ -128,9 +128,9 @@ def _answer(connection: BankingConnection, question: str, *, by: str, why: str, 
 
 def _refuse_in_silence(connection: BankingConnection) -> int:
     with transaction.atomic():
-        told = _locked(connection)
+        successes = _locked(connection)
         count = 0
-        for held in (*told.held, *told.moot) if told else ():
+        for held in (*successes.held, *successes.moot) if successes else ():
             if held.reason != HeldReason.OTHER_BANK:
                 session = _session(held.success.session)
                 record(refused_success(session, held.success.link, Source.SWEEP, timezone.now()))
@@ -155,9 +155,9 @@ def _locked(connection: BankingConnection) -> Walk | None:
     return walk(from_json(row.state), is_same_bank)
 
 
-def _links_held_with(told: Walk | None, session: str, reason: str) -> list[str]:
+def _links_held_with(successes: Walk | None, session: str, reason: str) -> list[str]:
     """Return the links of *session* that are held for the same *reason*: one answer is about all of them."""
-    held = told.held if told else ()
+    held = successes.held if successes else ()
     return [each.success.link for each in held if (each.success.session, each.reason) == (session, reason)]
 
 

@@ -116,31 +116,27 @@ def session_status(_request: HttpRequest, reference: UUID | str) -> JsonResponse
     """
     session = _session(reference)
     if session is None:
-        gone = {
-            "status": "unknown",
-            "connection_status": None,
-            "group": None,
-            "message": str(texts.UNKNOWN_ATTEMPT.text),
-            "final": True,
-            "title": str(texts.UNKNOWN_ATTEMPT.title),
-            "next_step": str(texts.UNKNOWN_ATTEMPT.next_step),
-            "tone": texts.UNKNOWN_ATTEMPT.tone,
-            "phase": "attention",
-        }
-        return JsonResponse(gone, status=404)
+        gone = {"status": "unknown", "connection_status": None, "group": None, "final": True}
+        return JsonResponse({**gone, **_words(texts.UNKNOWN_ATTEMPT), "phase": "attention"}, status=404)
     stored = wording.for_session(session)
     data = {
         "status": session.status,
         "connection_status": session.connection.status,
         "group": session.error_group or None,
-        "message": str(stored.text),
         "final": session.is_final,
-        "title": str(stored.title),
-        "next_step": str(stored.next_step),
-        "tone": stored.tone,
+        **_words(stored),
         "phase": _phase(session, stored),
     }
     return JsonResponse(data)
+
+
+def _words(shown: wording.Wording) -> dict[str, str]:
+    return {
+        "title": str(shown.title),
+        "message": str(shown.text),
+        "next_step": str(shown.next_step),
+        "tone": shown.tone,
+    }
 
 
 def _session(reference: UUID | str) -> ConnectSession | None:

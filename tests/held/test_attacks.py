@@ -30,6 +30,7 @@ from business_os_banking.models import BankingConnection, ConnectSession, batche
 from business_os_banking.web import finishing
 from tests.held.conftest import Bank, Browser, state_of
 from tests.held.test_other_bank import NEW, OLD, connected, renew, setting
+from tests.held.test_other_browser import by_api
 from tests.held.test_withdrawn_link import begun
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -471,10 +472,7 @@ def test_web_first_then_app_gets_the_same_session(bank: Bank, anna: User) -> Non
     """The web session is open, the same person's app asks, too, and the phone's browser is signed out."""
     b = Browser(anna)
     s1 = b.starts()
-    app = Browser(anna)
-    app.handler.enforce_csrf_checks = False
-    app.post("/banking/api/connections/", {}, content_type="application/json")
-    s2 = ConnectSession.objects.select_related("connection").latest("pk")
+    _app, s2 = by_api(anna)
     phone = Browser()
     phone.get(bank.return_to(s2))
     bank.says_yes(s2, "7")
@@ -482,10 +480,7 @@ def test_web_first_then_app_gets_the_same_session(bank: Bank, anna: User) -> Non
 
 
 def test_api_first_then_web_in_the_browser(bank: Bank, anna: User) -> None:
-    app = Browser(anna)
-    app.handler.enforce_csrf_checks = False
-    app.post("/banking/api/connections/", {}, content_type="application/json")
-    s = ConnectSession.objects.latest("pk")
+    _app, s = by_api(anna)
     b = Browser(anna)
     s2 = b.starts()
     v = Browser()
